@@ -1,0 +1,382 @@
+"""loader.yaml as frozen values, and the credentials beside it.
+
+Every key has its line; unknown keys are errors that name the nearest known key and the line they stand on.
+Secrets never stand in loader.yaml: they come from the environment or from a `.env` file.
+"""
+
+import difflib
+import os
+import re
+import zoneinfo
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+import pydantic
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from corso.errors import SettingsError
+
+BATCH_PLACEHOLDER = "{batch}"
+"""Stands in an export's path for the name of the batch's folder."""
+
+_BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _known_zone(name: str) -> str:
+    if name not in zoneinfo.available_timezones():
+        near = difflib.get_close_matches(name, zoneinfo.available_timezones(), 1, 0.5)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        message = f"unknown time zone {name!r}{hint}"
+        raise ValueError(message)
+    return name
+
+
+class Store(_Section):
+    """Whose orders these are."""
+
+    id: int
+    """Corso's id of the store; sent with every order."""
+    time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    """IANA name; the zone of date-times that carry no offset, and of the months in the report."""
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
+    """ISO 4217; the report's currency for orders that name none."""
+    fulfillment_locations: dict[str, int] = {}
+    """The export's name of a warehouse -> Corso's number of it; `default` for all others."""
+
+
+class Exports(BaseModel):
+    """Where the export files are and which profile reads them; one key for each file role of the profile."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    profile: str = "canonical"
+    """A built-in profile's name, or the path of a profile file."""
+
+    @property
+    def roles(self) -> dict[str, list[str]]:
+        """File role -> its path patterns, as written (one pattern or a list of them)."""
+        extra = self.__pydantic_extra__ or {}
+        return {
+            role: [value] if isinstance(value, str) else list(value)
+            for role, value in extra.items()
+        }
+
+    @model_validator(mode="after")
+    def _roles_are_paths(self) -> Self:
+        for role, value in (self.__pydantic_extra__ or {}).items():
+            paths = value if isinstance(value, list) else [value]
+            if not paths or not all(isinstance(path, str) for path in paths):
+                message = f"exports.{role} must be a path, a glob or a list of them"
+                raise ValueError(message)
+        return self
+
+
+ENVIRONMENTS = {
+    "production": (
+        "https://api.corso.com/v1",
+        "https://auth.corso.com/oauth/token",
+        "api.corso.com",
+    ),
+    "staging": (
+        "https://api.stg.corso.com/v1",
+        "https://auth.stg.corso.com/oauth/token",
+        "api.stg.corso.com",
+    ),
+    "sandbox": (
+        "http://127.0.0.1:8787/v1",
+        "http://127.0.0.1:8787/oauth/token",
+        "sandbox",
+    ),
+}
+"""Environment -> (base URL, token URL, audience), as Corso's reference documents them."""
+
+
+class Corso(_Section):
+    """Which Corso API to talk to, and how."""
+
+    environment: Literal["sandbox", "staging", "production", "custom"] = "sandbox"
+    """`custom` needs base_url and token_url; the others know theirs."""
+    base_url: str = ""
+    """The API's root, with its version."""
+    token_url: str = ""
+    """Where the OAuth 2 token comes from."""
+    audience: str = ""
+    """The token's audience."""
+    token_encoding: Literal["json", "form"] = "json"
+    """How the token request's body is encoded; Corso's pages disagree, the current one shows JSON."""
+    timeout_s: float = Field(default=30.0, gt=0)
+    """Seconds to wait for an answer before its outcome counts as unknown."""
+
+    @model_validator(mode="after")
+    def _urls_are_safe(self) -> Self:
+        known = ENVIRONMENTS.get(self.environment, ("", "", ""))
+        for name, default in zip(
+            ("base_url", "token_url", "audience"), known, strict=True
+        ):
+            if not getattr(self, name):
+                object.__setattr__(self, name, default)
+        for name in ("base_url", "token_url"):
+            url = getattr(self, name)
+            if not url:
+                message = f"corso.{name} is needed for environment: custom"
+                raise ValueError(message)
+            parts = urlsplit(url)
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                message = f"corso.{name} must be an http(s) URL"
+                raise ValueError(message)
+            if parts.username or parts.password or parts.query:
+                message = f"corso.{name} must not carry credentials or a query"
+                raise ValueError(message)
+            if parts.scheme == "http" and not _is_this_machine(parts.hostname):
+                message = (
+                    f"corso.{name}: http:// to {parts.hostname} would send the credentials in clear; "
+                    "use https:// (http:// is for this machine only)"
+                )
+                raise ValueError(message)
+        object.__setattr__(self, "base_url", self.base_url.rstrip("/"))
+        return self
+
+
+def _is_this_machine(host: str) -> bool:
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+class Limits(_Section):
+    """How hard to use the API."""
+
+    share: float = Field(default=0.8, gt=0, le=1)
+    """The part of the API's quota that the loader may use; the rest is the shop's live traffic."""
+    max_in_flight: int = Field(default=64, ge=1, le=1024)
+    """Requests under way at once, at the most."""
+    requests_per_second: float | None = Field(default=None, gt=0)
+    """The rate to start from where the API sends no RateLimit headers."""
+    patience_s: float = Field(default=900.0, gt=0)
+    """The longest wait the API may ask for before the run parks (exit code 75)."""
+
+
+class Validation(_Section):
+    """When too much is wrong with a batch."""
+
+    max_quarantined: float = Field(default=0.05, ge=0, le=1)
+    """The part of the source orders that may be quarantined before the upload is refused."""
+
+
+class Upload(_Section):
+    """How orders are sent."""
+
+    canary: int = Field(default=20, ge=0)
+    """Orders that are sent and read back before the rest goes."""
+    max_rejected: float = Field(default=0.02, ge=0, le=1)
+    """The part of the operations that the API may reject before the run stops."""
+    listing_delay_s: float = Field(default=2.0, ge=0)
+    """Seconds after which a new order is surely visible to look-ups (assumed: Corso documents none)."""
+    cancel_with_delete: bool = True
+    """Cancel orders by DELETE (documented); false sends an update with the cancellation fields instead."""
+
+
+class Reconcile(_Section):
+    """How Corso is read back and compared."""
+
+    ignore: tuple[str, ...] = ()
+    """Canonical columns that are not compared, e.g. notes or line_items.vendor."""
+    mode: Literal["auto", "listing", "lookup"] = "auto"
+    """Read the whole listing, look every order up, or whichever the API allows."""
+
+
+class Loader(_Section):
+    """The whole of loader.yaml."""
+
+    store: Store
+    exports: Exports
+    corso: Corso = Corso()
+    fallbacks: dict[str, str] = {}
+    """`table.column` -> the template that fills it where the export has nothing; each use is counted."""
+    limits: Limits = Limits()
+    validation: Validation = Validation()
+    upload: Upload = Upload()
+    reconcile: Reconcile = Reconcile()
+    workdir: Path = Path("work")
+    """Where tables, reports and the ledger go; relative to loader.yaml."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Corso's client id and secret; the secret is never shown."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A loader.yaml that was read: its values and where it stands."""
+
+    path: Path
+    loader: Loader
+
+    @property
+    def home(self) -> Path:
+        """The folder that relative paths are relative to."""
+        return self.path.parent
+
+    @property
+    def workdir(self) -> Path:
+        """The folder of everything that is produced."""
+        return self.home / self.loader.workdir
+
+    @property
+    def store_dir(self) -> Path:
+        """The folder of one store's batches."""
+        return self.workdir / str(self.loader.store.id)
+
+    def batch_dir(self, batch: str) -> Path:
+        """Return the folder of one batch's tables and reports."""
+        return self.store_dir / batch
+
+    @property
+    def ledger_path(self) -> Path:
+        """The ledger: one for all stores and batches below a workdir."""
+        return self.workdir / "ledger.sqlite"
+
+    def credentials(self) -> Credentials:
+        """Read CORSO_CLIENT_ID and CORSO_CLIENT_SECRET from the environment or a `.env` file.
+
+        The environment wins over `.env` beside loader.yaml, which wins over `.env` in the current folder.
+        """
+        values = {
+            **_read_dotenv(Path(".env")),
+            **_read_dotenv(self.home / ".env"),
+            **os.environ,
+        }
+        found = {
+            name: values.get(name, "")
+            for name in ("CORSO_CLIENT_ID", "CORSO_CLIENT_SECRET")
+        }
+        missing = [name for name, value in found.items() if not value]
+        if missing:
+            message = f"{' and '.join(missing)} not set: put them in the environment or in a .env file beside {self.path.name}"
+            raise SettingsError(message)
+        return Credentials(found["CORSO_CLIENT_ID"], found["CORSO_CLIENT_SECRET"])
+
+
+def read_settings(path: Path) -> Settings:
+    """Read and check a loader.yaml.
+
+    Raises SettingsError with the file, the line, the key and the nearest known key.
+    """
+    path = path.absolute()
+    node, data = _parse(path)
+    try:
+        loader = Loader.model_validate(data)
+    except pydantic.ValidationError as error:
+        lines = [_explain(path, node, problem) for problem in error.errors()]
+        raise SettingsError("\n".join(lines)) from None
+    return Settings(path, loader)
+
+
+def check_batch_name(name: str) -> str:
+    """Return `name` if it can be a folder's name, else raise SettingsError."""
+    if not _BATCH_NAME.match(name):
+        message = f"batch {name!r}: use letters, digits, dot, dash and underscore (up to 100, not starting with a dot)"
+        raise SettingsError(message)
+    return name
+
+
+def parse_yaml_file(path: Path) -> tuple[yaml.Node | None, Any]:
+    """Read a YAML file twice: as nodes (which know their lines) and as plain data.
+
+    Raises SettingsError with file and line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        message = f"{path}: no such file"
+        raise SettingsError(message) from None
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{path}: cannot be read ({error})"
+        raise SettingsError(message) from None
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        return node, yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"{mark.line + 1}" if mark else "?"
+        problem = getattr(error, "problem", None) or "not valid YAML"
+        message = f"{path}:{line}: {problem}"
+        raise SettingsError(message) from None
+
+
+def _parse(path: Path) -> tuple[yaml.Node | None, Any]:
+    node, data = parse_yaml_file(path)
+    if not isinstance(data, dict):
+        message = f"{path}:1: expected keys such as store: and exports:"
+        raise SettingsError(message)
+    return node, data
+
+
+def line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
+    """Return the line (from 1) on which the key at `location` stands, or its nearest parent's."""
+    line = 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == str(part):
+                    line, node = key.start_mark.line + 1, value
+                    break
+            else:
+                return line
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return line
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Return the sentence that names the nearest of `known`, or lists them."""
+    near = difflib.get_close_matches(name, known, 1, 0.4)
+    return (
+        f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+    )
+
+
+def _explain(path: Path, node: yaml.Node | None, problem: Any) -> str:
+    location = tuple(problem["loc"])
+    dotted = ".".join(str(part) for part in location)
+    place = f"{path}:{line_of(node, location)}"
+    if problem["type"] == "extra_forbidden":
+        known = list(_model_at(location[:-1]).model_fields)
+        return f"{place}: unknown key {dotted!r}; {nearest(str(location[-1]), known)}"
+    if problem["type"] == "missing":
+        return f"{place}: {dotted!r} is needed"
+    text = problem["msg"].removeprefix("Value error, ")
+    return f"{place}: {dotted}: {text}" if dotted else f"{place}: {text}"
+
+
+def _model_at(location: tuple[int | str, ...]) -> type[BaseModel]:
+    model: type[BaseModel] = Loader
+    for part in location:
+        annotation = model.model_fields[str(part)].annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return model
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    pairs = (line.strip().removeprefix("export ").partition("=") for line in lines)
+    return {
+        key.strip(): value.strip().strip("'\"")
+        for key, mark, value in pairs
+        if mark and not key.startswith("#")
+    }
+

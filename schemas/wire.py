@@ -1,0 +1,38 @@
+"""Plain types of what travels between the engine's rooms and over the wire. No frames, no pandera, no httpx."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+OperationKind = Literal[
+    "create_order", "update_order", "cancel_order", "create_fulfillment"
+]
+
+JsonObject = Mapping[str, Any]
+"""A decoded JSON object as the API answered it. Its numbers are int or Decimal, never float."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One request to be sent, with everything that the request needs."""
+
+    kind: OperationKind
+    source_order_id: str
+    """The order's id on the source platform."""
+    source_fulfillment_id: str
+    """The fulfillment's id on the source platform; empty for operations on orders."""
+    corso_order_id: str | None
+    """Corso's id of the order; None only for `create_order`."""
+    payload: bytes
+    """The request's body: UTF-8 JSON, the same bytes for the same data on every run."""
+    payload_hash: str
+    """SHA-256 of `payload`, hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A usable answer to an operation: the API did it."""
+
+    status: int
+    corso_id: str
+    """Corso's id of the order (for operations on orders) or of the fulfillment."""
