@@ -1,0 +1,33 @@
+"""The canonical table `fulfillments`: one row = one dispatch of an order, or of a part of it."""
+
+import pandera.polars as pa
+
+from schemas.fields import INSTANT, NUMBER, PROVENANCE, TEXT, api_paths, field
+
+FULFILLMENTS = pa.DataFrameSchema(
+    {
+        "source_order_id": pa.Column(TEXT, description="The order that was dispatched."),
+        **field(TEXT, "sourceFulfillmentId", "The fulfillment's id on the source platform.", required=True),
+        **field(
+            NUMBER,
+            "fulfillmentLocationId",
+            "Corso's number of the warehouse; from store.fulfillment_locations where the export has a name or nothing.",
+            required=True,
+        ),
+        **field(NUMBER, "shippingWeightGrams", "Weight in grams."),
+        **field(TEXT, "trackingInfoCompany", "The carrier."),
+        **field(TEXT, "trackingInfoNumber", "The tracking number."),
+        **field(TEXT, "trackingInfoUrl", "The tracking page."),
+        **field(TEXT, "shipmentStatus", "e.g. in_transit."),
+        **field(INSTANT, "deliveredOn", "When it was delivered."),
+        **field(INSTANT, "estimatedDeliveryOn", "When it is expected."),
+        **field(INSTANT, "inTransitOn", "When the carrier took it."),
+        **field(INSTANT, "sourceCreatedOn", "When it was dispatched, by the source's clock."),
+        **PROVENANCE,
+    },
+    strict=True,
+    name="fulfillments",
+)
+
+FULFILLMENT_PATHS = api_paths(FULFILLMENTS)
+"""Column -> key in the API's fulfillment object."""
