@@ -2,7 +2,8 @@
 
 A column's name is its API path in snake case (`billingAddress.line1` -> `billing_address_line1`); the path is
 kept in the column's metadata, where payloads and the listing find it. Rules are pandera checks made of plain
-polars expressions, so that they can be run by pandera and, compiled, in one pass.
+polars expressions, which also stand in the check's `statistics` (`make`), so that pandera can run them and
+`corso.extract.rules` can run them all in one pass; a test holds the two against each other.
 """
 
 import re
@@ -60,7 +61,7 @@ def rule(name: str, sentence: str, remedy: str, make: Callable[[], pl.Expr], *, 
     def check(data: PolarsData) -> pl.LazyFrame:
         return data.lazyframe.select(make().fill_null(value=True))
 
-    return pa.Check(check, name=name, error=sentence, statistics={"remedy": remedy, "shows": shows})
+    return pa.Check(check, name=name, error=sentence, statistics={"remedy": remedy, "shows": shows, "make": make})
 
 
 def value_rule(name: str, sentence: str, remedy: str, make: Callable[[pl.Expr], pl.Expr]) -> pa.Check:
@@ -69,7 +70,7 @@ def value_rule(name: str, sentence: str, remedy: str, make: Callable[[pl.Expr], 
     def check(data: PolarsData) -> pl.LazyFrame:
         return data.lazyframe.select(make(pl.col(data.key or "*")))
 
-    return pa.Check(check, name=name, error=sentence, statistics={"remedy": remedy})
+    return pa.Check(check, name=name, error=sentence, statistics={"remedy": remedy, "make": make})
 
 
 @cache

@@ -1,0 +1,190 @@
+"""The access token: OAuth 2 client credentials, fetched once, shared by all tasks, renewed early.
+
+Neither the secret nor the token ever stands in a message, a repr or a log: answers of the token endpoint are not
+quoted, except for the error code that RFC 6749 (section 5.2) defines. Token requests do not count against the
+limiter; their answers come from another service.
+"""
+
+import asyncio
+import json
+import math
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+
+from corso.api.backoff import ATTEMPTS, Jitter, full_jitter_s, random_jitter
+from corso.api.quota_headers import read_notice
+from corso.api.translate import from_httpx
+from corso.api.wire_json import decode_object
+from corso.clock import Clock
+from corso.errors import ApiError, NotAuthorised, NotSent, Parked
+from corso.settings import Corso, Credentials
+
+EARLY_S = 60.0
+"""Seconds before its end at which a token is renewed (half of a shorter lifetime)."""
+
+REFUSED = frozenset({400, 401, 403})
+"""Statuses by which a token endpoint refuses the credentials (RFC 6749, section 5.2; 403 is Auth0's)."""
+
+_TOKEN = re.compile(r"[\x21-\x7e]+\Z", re.ASCII)
+_ERROR_CODE = re.compile(r"[a-z_]{1,40}\Z", re.ASCII)
+_BEARER_TYPES = frozenset({"bearer", ""})
+
+
+class NoToken(NotSent):
+    """The token endpoint cannot be reached or does not work; the request that wanted a token was not sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token and when to renew it; its value is never shown."""
+
+    value: str = field(repr=False)
+    renew_at: float
+    """Monotonic seconds; infinite when the endpoint did not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAnswer:
+    """What the token endpoint answered."""
+
+    status: int
+    fields: dict[str, str]
+    """Header fields, lower-case names."""
+    body: bytes = field(repr=False)
+
+
+Exchange = Callable[[httpx.Request], Awaitable[TokenAnswer]]
+"""Sends one token request; raises httpx.HTTPError."""
+
+
+class TokenSource:
+    """Gives the current token; fetches it when there is none, once for all who wait."""
+
+    def __init__(
+        self,
+        corso: Corso,
+        credentials: Credentials,
+        exchange: Exchange,
+        clock: Clock,
+        *,
+        patience_s: float,
+        user_agent: str,
+        jitter: Jitter = random_jitter,
+    ) -> None:
+        self._corso = corso
+        self._credentials = credentials
+        self._exchange = exchange
+        self._clock = clock
+        self._patience_s = patience_s
+        self._user_agent = user_agent
+        self._jitter = jitter
+        self._token: Token | None = None
+        self._fetching = asyncio.Lock()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown: the client secret and the current token."""
+        token = (self._token.value,) if self._token else ()
+        return (self._credentials.client_secret, *token)
+
+    def current(self) -> Token | None:
+        """Return the token if there is one that need not be renewed yet."""
+        token = self._token
+        return token if token and self._clock.monotonic() < token.renew_at else None
+
+    async def obtain(self) -> Token:
+        """Return the current token, fetching it if need be.
+
+        Raises NotAuthorised when it is refused or useless, NoToken when the endpoint does not work, Parked when it
+        asks for too long a wait.
+        """
+        async with self._fetching:
+            return self.current() or await self._fetch()
+
+    async def renew(self, refused: Token) -> Token:
+        """Return a token other than `refused`, which the API answered 401 to; fetched once for all who ask."""
+        async with self._fetching:
+            current = self.current()
+            return current if current and current is not refused else await self._fetch()
+
+    async def _fetch(self) -> Token:
+        failures = 0
+        while True:
+            asked_at = self._clock.monotonic()
+            try:
+                answer = await self._exchange(self._request())
+            except httpx.HTTPError as error:
+                problem: ApiError = from_httpx(error, "the token request")
+                wait_s = full_jitter_s(failures, self._jitter)
+            else:
+                if answer.status != 429 and answer.status < 500:
+                    self._token = self._read(answer, asked_at)
+                    return self._token
+                problem = NotSent(f"the token endpoint answered {answer.status}")
+                wait_s = self._wait_s(answer, failures)
+            failures += 1
+            if failures >= ATTEMPTS:
+                message = f"no access token after {failures} tries: {problem}"
+                raise NoToken(message, status=problem.status)
+            await self._clock.sleep(wait_s)
+
+    def _request(self) -> httpx.Request:
+        fields = {
+            "client_id": self._credentials.client_id,
+            "client_secret": self._credentials.client_secret,
+            "audience": self._corso.audience,
+            "grant_type": "client_credentials",
+        }
+        if self._corso.token_encoding == "json":  # noqa: S105 - an encoding's name
+            kind, body = "application/json", json.dumps(fields)
+        else:
+            kind, body = "application/x-www-form-urlencoded", urlencode(fields)
+        headers = {"content-type": kind, "accept": "application/json", "user-agent": self._user_agent}
+        return httpx.Request("POST", self._corso.token_url, headers=headers, content=body.encode())
+
+    def _wait_s(self, answer: TokenAnswer, failures: int) -> float:
+        notice = read_notice(answer.fields, self._clock.utc())
+        if notice.retry_after_s is None:
+            return full_jitter_s(failures, self._jitter)
+        if notice.retry_after_s > self._patience_s:
+            resume_at = self._clock.utc() + timedelta(seconds=min(notice.retry_after_s, 1e9))
+            message = f"the token endpoint asks to wait until {resume_at:%Y-%m-%d %H:%M:%S} UTC"
+            raise Parked(message, resume_at=resume_at)
+        return notice.retry_after_s + self._jitter()
+
+    def _read(self, answer: TokenAnswer, asked_at: float) -> Token:
+        content = decode_object(answer.body)
+        if answer.status in REFUSED:
+            code = str((content or {}).get("error", ""))
+            detail = f", {code}" if _ERROR_CODE.match(code) else ""
+            message = (
+                f"the token endpoint refused the credentials ({answer.status}{detail}): check CORSO_CLIENT_ID, "
+                "CORSO_CLIENT_SECRET and corso.audience"
+            )
+            raise NotAuthorised(message, status=answer.status)
+        value = (content or {}).get("access_token")
+        kind = str((content or {}).get("token_type") or "").lower()
+        if not 200 <= answer.status < 300 or not isinstance(value, str) or not _TOKEN.match(value):
+            message = f"the token endpoint answered {answer.status} without a usable access_token: is corso.token_url right?"
+            raise NotAuthorised(message, status=answer.status)
+        if kind not in _BEARER_TYPES:
+            message = "the token endpoint gave a token of another type than Bearer"
+            raise NotAuthorised(message, status=answer.status)
+        return Token(value, asked_at + _useful_s((content or {}).get("expires_in")))
+
+
+def _useful_s(expires_in: Any) -> float:
+    """Return for how many seconds a token is used; for ever (until a 401) where its lifetime is not told."""
+    try:
+        lifetime = float(expires_in)
+    except (TypeError, ValueError, OverflowError):
+        return math.inf
+    if not lifetime > 0:
+        return math.inf
+    return max(lifetime - EARLY_S, lifetime / 2)

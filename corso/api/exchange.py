@@ -1,0 +1,190 @@
+"""One request and its answer: admitted by the limiter, with a token, carried, and its end noted.
+
+Requests go to the transport without `httpx.AsyncClient`, with URLs and header fields prepared: the convenience costs
+as much again as the request. Nothing is repeated here but what was surely not carried out: a request that a pause
+held back before its first byte, and, once and with a fresh token, one that the API answered 401.
+"""
+
+from dataclasses import dataclass, field
+
+import httpx
+
+from corso.api.auth import Token, TokenAnswer, TokenSource
+from corso.api.backoff import Jitter
+from corso.api.limiter import Limiter
+from corso.api.pacer import Ticket
+from corso.api.quota_headers import NOTHING, QuotaNotice, read_notice
+from corso.api.translate import error_text, from_httpx, from_status
+from corso.api.transport import BEFORE_BYTES, HeldBack, read_bounded
+from corso.clock import Clock
+from corso.errors import NotSent, RateLimited
+from corso.settings import Credentials, Loader
+
+CONNECT_S = 10.0
+"""Seconds to wait for a connection."""
+
+LONGEST_TOKEN_ANSWER = 1_000_000
+"""Bytes of a token endpoint's answer that are read."""
+
+_QUOTA_FIELDS = frozenset(
+    (
+        b"ratelimit",
+        b"ratelimit-policy",
+        b"ratelimit-limit",
+        b"ratelimit-remaining",
+        b"ratelimit-reset",
+        b"retry-after",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that was read to its end."""
+
+    method: str
+    url: httpx.URL
+    status: int
+    body: bytes = field(repr=False)
+    pause_s: float
+    """Seconds that nothing may be sent from now on."""
+
+    @property
+    def what(self) -> str:
+        """The request in words, e.g. `POST /v1/orders`."""
+        return f"{self.method} {self.url.path}"
+
+
+class Exchange:
+    """Asks the API, for all tasks of one pair of credentials."""
+
+    def __init__(
+        self,
+        loader: Loader,
+        credentials: Credentials,
+        *,
+        clock: Clock,
+        transport: httpx.AsyncBaseTransport,
+        token_transport: httpx.AsyncBaseTransport,
+        user_agent: str,
+        jitter: Jitter,
+    ) -> None:
+        self.limiter = Limiter(loader.limits, clock, jitter=jitter)
+        self._clock = clock
+        self._transport = transport
+        self._token_transport = token_transport
+        self._timeouts = {
+            "connect": min(CONNECT_S, loader.corso.timeout_s),
+            "read": loader.corso.timeout_s,
+            "write": loader.corso.timeout_s,
+            "pool": CONNECT_S,
+        }
+        self._fields = [
+            (b"host", httpx.URL(loader.corso.base_url).netloc),
+            (b"user-agent", user_agent.encode()),
+            (b"accept", b"application/json"),
+        ]
+        self._tokens = TokenSource(
+            loader.corso,
+            credentials,
+            self._exchange_token,
+            clock,
+            patience_s=loader.limits.patience_s,
+            user_agent=user_agent,
+            jitter=jitter,
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._transport.aclose()
+        await self._token_transport.aclose()
+
+    async def ask(self, method: str, url: httpx.URL, content: bytes | None = None) -> Answer:
+        """Send one request; return the answer if it says 2xx.
+
+        Raises an ApiError for everything else (429 as RateLimited, after the limiter has noted it), or Parked.
+        """
+        answer, token = await self._in_turn(method, url, content)
+        if answer.status == 401:
+            await self._tokens.renew(token)
+            self.limiter.note_retry()
+            answer, _ = await self._in_turn(method, url, content)
+        if not 200 <= answer.status < 300:
+            self._raise(answer)
+        return answer
+
+    def _raise(self, answer: Answer) -> None:
+        body = error_text(answer.body, self._tokens.secrets)
+        if answer.status == 429:
+            message = f"{answer.what}: the API answered 429"
+            raise RateLimited(message, retry_after_s=answer.pause_s, body=body)
+        raise from_status(answer.status, body, answer.what)
+
+    async def _in_turn(self, method: str, url: httpx.URL, content: bytes | None) -> tuple[Answer, Token]:
+        """Send one request when its turn has come, and read its answer; return the token used, too."""
+        while True:
+            ticket = await self.limiter.admit()
+            token = self._tokens.current()
+            if token is None:
+                # Not while holding a place among those under way: fetching takes as long as it takes.
+                self.limiter.withdrawn(ticket)
+                await self._tokens.obtain()
+                continue
+            try:
+                return await self._carry(ticket, self._request(method, url, content, token)), token
+            except HeldBack:
+                continue
+
+    async def _carry(self, ticket: Ticket, request: httpx.Request) -> Answer:
+        try:
+            response = await self._transport.handle_async_request(request)
+            body = await read_bounded(response)
+        except HeldBack:
+            self.limiter.withdrawn(ticket)
+            raise
+        except httpx.HTTPError as error:
+            problem = from_httpx(error, f"{request.method} {request.url.path}")
+            if isinstance(problem, NotSent):
+                self.limiter.withdrawn(ticket)
+            else:
+                self.limiter.unanswered(ticket)
+            raise problem from error
+        except BaseException:  # a cancelled task gives its place back, too
+            self.limiter.unanswered(ticket)
+            raise
+        status = response.status_code
+        pause_s = self.limiter.answered(ticket, status, self._notice(response))
+        return Answer(request.method, request.url, status, body, pause_s)
+
+    def _request(self, method: str, url: httpx.URL, content: bytes | None, token: Token) -> httpx.Request:
+        fields = [*self._fields, (b"authorization", b"Bearer " + token.value.encode())]
+        if content is None:
+            fields.append((b"accept-encoding", b"gzip, deflate"))
+        else:
+            fields.append((b"content-type", b"application/json"))
+            fields.append((b"content-length", str(len(content)).encode()))
+        extensions = {"timeout": self._timeouts, BEFORE_BYTES: self._hold_back}
+        stream = httpx.ByteStream(content or b"")
+        return httpx.Request(method, url, headers=fields, stream=stream, extensions=extensions)
+
+    def _hold_back(self) -> None:
+        if not self.limiter.may_leave():
+            raise HeldBack
+
+    def _notice(self, response: httpx.Response) -> QuotaNotice:
+        fields: dict[str, str] = {}
+        for raw_name, raw_value in response.headers.raw:
+            lower = raw_name.lower()
+            if lower in _QUOTA_FIELDS:
+                name, value = lower.decode(), raw_value.decode("latin-1")
+                fields[name] = f"{fields[name]}, {value}" if name in fields else value
+        if not fields:
+            return NOTHING
+        fields["date"] = response.headers.get("date", "")
+        return read_notice(fields, self._clock.utc())
+
+    async def _exchange_token(self, request: httpx.Request) -> TokenAnswer:
+        request.extensions["timeout"] = self._timeouts
+        response = await self._token_transport.handle_async_request(request)
+        body = await read_bounded(response, longest=LONGEST_TOKEN_ANSWER)
+        return TokenAnswer(response.status_code, dict(response.headers), body)

@@ -1,0 +1,201 @@
+"""From text to the canonical types, without guessing: what is not plainly a value becomes null and a broken rule.
+
+All functions are expressions over whole columns. Money and numbers are decimals from the first step on.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import phonenumbers
+import polars as pl
+
+from schemas.fields import FLAG, INSTANT, MONEY, NUMBER, OPTIONS
+
+_DATE_TIME = (
+    r"^(?P<date>\d{4}-\d{2}-\d{2})"
+    r"(?:[T ](?P<minute>\d{2}:\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?)?"
+    r" ?(?P<zone>[Zz]|UTC|GMT|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?$"
+)
+_MONEY = r"^[+-]?(?:\d{1,18}(?:\.\d{0,4}0*)?|\.\d{1,4}0*)$"
+_NUMBER = r"^[+-]?(?:\d{1,18}(?:\.\d{0,10}0*)?|\.\d{1,10}0*)$"
+_TRUE = ("true", "yes", "y", "1", "t")
+_FALSE = ("false", "no", "n", "0", "f")
+_PHONE_LIKE = r"^\+?[0-9][0-9 ().\-/]{4,24}$"
+
+
+@dataclass(frozen=True)
+class Converter:
+    """How text of one type is read."""
+
+    sentence: str
+    """What is said of a value that is not of this type."""
+    remedy: str
+    """What to do about it."""
+    read: Callable[[pl.Expr, str], pl.Expr]
+    """(text, the store's time zone) -> typed value, null where it is not one."""
+
+
+def converter_of(dtype: pl.DataType) -> Converter | None:
+    """Return how a column of this type is read; None for text."""
+    return next((converter for kind, converter in _CONVERTERS if kind == dtype), None)
+
+
+def instant(text: pl.Expr, zone: str) -> pl.Expr:
+    """Read an RFC 3339 or ISO 8601 date-time or date as an instant in UTC.
+
+    One without an offset is a time of the store's zone. Where daylight saving shows it twice, the earlier is
+    meant; where it skips it, the clock is taken to have been put forward already (02:30 -> 03:30).
+    """
+    local, offset = _local_and_offset(text)
+    here = _in_zone(local, zone)
+    return pl.when(offset.is_not_null()).then((local - offset).dt.replace_time_zone("UTC")).otherwise(here)
+
+
+def time_is_ambiguous(text: pl.Expr, zone: str) -> pl.Expr:
+    """Say whether the store's clock showed this time twice and no offset tells which is meant."""
+    local, offset = _local_and_offset(text)
+    earlier = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    later = local.dt.replace_time_zone(zone, ambiguous="latest", non_existent="null")
+    return (offset.is_null() & (earlier != later)).fill_null(value=False)
+
+
+def time_is_impossible(text: pl.Expr, zone: str) -> pl.Expr:
+    """Say whether the store's clock never showed this time."""
+    local, offset = _local_and_offset(text)
+    there = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    return offset.is_null() & local.is_not_null() & there.is_null()
+
+
+def phones(numbers: pl.Expr, countries: pl.Expr) -> pl.Expr:
+    """Write phones in E.164, by the country's rules where they do not begin with +; others stay as they are.
+
+    Digits that a spreadsheet has destroyed (9.2E+11) are not guessed. Work is done once for each different pair.
+    """
+    like = numbers.str.strip_chars().str.strip_chars("'")
+    candidate = pl.when(like.str.contains(_PHONE_LIKE)).then(like)
+    plain = candidate.str.replace_all(r"[ ().\-/]", "")
+    done = plain.str.contains(r"^\+[1-9]\d{6,14}$")
+    key = pl.when(candidate.is_not_null() & ~done).then(pl.struct(phone=candidate, country=countries))
+    converted = key.map_batches(_to_e164, return_dtype=pl.String)
+    return pl.when(done).then(plain).otherwise(pl.coalesce(converted, numbers))
+
+
+def _to_e164(pairs: pl.Series) -> pl.Series:
+    different = pairs.drop_nulls().unique()
+    texts = [_e164(pair["phone"], pair["country"]) for pair in different]
+    if not texts:
+        return pl.Series(pairs.name, [None] * len(pairs), dtype=pl.String)
+    table = pl.DataFrame({"pair": different, "text": pl.Series(texts, dtype=pl.String)})
+    return pl.DataFrame({"pair": pairs}).join(table, on="pair", how="left", maintain_order="left")["text"].rename(pairs.name)
+
+
+@lru_cache(maxsize=100_000)
+def _e164(phone: str, country: str | None) -> str | None:
+    try:
+        number = phonenumbers.parse(phone, country)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def _local_and_offset(text: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+    parts = text.str.strip_chars().str.extract_groups(_DATE_TIME).struct
+    zone = parts.field("zone")
+    written = pl.concat_str(
+        parts.field("date"),
+        pl.lit("T"),
+        parts.field("minute").fill_null("00:00"),
+        pl.lit(":"),
+        parts.field("second").fill_null("00"),
+        pl.lit("."),
+        parts.field("fraction").fill_null("0"),
+    )
+    local = written.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", strict=False, time_unit="us")
+    digits = zone.str.replace(":", "", literal=True)
+    minutes = digits.str.slice(1, 2).cast(pl.Int64, strict=False) * 60 + digits.str.slice(3, 2).cast(pl.Int64, strict=False)
+    signed = pl.when(digits.str.starts_with("-")).then(-minutes).otherwise(minutes)
+    named = zone.str.to_uppercase().is_in(["Z", "UTC", "GMT"])
+    return local, pl.duration(minutes=pl.when(named).then(0).otherwise(signed))
+
+
+def _in_zone(local: pl.Expr, zone: str) -> pl.Expr:
+    def at(time: pl.Expr) -> pl.Expr:
+        return time.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
+
+    hour = pl.duration(hours=1)
+    return pl.coalesce(at(local), at(local - hour) + hour)
+
+
+def _decimal(pattern: str, dtype: pl.DataType) -> Callable[[pl.Expr, str], pl.Expr]:
+    def read(text: pl.Expr, _zone: str) -> pl.Expr:
+        trimmed = text.str.strip_chars()
+        return pl.when(trimmed.str.contains(pattern)).then(trimmed).cast(dtype, strict=False)
+
+    return read
+
+
+def _flag(text: pl.Expr, _zone: str) -> pl.Expr:
+    word = text.str.strip_chars().str.to_lowercase()
+    return pl.when(word.is_in(_TRUE)).then(statement=True).when(word.is_in(_FALSE)).then(statement=False)
+
+
+def _options(text: pl.Expr, _zone: str) -> pl.Expr:
+    return text.map_batches(_read_options, return_dtype=OPTIONS)
+
+
+def _read_options(texts: pl.Series) -> pl.Series:
+    different = texts.drop_nulls().unique()
+    read = {text: _option_list(text) for text in different}
+    return pl.Series(texts.name, [read.get(text) for text in texts], dtype=OPTIONS)
+
+
+def _option_list(text: str) -> Sequence[dict[str, str]] | None:
+    try:
+        value: Any = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(value, list) or not all(isinstance(each, dict) and {"name", "value"} <= each.keys() for each in value):
+        return None
+    return [{"name": str(each["name"]), "value": str(each["value"])} for each in value]
+
+
+_CONVERTERS: Sequence[tuple[pl.DataType, Converter]] = (
+    (
+        MONEY,
+        Converter(
+            "is not an amount of money",
+            "write digits with a decimal point and up to four decimals, e.g. 1234.50",
+            _decimal(_MONEY, MONEY),
+        ),
+    ),
+    (
+        NUMBER,
+        Converter(
+            "is not a number",
+            "write digits with a decimal point and up to ten decimals",
+            _decimal(_NUMBER, NUMBER),
+        ),
+    ),
+    (
+        INSTANT,
+        Converter(
+            "is not a date and time",
+            "write YYYY-MM-DDThh:mm:ss with an offset (Z, +05:30); without one the store's time zone is meant",
+            instant,
+        ),
+    ),
+    (FLAG, Converter("is neither true nor false", "write true or false", _flag)),
+    (
+        OPTIONS,
+        Converter(
+            "is not a list of options",
+            'write a JSON array such as [{"name": "Size", "value": "M"}]',
+            _options,
+        ),
+    ),
+)

@@ -1,0 +1,106 @@
+"""Which export files make up a batch.
+
+A path in loader.yaml is a glob relative to loader.yaml. With `{batch}` in it, each folder that fits is a batch
+of its own; without, all files that fit are one batch, named after the newest modification date among them.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from glob import glob, has_magic
+from pathlib import Path
+
+from corso.errors import ExportError, SettingsError
+from corso.settings import BATCH_PLACEHOLDER, Settings, check_batch_name
+
+
+@dataclass(frozen=True)
+class ExportFile:
+    """One export file of a batch."""
+
+    path: Path
+    name: str
+    """How reports name it: its path relative to loader.yaml's folder where it lies below it."""
+
+
+def find_exports(settings: Settings, batch: str) -> dict[str, list[ExportFile]]:
+    """Return file role -> the batch's files, sorted by path.
+
+    Raises ExportError where a role's path fits no file.
+    """
+    found = {}
+    for role, patterns in settings.loader.exports.roles.items():
+        paths = sorted({path for pattern in patterns for path in _fitting(settings, pattern, batch)})
+        if not paths:
+            message = f"exports.{role}: no file fits {' or '.join(patterns)} (relative to {settings.home})"
+            raise ExportError(message)
+        found[role] = [ExportFile(path, _shown(settings, path)) for path in paths]
+    return found
+
+
+def default_batch(settings: Settings) -> str:
+    """Return the batch that a command without --batch means: the newest.
+
+    Raises ExportError where there are no files.
+    """
+    if batches := batch_folders(settings):
+        return max(batches, key=lambda name: (batches[name], name))
+    files = [file for files in find_exports(settings, "").values() for file in files]
+    if not files:
+        message = "exports: names no file"
+        raise ExportError(message)
+    newest = max(file.path.stat().st_mtime for file in files)
+    return datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%d")
+
+
+def batch_folders(settings: Settings) -> dict[str, float]:
+    """Return batch -> its files' newest modification time (POSIX seconds), for paths that hold `{batch}`."""
+    batches: dict[str, float] = {}
+    for patterns in settings.loader.exports.roles.values():
+        for pattern in patterns:
+            if BATCH_PLACEHOLDER not in pattern:
+                continue
+            absolute = str(settings.home / pattern)
+            before, _, after = absolute.partition(BATCH_PLACEHOLDER)
+            for hit in glob(f"{before}*{after}".replace(BATCH_PLACEHOLDER, "*"), recursive=True):
+                rest = hit[len(before) :]
+                name = re.split(r"[/\\]", rest)[0] if after.startswith(("/", "\\")) else rest.removesuffix(after)
+                batches[name] = max(batches.get(name, 0.0), Path(hit).stat().st_mtime)
+    return {name: newest for name, newest in batches.items() if _is_batch_name(name)}
+
+
+def fingerprint(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def total_size(files: Mapping[str, list[ExportFile]]) -> int:
+    """Return the bytes of all files together."""
+    return sum(file.path.stat().st_size for group in files.values() for file in group)
+
+
+def _is_batch_name(name: str) -> bool:
+    try:
+        check_batch_name(name)
+    except SettingsError:
+        return False
+    return True
+
+
+def _fitting(settings: Settings, pattern: str, batch: str) -> list[Path]:
+    path = settings.home / pattern.replace(BATCH_PLACEHOLDER, batch)
+    if path.is_file():
+        return [path]
+    if not has_magic(str(path)):
+        return []
+    return [Path(hit) for hit in glob(str(path), recursive=True) if Path(hit).is_file()]
+
+
+def _shown(settings: Settings, path: Path) -> str:
+    try:
+        return path.resolve().relative_to(settings.home.resolve()).as_posix()
+    except ValueError:
+        return path.name

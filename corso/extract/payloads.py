@@ -1,0 +1,126 @@
+"""Payloads: the JSON that is sent for an order or a fulfillment, and its hash.
+
+The same data gives the same bytes on every run and machine: keys in the schema's order, line items by their id,
+nothing that is null, decimals as exact JSON numbers without trailing zeros, instants in UTC. polars encodes
+whole columns; two properties of JSON text make the finishing touches exact. Every quote inside a string is
+escaped, so a key with bare quotes is a key; and the first key of each object here is never null, so a null one
+always has a comma before it.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+
+from schemas.fields import INSTANT, MONEY, NUMBER, dtypes
+from schemas.fulfillments import FULFILLMENT_PATHS, FULFILLMENTS
+from schemas.line_items import LINE_ITEM_PATHS, LINE_ITEMS
+from schemas.orders import ORDER_PATHS, ORDERS
+
+_NULL_MEMBER = r',"[A-Za-z0-9]+":null'
+
+
+def order_payloads(orders: pl.DataFrame, line_items: pl.DataFrame, store_id: int) -> pl.DataFrame:
+    """Return the payload of each accepted order, in the order of `orders`.
+
+    Columns: source_order_id, payload, payload_hash, cancel_payload (the body of a DELETE; null where the order
+    is not cancelled), file, line.
+    """
+    lines = _with_objects(line_items, _members(LINE_ITEM_PATHS, dtypes(LINE_ITEMS)))
+    nested = (
+        lines.sort("source_order_id", pl.col("source_line_item_id").str.len_bytes(), "source_line_item_id")
+        .group_by("source_order_id", maintain_order=True)
+        .agg(pl.col("object").alias("line_items"))
+    )
+    body = pl.struct(
+        pl.lit(store_id).alias("storeId"),
+        *_members(ORDER_PATHS, dtypes(ORDERS)),
+        pl.col("line_items").alias("lineItems"),
+    )
+    cancel = pl.struct(
+        pl.col("canceled_reason").fill_null("not given").alias("canceledReason"),
+        _instant_text(pl.col("source_canceled_on")).alias("sourceCanceledOn"),
+    ).struct.json_encode()
+    encoded = orders.join(nested, on="source_order_id", how="left", maintain_order="left").select(
+        "source_order_id",
+        _finished(body).alias("payload"),
+        pl.when(pl.col("source_canceled_on").is_not_null()).then(cancel).alias("cancel_payload"),
+        "file",
+        "line",
+    )
+    return encoded.with_columns(_hashes(encoded["payload"]))
+
+
+def fulfillment_payloads(fulfillments: pl.DataFrame) -> pl.DataFrame:
+    """Return the payload of each accepted fulfillment.
+
+    Columns: source_order_id, source_fulfillment_id, payload, payload_hash, file, line.
+    """
+    body = pl.struct(_members(FULFILLMENT_PATHS, dtypes(FULFILLMENTS)))
+    encoded = fulfillments.select(
+        "source_order_id", "source_fulfillment_id", _finished(body).alias("payload"), "file", "line"
+    )
+    return encoded.with_columns(_hashes(encoded["payload"]))
+
+
+def _hashes(payloads: pl.Series) -> pl.Series:
+    hashes = [hashlib.sha256(payload.encode()).hexdigest() for payload in payloads]
+    return pl.Series("payload_hash", hashes, dtype=pl.String)
+
+
+def _with_objects(frame: pl.DataFrame, members: Iterable[pl.Expr]) -> pl.DataFrame:
+    return frame.select("source_order_id", "source_line_item_id", pl.struct(members).alias("object"))
+
+
+def _members(paths: Mapping[str, str], types: Mapping[str, pl.DataType]) -> list[pl.Expr]:
+    """Return one expression a JSON member; columns whose paths share a prefix become one object."""
+    nested: dict[str, list[pl.Expr]] = {}
+    members: dict[str, pl.Expr | None] = {}
+    for column, path in paths.items():
+        value = _instant_text(pl.col(column)) if types[column] == INSTANT else pl.col(column)
+        outer, _, inner = path.partition(".")
+        if inner:
+            nested.setdefault(outer, []).append(value.alias(inner))
+            members[outer] = None
+        else:
+            members[path] = value.alias(path)
+    return [value if value is not None else _object(key, nested[key]) for key, value in members.items()]
+
+
+def _object(key: str, members: list[pl.Expr]) -> pl.Expr:
+    """Nest an object; null where its first member, which is required in it, is."""
+    return pl.when(members[0].is_not_null()).then(pl.struct(members)).alias(key)
+
+
+def _instant_text(instant: pl.Expr) -> pl.Expr:
+    text = instant.dt.strftime("%Y-%m-%dT%H:%M:%S%.6f").str.strip_chars_end("0").str.strip_chars_end(".")
+    return text + "Z"
+
+
+def _finished(body: pl.Expr) -> pl.Expr:
+    # polars writes decimals as strings, so that nobody reads them as floats.
+    whole = rf'"({_NUMBER_KEYS})":"(-?\d+)\.0*"'
+    broken = rf'"({_NUMBER_KEYS})":"(-?\d+\.\d*?)0*"'
+    return (
+        body.struct.json_encode()
+        .str.replace_all(_NULL_MEMBER, "")
+        .str.replace_all(whole, '"$1":$2')
+        .str.replace_all(broken, '"$1":$2')
+    )
+
+
+def _number_keys() -> str:
+    keys = {
+        path.rpartition(".")[2]
+        for paths, schema in (
+            (ORDER_PATHS, ORDERS),
+            (LINE_ITEM_PATHS, LINE_ITEMS),
+            (FULFILLMENT_PATHS, FULFILLMENTS),
+        )
+        for column, path in paths.items()
+        if dtypes(schema)[column] in {MONEY, NUMBER}
+    }
+    return "|".join(sorted(keys))
+
+
+_NUMBER_KEYS = _number_keys()

@@ -1,0 +1,73 @@
+"""The plan: what has to be sent so that Corso holds what the export says.
+
+One row = one order or one fulfillment of the batch, held against what the ledger knows Corso to hold.
+"""
+
+import polars as pl
+
+PLAN_COLUMNS = {
+    "subject": pl.String,
+    "action": pl.String,
+    "source_order_id": pl.String,
+    "source_fulfillment_id": pl.String,
+    "payload": pl.String,
+    "payload_hash": pl.String,
+    "cancelled": pl.Boolean,
+    "file": pl.String,
+    "line": pl.Int64,
+}
+"""subject: order or fulfillment. action: `schemas.reconciliation.ACTIONS`, and changed_but_fixed for fulfillments.
+source_fulfillment_id: empty for orders. payload: the request's body. payload_hash: of the whole order or
+fulfillment, also where the body says less (a cancellation). cancelled: whether the order says it is cancelled."""
+
+KNOWN_COLUMNS = {
+    "source_order_id": pl.String,
+    "source_fulfillment_id": pl.String,
+    "corso_id": pl.String,
+    "held_hash": pl.String,
+    "held_cancelled": pl.String,
+}
+"""What the ledger knows. corso_id: null where nothing was accepted yet. held_hash: of what Corso holds.
+held_cancelled: '' no, 'sent' it was created or updated with its cancellation, 'deleted' by DELETE."""
+
+
+def plan_orders(payloads: pl.DataFrame, known: pl.DataFrame, *, cancel_with_delete: bool) -> pl.DataFrame:
+    """Decide what to do with each order (`corso.extract.payloads.order_payloads`)."""
+    orders = known.filter(pl.col("source_fulfillment_id") == "")
+    held = payloads.join(orders, on="source_order_id", how="left", maintain_order="left")
+    cancelled = pl.col("cancel_payload").is_not_null()
+    same = pl.col("held_hash") == pl.col("payload_hash")
+    newly_cancelled = cancelled & (pl.col("held_cancelled") == "") & cancel_with_delete
+    action = (
+        pl.when(pl.col("corso_id").is_null())
+        .then(pl.lit("create"))
+        # Corso does not change an order that was cancelled by DELETE.
+        .when(same | (pl.col("held_cancelled") == "deleted"))
+        .then(pl.lit("unchanged"))
+        .when(newly_cancelled)
+        .then(pl.lit("cancel"))
+        .otherwise(pl.lit("update"))
+    )
+    planned = held.with_columns(
+        subject=pl.lit("order"), action=action, source_fulfillment_id=pl.lit(""), cancelled=cancelled
+    )
+    body = pl.when(pl.col("action") == "cancel").then("cancel_payload").otherwise("payload")
+    return planned.with_columns(payload=body).select(*PLAN_COLUMNS)
+
+
+def plan_fulfillments(payloads: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Decide what to do with each fulfillment; Corso cannot change one, so a changed one is only reported."""
+    held = payloads.join(
+        known.filter(pl.col("source_fulfillment_id") != ""),
+        on=["source_order_id", "source_fulfillment_id"],
+        how="left",
+        maintain_order="left",
+    )
+    action = (
+        pl.when(pl.col("corso_id").is_null())
+        .then(pl.lit("create"))
+        .when(pl.col("held_hash") == pl.col("payload_hash"))
+        .then(pl.lit("unchanged"))
+        .otherwise(pl.lit("changed_but_fixed"))
+    )
+    return held.with_columns(subject=pl.lit("fulfillment"), action=action, cancelled=pl.lit(value=False)).select(*PLAN_COLUMNS)

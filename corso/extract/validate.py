@@ -1,0 +1,297 @@
+"""Validation: which orders are accepted, which are quarantined, and every reason at once.
+
+It works on one bucket of orders at a time: all rows of the three tables whose order falls into it, so that
+memory is set by the bucket and not by the batch. The unit of quarantine is the order: one bad row quarantines
+all rows of its order. Exact repetitions of a row are set aside and their order is loaded once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from corso.extract.convert import converter_of, phones, time_is_ambiguous, time_is_impossible
+from corso.extract.fallbacks import Fallback, apply_fallbacks
+from corso.extract.profile import TABLES, TableName
+from corso.extract.rules import TEXT_OF, compile_rules
+from corso.settings import Store
+from schemas.fields import INSTANT, PROVENANCE, dtypes
+from schemas.money import month_and_currency
+from schemas.quarantine import PROBLEM
+
+_ROW = "__row"
+_SHOWN_CHARACTERS = 300
+_KEYS: Mapping[TableName, Sequence[str]] = {
+    "orders": ("source_order_id",),
+    "line_items": ("source_order_id", "source_line_item_id"),
+    "fulfillments": ("source_order_id", "source_fulfillment_id"),
+}
+_CODES = ("country_code", "currency_code")
+
+_FOUND = {_ROW: pl.UInt32(), **{field.name: field.dtype for field in PROBLEM.fields}}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What validation made of one bucket."""
+
+    accepted: Mapping[TableName, pl.DataFrame]
+    """The rows of accepted orders, in the canonical schemas."""
+    quarantine: pl.DataFrame
+    """The rows that are not loaded (`schemas.quarantine`)."""
+    fallbacks_used: Mapping[str, int]
+    """`table.column` -> how often its fallback was used."""
+    times_settled: Mapping[str, int]
+    """How many times without an offset daylight saving made `ambiguous` or `impossible`."""
+
+
+@dataclass(frozen=True)
+class _Table:
+    """One canonical table on its way through validation."""
+
+    name: TableName
+    rows: pl.DataFrame
+    """Typed columns, `__text.` columns, file, line, fault, original, `__row`."""
+    problems: pl.DataFrame
+    """One row = one broken rule of one row."""
+    repeated: pl.Series
+    """`__row` of exact repetitions."""
+
+    def ids(self) -> pl.Series:
+        return self.rows["source_order_id"]
+
+    def with_problem(self, rows: pl.DataFrame, rule: str, column: str, sentence: str, remedy: str) -> "_Table":
+        found = rows.select(
+            _ROW,
+            rule=pl.lit(rule),
+            column=pl.lit(column),
+            value=pl.col(column) if column in rows.columns else pl.lit(None, pl.String),
+            sentence=pl.lit(sentence),
+            remedy=pl.lit(remedy),
+        )
+        return _Table(self.name, self.rows, pl.concat([self.problems, found.cast(_FOUND)]), self.repeated)
+
+    def bad_ids(self) -> pl.Series:
+        return self.ids().gather(self.problems[_ROW].unique()).drop_nulls()
+
+
+def check_bucket(
+    raw: Mapping[TableName, pl.DataFrame],
+    store: Store,
+    fallbacks: Sequence[Fallback],
+    original_fields: Sequence[str],
+) -> Checked:
+    """Validate all rows of a bucket's orders.
+
+    `raw` are raw tables (`corso.extract.mapping`); `original_fields` the fields of the quarantine's `original`
+    struct, the same for every bucket.
+    """
+    used: dict[str, int] = {}
+    times: dict[str, int] = {"ambiguous": 0, "impossible": 0}
+    tables = {}
+    for name in TABLES:
+        filled, uses = apply_fallbacks(_cleaned(raw[name], name, store), name, list(fallbacks))
+        used |= uses
+        typed = _typed(filled, name, store)
+        for kind, count in _settled_times(typed, name, store).items():
+            times[kind] += count
+        tables[name] = _checked_table(name, typed)
+    tables = _across_tables(tables)
+    bad = pl.concat([table.bad_ids() for table in tables.values()]).unique().implode()
+    accepted = {name: _accepted(table, bad) for name, table in tables.items()}
+    quarantine = pl.concat([_quarantined(table, bad, store, original_fields) for table in tables.values()])
+    return Checked(accepted, quarantine, used, times)
+
+
+def _cleaned(frame: pl.DataFrame, name: TableName, store: Store) -> pl.DataFrame:
+    """Take blanks for nothing, trim what is matched exactly, name the warehouse."""
+    schema = TABLES[name]
+    columns = []
+    for column, dtype in dtypes(schema).items():
+        if column in PROVENANCE:
+            continue
+        text = pl.col(column)
+        if column.endswith(("_id", *_CODES)) or converter_of(dtype):
+            text = text.str.strip_chars()
+        if column.endswith(_CODES):
+            text = text.str.to_uppercase()
+        if column == "fulfillment_location_id":
+            text = _location(text, store)
+        columns.append(pl.when(text.str.strip_chars() != "").then(text).alias(column))
+    frame = frame.with_columns(columns)
+    if name == "orders":
+        return frame.with_columns(phones(pl.col("customer_phone"), pl.col("billing_address_country_code")))
+    return frame
+
+
+def _location(text: pl.Expr, store: Store) -> pl.Expr:
+    value = text
+    for place, number in store.fulfillment_locations.items():
+        value = pl.when(text == place).then(pl.lit(str(number))).otherwise(value)
+    default = store.fulfillment_locations.get("default")
+    return value if default is None else value.fill_null(str(default))
+
+
+def _typed(frame: pl.DataFrame, name: TableName, store: Store) -> pl.DataFrame:
+    columns = []
+    for column, dtype in dtypes(TABLES[name]).items():
+        converter = None if column in PROVENANCE else converter_of(dtype)
+        if converter:
+            columns.append(converter.read(pl.col(column), store.time_zone).cast(dtype).alias(column))
+            columns.append(pl.col(column).alias(TEXT_OF + column))
+    return frame.with_columns(columns).with_row_index(_ROW)
+
+
+def _settled_times(frame: pl.DataFrame, name: TableName, store: Store) -> dict[str, int]:
+    texts = [pl.col(TEXT_OF + column) for column, dtype in dtypes(TABLES[name]).items() if dtype == INSTANT]
+    counts = frame.select(
+        ambiguous=pl.sum_horizontal(time_is_ambiguous(text, store.time_zone).sum() for text in texts),
+        impossible=pl.sum_horizontal(time_is_impossible(text, store.time_zone).sum() for text in texts),
+    )
+    return {kind: int(count) for kind, count in counts.row(0, named=True).items()}
+
+
+def _checked_table(name: TableName, rows: pl.DataFrame) -> _Table:
+    table = _Table(name, rows, _broken_rules(name, rows), pl.Series(_ROW, [], dtype=pl.UInt32))
+    faulty = rows.filter(pl.col("fault").is_not_null())
+    if len(faulty):
+        whole = faulty.select(
+            _ROW,
+            rule=pl.lit("row_is_whole"),
+            column=pl.lit(None, pl.String),
+            value=pl.lit(None, pl.String),
+            sentence=pl.col("fault"),
+            remedy=pl.lit("mend the row in the export"),
+        )
+        table = _Table(name, rows, pl.concat([table.problems, whole.cast(_FOUND)]), table.repeated)
+    return _same_key_twice(table)
+
+
+def _broken_rules(name: TableName, rows: pl.DataFrame) -> pl.DataFrame:
+    rules = compile_rules(TABLES[name])
+    masks = rows.select(rule.broken.alias(str(number)) for number, rule in enumerate(rules))
+    found = [pl.DataFrame(schema=_FOUND)]
+    for number, rule in enumerate(rules):
+        where = masks[str(number)].arg_true()
+        if len(where):
+            shown = TEXT_OF + rule.column if TEXT_OF + rule.column in rows.columns else rule.column
+            found.append(
+                rows[shown]
+                .gather(where)
+                .to_frame("value")
+                .select(
+                    where.alias(_ROW),
+                    rule=pl.lit(rule.name),
+                    column=pl.lit(rule.column),
+                    value=pl.col("value").str.slice(0, _SHOWN_CHARACTERS),
+                    sentence=pl.lit(rule.sentence),
+                    remedy=pl.lit(rule.remedy),
+                )
+                .cast(_FOUND)
+            )
+    return pl.concat(found)
+
+
+def _same_key_twice(table: _Table) -> _Table:
+    """Set exact repetitions aside; different rows with the same key are a problem of each of them."""
+    keys = list(_KEYS[table.name])
+    there = table.rows.filter(pl.all_horizontal(pl.col(key).is_not_null() for key in keys))
+    twice = there.group_by(keys).len().filter(pl.col("len") > 1)
+    rows = there.join(twice, on=keys, how="semi", maintain_order="left")
+    if rows.is_empty():
+        return table
+    content = [column for column in TABLES[table.name].columns if column not in PROVENANCE]
+    content += [column for column in rows.columns if column.startswith(TEXT_OF)]
+    first = rows.unique(content, keep="first", maintain_order=True)
+    repeated = rows.join(first, on=_ROW, how="anti", maintain_order="left")[_ROW]
+    conflicting = first.join(first.group_by(keys).len().filter(pl.col("len") > 1), on=keys, how="semi", maintain_order="left")
+    found = table.with_problem(
+        conflicting,
+        f"{keys[-1]}_is_unique",
+        keys[-1],
+        "stands in several rows that differ",
+        "keep the row that is right",
+    )
+    return _Table(table.name, table.rows, found.problems, repeated)
+
+
+def _across_tables(tables: Mapping[TableName, _Table]) -> dict[TableName, _Table]:
+    orders = tables["orders"]
+    known = orders.ids().drop_nulls().unique().implode()
+    checked = {"orders": _orders_have_lines(orders, tables["line_items"])}
+    for name in ("line_items", "fulfillments"):
+        orphans = tables[name].rows.filter(~pl.col("source_order_id").is_in(known).fill_null(value=False))
+        checked[name] = tables[name].with_problem(
+            orphans,
+            "row_belongs_to_an_order",
+            "source_order_id",
+            "names no order of this batch",
+            "add the order to the batch, or take the row out",
+        )
+    return checked  # type: ignore[return-value]  # the keys are those of TABLES
+
+
+def _orders_have_lines(orders: _Table, lines: _Table) -> _Table:
+    with_lines = lines.ids().drop_nulls().unique().implode()
+    without = orders.rows.filter(
+        pl.col("source_order_id").is_not_null() & ~pl.col("source_order_id").is_in(with_lines)
+    )
+    return orders.with_problem(
+        without,
+        "order_has_line_items",
+        "source_order_id",
+        "has no line items",
+        "Corso needs at least one; add its lines to the batch",
+    )
+
+
+def _accepted(table: _Table, bad: pl.Series) -> pl.DataFrame:
+    good = ~pl.col("source_order_id").is_in(bad) & ~pl.col(_ROW).is_in(table.repeated.implode())
+    return table.rows.filter(good & pl.col("source_order_id").is_not_null()).select(*TABLES[table.name].columns)
+
+
+def _quarantined(table: _Table, bad: pl.Series, store: Store, original_fields: Sequence[str]) -> pl.DataFrame:
+    problems = (
+        table.problems.filter(~pl.col(_ROW).is_in(table.repeated.implode()))
+        .group_by(_ROW, maintain_order=True)
+        .agg(problems=pl.struct(field.name for field in PROBLEM.fields), reasons=_sentence().str.join("; "))
+    )
+    repeated = pl.col(_ROW).is_in(table.repeated.implode())
+    rows = table.rows.join(problems, on=_ROW, how="left", maintain_order="left").filter(
+        repeated | pl.col("problems").is_not_null() | pl.col("source_order_id").is_in(bad)
+    )
+    amounts = (
+        [pl.col("total_money"), *month_and_currency(store.time_zone, store.currency)]
+        if table.name == "orders"
+        else [pl.lit(None, kind).alias(name) for name, kind in (("total_money", pl.Decimal(38, 4)), ("month", pl.String), ("currency", pl.String))]
+    )
+    reasons = (
+        pl.when(repeated)
+        .then(pl.lit("repeats a row word for word; loaded once"))
+        .otherwise(pl.col("reasons").fill_null("another row of its order is quarantined"))
+    )
+    return rows.select(
+        pl.lit(table.name).alias("table"),
+        "source_order_id",
+        "file",
+        "line",
+        pl.when(repeated).then(pl.lit("repeated")).otherwise(pl.lit("quarantined")).alias("kind"),
+        pl.col("problems").fill_null(pl.lit([], pl.List(PROBLEM))).cast(pl.List(PROBLEM)),
+        reasons.alias("reasons"),
+        *amounts,
+        _original(rows, original_fields),
+    ).select("table", "source_order_id", "file", "line", "kind", "problems", "reasons", "total_money", "currency", "month", "original")
+
+
+def _sentence() -> pl.Expr:
+    value = pl.when(pl.col("value").is_not_null()).then(pl.format("'{}' ", pl.col("value"))).otherwise(pl.lit(""))
+    named = pl.when(pl.col("column").is_not_null()).then(pl.format("{} {}", "column", value)).otherwise(pl.lit(""))
+    return pl.concat_str(named, pl.col("sentence"), pl.lit(": "), pl.col("remedy"))
+
+
+def _original(rows: pl.DataFrame, fields: Sequence[str]) -> pl.Expr:
+    own = {field.name for field in rows.schema["original"].fields}  # type: ignore[attr-defined]  # a struct
+    return pl.struct(
+        (pl.col("original").struct.field(name) if name in own else pl.lit(None, pl.String)).alias(name) for name in fields
+    ).alias("original")
+

@@ -1,0 +1,149 @@
+"""Field by field: which fields of an order and of its lines differ, and what each side says.
+
+Equal rows must cost little, as nearly all are equal: a first pass keeps the rows in which any value is not the very
+same, and only those are looked at with the tolerances, and written as text.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import polars as pl
+
+from corso.report.tolerances import (
+    IN_CORSO,
+    LINE_PREFIX,
+    LINES,
+    compared_line_columns,
+    compared_order_columns,
+    differs,
+    may_differ,
+)
+from schemas.fields import FLAG, INSTANT, MONEY, OPTIONS, TEXT, dtypes
+from schemas.line_items import LINE_ITEM_PATHS, LINE_ITEMS
+from schemas.orders import ORDERS
+
+DIFFERENCES = {
+    "source_order_id": TEXT,
+    "source_line_item_id": TEXT,
+    "field": TEXT,
+    "rank": pl.Int32(),
+    "source_value": TEXT,
+    "corso_value": TEXT,
+}
+"""One row = one field that differs; `rank` orders the fields of an order as the schemas do."""
+
+_LINE_KEY = ("source_order_id", "source_line_item_id", "copy")
+
+
+def order_differences(orders: pl.LazyFrame, listing: pl.LazyFrame, ignored: Iterable[str]) -> pl.DataFrame:
+    """Return the fields that differ between orders and their records.
+
+    `orders` has each order once, `listing` at most one record of each; orders without a record are left out.
+    """
+    columns = compared_order_columns(ignored)
+    if not columns:
+        return pl.DataFrame(schema=DIFFERENCES)
+    corso = listing.select("source_order_id", pl.col(columns).name.prefix(IN_CORSO))
+    suspects = (
+        orders.select("source_order_id", *columns)
+        .join(corso, on="source_order_id")
+        .filter(pl.any_horizontal(may_differ(name) for name in columns))
+        .with_columns(pl.lit(None, TEXT).alias("source_line_item_id"))
+        .collect()
+    )
+    ranks = {name: rank for rank, name in enumerate(dtypes(ORDERS))}
+    return pl.concat(_one_field(suspects, name, "", ranks[name]) for name in columns)
+
+
+def line_differences(lines: pl.LazyFrame, listing: pl.LazyFrame, ignored: Iterable[str]) -> pl.DataFrame:
+    """Return what differs between the lines of orders and those of their records.
+
+    `lines` holds the lines of exactly the orders that `listing` has one record of. A line on one side only is one
+    difference with the field `line_items`. A line id that occurs twice is paired once; the rest are extra lines.
+    """
+    ignored = set(ignored)
+    if LINES in ignored:
+        return pl.DataFrame(schema=DIFFERENCES)
+    columns = compared_line_columns(ignored)
+    source = lines.select("source_order_id", *LINE_ITEM_PATHS)
+    corso = (
+        listing.filter(pl.col("line_items").list.len() > 0)
+        .select("source_order_id", "line_items")
+        .explode("line_items")
+        .unnest("line_items")
+    )
+    key = list(_LINE_KEY)
+    suspects = (
+        source.with_columns(_copy(), here=pl.lit(value=True))
+        .join(
+            corso.with_columns(_copy(), there=pl.lit(value=True)).rename(
+                {name: IN_CORSO + name for name in LINE_ITEM_PATHS if name not in key}
+            ),
+            on=key,
+            how="full",
+            coalesce=True,
+            nulls_equal=True,
+        )
+        .filter(
+            pl.col("here").is_null()
+            | pl.col("there").is_null()
+            | pl.any_horizontal(pl.lit(value=False), *(may_differ(name, LINE_PREFIX) for name in columns))
+        )
+        .collect()
+    )
+    both = suspects.filter(pl.col("here"), pl.col("there"))
+    ranks = {name: rank for rank, name in enumerate(LINE_ITEM_PATHS, 1000)}
+    return pl.concat(
+        [
+            _one_sided(suspects.filter(pl.col("here").is_null()), IN_CORSO, "corso_value"),
+            _one_sided(suspects.filter(pl.col("there").is_null()), "", "source_value"),
+            *(_one_field(both, name, LINE_PREFIX, ranks[name]) for name in columns),
+        ]
+    )
+
+
+def value_text(value: pl.Expr, dtype: Any) -> pl.Expr:
+    """Write a value as the report shows it: exact, without an exponent, instants in UTC."""
+    if dtype == INSTANT:
+        return value.dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ")
+    if dtype == OPTIONS:
+        return value.list.eval(pl.element().struct.json_encode()).list.join(", ")
+    if dtype == TEXT or dtype == FLAG:
+        return value.cast(TEXT)
+    least = 2 if dtype == MONEY else 0
+    return value.cast(TEXT).str.replace(rf"(\.\d{{{least}}}\d*?)0+$", "${1}").str.strip_suffix(".")
+
+
+def _copy() -> pl.Expr:
+    return pl.int_range(pl.len()).over("source_order_id", "source_line_item_id").alias("copy")
+
+
+def _one_field(pairs: pl.DataFrame, column: str, prefix: str, rank: int) -> pl.DataFrame:
+    dtype = dtypes(LINE_ITEMS if prefix else ORDERS)[column]
+    return pairs.filter(differs(column, prefix)).select(
+        "source_order_id",
+        "source_line_item_id",
+        field=pl.lit(prefix + column),
+        rank=pl.lit(rank, pl.Int32()),
+        source_value=value_text(pl.col(column), dtype),
+        corso_value=value_text(pl.col(IN_CORSO + column), dtype),
+    )
+
+
+def _one_sided(lines: pl.DataFrame, prefix: str, side: str) -> pl.DataFrame:
+    """Describe lines that only one side has, e.g. `2 x SKU-1 at 10.00`."""
+    kinds = dtypes(LINE_ITEMS)
+    words = pl.format(
+        "{} x {} at {}",
+        value_text(pl.col(prefix + "quantity"), kinds["quantity"]).fill_null("?"),
+        pl.coalesce(prefix + "sku", prefix + "name", pl.lit("?")),
+        value_text(pl.col(prefix + "price"), kinds["price"]).fill_null("?"),
+    )
+    return lines.select(
+        "source_order_id",
+        "source_line_item_id",
+        field=pl.lit(LINES),
+        rank=pl.lit(999, pl.Int32()),
+        source_value=words if side == "source_value" else pl.lit(None, TEXT),
+        corso_value=words if side == "corso_value" else pl.lit(None, TEXT),
+    )

@@ -1,0 +1,260 @@
+"""Corso's answers as a frame: decoded JSON orders in, the `LISTING` table out.
+
+An answer is taken as it comes: fields that are not known are ignored, missing ones are null, and a value of
+another type than documented becomes null, so that the comparison shows it as a difference instead of hiding it.
+What was not as documented is counted in a `Drift`, without values: they may be personal data.
+
+Values are gathered column by column and converted in one go; only a column that holds something unexpected is
+looked at value by value.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from schemas.fields import FLAG, INSTANT, OPTIONS, dtypes
+from schemas.line_items import LINE_ITEM_PATHS, LINE_ITEMS
+from schemas.listing import LISTED_LINE_ITEM, LISTING
+from schemas.orders import ORDER_PATHS
+from schemas.wire import JsonObject
+
+NUMBER_IS_TEXT = ("_id", "order_number", "order_name", "postal_code", "sku")
+"""Endings of the text columns in which a JSON number is as good as a string: 1001 is "1001"."""
+
+ALWAYS_THERE = (
+    "orderId",
+    "storeId",
+    "sourceOrderId",
+    "lineItems",
+    "shippingMoney",
+    "subtotalMoney",
+    "taxMoney",
+    "totalMoney",
+    "billingAddress",
+    "shippingAddress",
+)
+"""Fields of an order that Corso's reference documents as always answered (`orderId`: assigned by Corso)."""
+
+LINE_ALWAYS_THERE = ("sourceLineItemId", "name", "quantity", "sku", "tax", "price")
+"""The same for a line item."""
+
+LIFTS = {
+    "corso_order_id": "orderId",
+    "store_id": "storeId",
+    "created_on": "createdOn",
+    "updated_on": "updatedOn",
+}
+"""Columns of the listing that the canonical orders do not have -> their key in the API's order object."""
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far what Corso answered is from what its reference documents: API path -> how often."""
+
+    records: int = 0
+    """Records that were read, those of other stores included."""
+    other_store: int = 0
+    """Records of another store; they are left out."""
+    wrong_type: Mapping[str, int] = field(default_factory=dict)
+    """Values that could not be read as documented; they are null in the frame."""
+    missing: Mapping[str, int] = field(default_factory=dict)
+    """Documented as always there, but not in the answer."""
+    unknown: Mapping[str, int] = field(default_factory=dict)
+    """Fields that the reference does not name; they are ignored."""
+
+    def __add__(self, other: "Drift") -> "Drift":
+        """Put two parts of one listing together."""
+        return Drift(
+            self.records + other.records,
+            self.other_store + other.other_store,
+            Counter(self.wrong_type) + Counter(other.wrong_type),
+            Counter(self.missing) + Counter(other.missing),
+            Counter(self.unknown) + Counter(other.unknown),
+        )
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether everything that is documented was there, and as documented (new fields are allowed)."""
+        return not self.wrong_type and not self.missing
+
+
+_ASSIGNED_BY_CORSO = frozenset({*LIFTS.values(), "carbonGrams", "carbonCalculationMethod", "fulfillments"})
+_KNOWN = (
+    frozenset(path.partition(".")[0] for path in ORDER_PATHS.values()) | _ASSIGNED_BY_CORSO | {"lineItems"}
+)
+_KNOWN_IN_LINES = frozenset(LINE_ITEM_PATHS.values()) | {"orderId", "lineItemId", "createdOn", "updatedOn"}
+
+
+def records_to_frame(records: Sequence[JsonObject], store_id: int) -> pl.DataFrame:
+    """Return the records of this store as a frame of the LISTING schema, in the order given."""
+    frame, _ = read_records(records, store_id)
+    return frame
+
+
+def read_records(records: Sequence[JsonObject], store_id: int) -> tuple[pl.DataFrame, Drift]:
+    """Return the same frame as `records_to_frame`, and what was not as documented.
+
+    A record without `storeId` is kept (the request asked for one store); one without `sourceOrderId` is kept
+    with an empty one; one without `orderId` has an empty `corso_order_id`.
+    """
+    ours = [record for record in records if _text(record.get("storeId")) in {None, str(store_id)}]
+    wrong: Counter[str] = Counter()
+    missing = _missing(ours, ALWAYS_THERE, "")
+    unknown: Counter[str] = Counter()
+    _count_unknown(ours, _KNOWN, "", unknown)
+    columns = [
+        _column(name, LIFTS.get(name) or ORDER_PATHS[name], dtype, ours, wrong)
+        for name, dtype in dtypes(LISTING).items()
+        if name != "line_items"
+    ]
+    lines = _lines(ours, wrong, missing, unknown)
+    frame = pl.DataFrame([*columns, lines]).with_columns(
+        pl.col("corso_order_id", "source_order_id").fill_null("")
+    )
+    return frame, Drift(len(records), len(records) - len(ours), wrong, missing, unknown)
+
+
+def _column(
+    name: str, path: str, dtype: pl.DataType, records: Sequence[Any], wrong: Counter[str]
+) -> pl.Series:
+    parent, _, key = path.rpartition(".")
+    if parent:
+        parents = (record.get(parent) for record in records)
+        values = [value.get(key) if isinstance(value, Mapping) else None for value in parents]
+    else:
+        values = [record.get(key) for record in records]
+    return _typed(name, path, dtype, values, wrong)
+
+
+def _typed(name: str, path: str, dtype: pl.DataType, values: list[Any], wrong: Counter[str]) -> pl.Series:
+    """Convert one column's values; what cannot be read becomes null and is counted under `path`."""
+    if dtype.is_decimal():
+        series = _decimals(name, dtype, values)
+    elif dtype == INSTANT:
+        series = _instants(name, values)
+    elif dtype == FLAG:
+        series = pl.Series(name, [value if isinstance(value, bool) else None for value in values], dtype)
+    elif dtype == OPTIONS:
+        series = pl.Series(name, [_options(value) for value in values], dtype)
+    else:
+        series = _texts(name, values)
+    lost = len(values) - values.count(None) - (len(series) - series.null_count())
+    if lost:
+        wrong[path] += lost
+    return series
+
+
+def _texts(name: str, values: list[Any]) -> pl.Series:
+    try:
+        return pl.Series(name, values, pl.String(), strict=True)
+    except (TypeError, OverflowError, pl.exceptions.PolarsError):
+        plain: Callable[[Any], str | None] = _text if name.endswith(NUMBER_IS_TEXT) else _only_text
+        return pl.Series(name, [plain(value) for value in values], pl.String())
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else _digits(value)
+
+
+def _only_text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _digits(value: Any) -> str | None:
+    """Write a JSON number without an exponent; None for everything else."""
+    if type(value) is int:
+        return str(value)
+    if isinstance(value, float):
+        value = Decimal(str(value))
+    if not isinstance(value, Decimal):
+        return None
+    text = str(value)
+    if "E" in text:
+        text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if text.endswith("0") and "." in text else text
+
+
+def _number_text(value: Any) -> str | None:
+    return None if isinstance(value, str) else _digits(value)
+
+
+def _decimals(name: str, dtype: Any, values: list[Any]) -> pl.Series:
+    """Read numbers exactly: one with more decimals than the column has is not read at all.
+
+    Rounding it could make two different amounts equal.
+    """
+    plain = _text if name.endswith(NUMBER_IS_TEXT) else _number_text
+    texts = pl.Series(name, [plain(value) for value in values], pl.String())
+    too_fine = texts.str.contains(rf"\.\d{{{dtype.scale + 1},}}$")
+    if too_fine.any():
+        texts = texts.set(too_fine, None)
+    return texts.cast(dtype, strict=False)
+
+
+def _instants(name: str, values: list[Any]) -> pl.Series:
+    """Read RFC 3339; a date-time without an offset is no instant."""
+    texts = pl.Series(name, [_only_text(value) for value in values], pl.String())
+    return texts.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
+
+
+def _options(value: Any) -> list[dict[str, str | None]] | None:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return None
+    return [
+        {"name": _text(option.get("name")), "value": _text(option.get("value"))}
+        for option in value
+        if isinstance(option, Mapping)
+    ]
+
+
+def _lines(
+    records: Sequence[JsonObject], wrong: Counter[str], missing: Counter[str], unknown: Counter[str]
+) -> pl.Series:
+    """Return the line items of every record as one list column; no lines are an empty list."""
+    lists = [_line_list(record.get("lineItems"), wrong) for record in records]
+    flat = [line for lines in lists for line in lines]
+    missing.update(_missing(flat, LINE_ALWAYS_THERE, "lineItems."))
+    _count_unknown(flat, _KNOWN_IN_LINES, "lineItems.", unknown)
+    found: Counter[str] = Counter()
+    columns = [
+        _column(name, path, dtypes(LINE_ITEMS)[name], flat, found) for name, path in LINE_ITEM_PATHS.items()
+    ]
+    wrong.update({f"lineItems.{path}": count for path, count in found.items()})
+    owners = pl.Series("owner", [row for row, lines in enumerate(lists) for _ in lines], pl.Int64())
+    structs = pl.DataFrame(columns).to_struct("line_items")
+    lists_of_structs = (
+        pl.DataFrame([owners, structs]).group_by("owner", maintain_order=True).agg("line_items")
+    )
+    every = pl.DataFrame({"owner": pl.Series(range(len(lists)), dtype=pl.Int64())})
+    joined = every.join(lists_of_structs, on="owner", how="left", maintain_order="left")
+    nothing = pl.lit([], pl.List(LISTED_LINE_ITEM))
+    return joined["line_items"].to_frame().select(pl.col("line_items").fill_null(nothing)).to_series()
+
+
+def _line_list(value: Any, wrong: Counter[str]) -> list[Mapping[str, Any]]:
+    if value is None:
+        return []
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        wrong["lineItems"] += 1
+        return []
+    lines = [line for line in value if isinstance(line, Mapping)]
+    if len(lines) < len(value):
+        wrong["lineItems"] += len(value) - len(lines)
+    return lines
+
+
+def _missing(records: Sequence[JsonObject], keys: Sequence[str], prefix: str) -> Counter[str]:
+    counts = {prefix + key: sum(record.get(key) is None for record in records) for key in keys}
+    return Counter({path: count for path, count in counts.items() if count})
+
+
+def _count_unknown(
+    records: Sequence[JsonObject], known: frozenset[str], prefix: str, counts: Counter[str]
+) -> None:
+    for record in records:
+        if not record.keys() <= known:
+            counts.update(prefix + key for key in record.keys() - known)

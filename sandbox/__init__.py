@@ -1,0 +1,12 @@
+"""A stand-in Corso API over a real socket: a witness, written from the API's description alone.
+
+What belongs here: a server that enforces every documented rule, refuses with reasons, remembers what it was
+given, and can be told to behave in each way that the description leaves open. What does not: anything of the
+loader. This package imports nothing of `schemas`, `corso`, `assets` or `pipelines`, and only the command line
+and the tests import it: a mistake that both sides shared would prove nothing.
+
+Its rooms: `app` (routes), `passage` (what a request passes on its way to a route), `rules` and `readers` (what
+a body must hold), `records` (what is kept and answered), `listing` (pages and cursors), `store` (SQLite),
+`tokens`, `limits`, `exact_json` (numbers that keep their text), `answers` (bodies in, refusals out).
+Everything that Corso does not document is marked "assumed" where it is decided.
+"""

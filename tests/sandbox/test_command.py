@@ -1,0 +1,128 @@
+"""The command: its options, its one line, its exit codes."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sandbox.__main__ import build_parser, main, read_options
+from sandbox.app import SandboxOptions
+from tests.sandbox.bodies import an_order
+from tests.sandbox_process import running_sandbox
+
+
+def test_the_defaults_of_the_command_are_those_of_the_options():
+    """Nobody has to keep two lists in mind."""
+    assert read_options(build_parser().parse_args([])) == SandboxOptions()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--port", "none"],
+        ["--limit", "-1"],
+        ["--window", "-1"],
+        ["--window", "0"],
+        ["--latency", "nan"],
+        ["--token-lifetime", "0"],
+        ["--max-page", "0"],
+        ["--store", "mine"],
+        ["--headers", "sometimes"],
+        ["--duplicates", "maybe"],
+        ["--dup", "accept"],
+        ["--surprise"],
+    ],
+)
+def test_wrong_options_end_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]):
+    """And say which option it is."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_a_page_cannot_be_larger_than_the_largest(capsys: pytest.CaptureFixture[str]):
+    """Two options that do not fit."""
+    assert main(["--page-size", "10", "--max-page", "5"]) == 2
+    assert "--page-size" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """One sentence, exit code 2, and the file as it was."""
+    file = tmp_path / "notes.txt"
+    file.write_text("not a database, but a text of some length, longer than the header of one. " * 3)
+    before = file.read_text()
+    assert main(["--db", str(file)]) == 2
+    assert "notes.txt cannot be used" in capsys.readouterr().err
+    assert file.read_text() == before
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """No traceback."""
+    assert main(["--db", str(tmp_path / "nowhere" / "x.sqlite")]) == 2
+    assert "cannot be used" in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]):
+    """No traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["--port", str(port)]) == 2
+    assert f"127.0.0.1:{port}" in capsys.readouterr().err
+    assert main(["--port", "70000"]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_cleanly(stop: signal.Signals):
+    """Exit code 0, nothing on stdout but the promised line, also while a client keeps its connection."""
+    with running_sandbox() as sandbox, sandbox.client() as client:
+        client.get("/orders")
+        sandbox.process.send_signal(stop)
+        assert sandbox.process.wait(10) == 0
+        assert sandbox.process.stdout is not None
+        assert sandbox.process.stdout.read() == ""
+
+
+@pytest.mark.slow
+def test_a_database_serves_one_sandbox_at_a_time(tmp_path: Path):
+    """The second one says so and ends with 2."""
+    db = tmp_path / "sandbox.sqlite"
+    with running_sandbox(db=db):
+        command = [sys.executable, "-m", "sandbox", "--port", "0", "--db", str(db)]
+        second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert second.returncode == 2
+    assert "locked" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+@pytest.mark.slow
+def test_latency_lets_every_request_wait():
+    """But not tokens, and not one request for another."""
+    with running_sandbox("--latency", "0.3") as sandbox, sandbox.client() as client:
+        started = time.monotonic()
+        assert client.post("/orders", json=an_order()).status_code == 201
+        assert 0.3 <= time.monotonic() - started < 5
+
+
+@pytest.mark.slow
+def test_the_help_names_every_option():
+    """`python -m sandbox --help` ends with 0."""
+    shown = subprocess.run(
+        [sys.executable, "-m", "sandbox", "--help"], capture_output=True, text=True, timeout=30, check=True
+    )
+    for option in (
+        "--port",
+        "--db",
+        "--store",
+        "--limit",
+        "--headers",
+        "--duplicates",
+        "--latency",
+        "/_sandbox/counts",
+    ):
+        assert option in shown.stdout
