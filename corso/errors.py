@@ -52,9 +52,7 @@ class ApiError(CorsoError):
     `status` is the HTTP status or None where no answer was read; `body` the answer's text, bounded.
     """
 
-    def __init__(
-        self, message: str, *, status: int | None = None, body: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, status: int | None = None, body: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.body = body

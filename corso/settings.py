@@ -63,10 +63,7 @@ class Exports(BaseModel):
     def roles(self) -> dict[str, list[str]]:
         """File role -> its path patterns, as written (one pattern or a list of them)."""
         extra = self.__pydantic_extra__ or {}
-        return {
-            role: [value] if isinstance(value, str) else list(value)
-            for role, value in extra.items()
-        }
+        return {role: [value] if isinstance(value, str) else list(value) for role, value in extra.items()}
 
     @model_validator(mode="after")
     def _roles_are_paths(self) -> Self:
@@ -117,9 +114,7 @@ class Corso(_Section):
     @model_validator(mode="after")
     def _urls_are_safe(self) -> Self:
         known = ENVIRONMENTS.get(self.environment, ("", "", ""))
-        for name, default in zip(
-            ("base_url", "token_url", "audience"), known, strict=True
-        ):
+        for name, default in zip(("base_url", "token_url", "audience"), known, strict=True):
             if not getattr(self, name):
                 object.__setattr__(self, name, default)
         for name in ("base_url", "token_url"):
@@ -255,10 +250,7 @@ class Settings:
             **_read_dotenv(self.home / ".env"),
             **os.environ,
         }
-        found = {
-            name: values.get(name, "")
-            for name in ("CORSO_CLIENT_ID", "CORSO_CLIENT_SECRET")
-        }
+        found = {name: values.get(name, "") for name in ("CORSO_CLIENT_ID", "CORSO_CLIENT_SECRET")}
         missing = [name for name, value in found.items() if not value]
         if missing:
             message = f"{' and '.join(missing)} not set: put them in the environment or in a .env file beside {self.path.name}"
@@ -341,9 +333,7 @@ def line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
 def nearest(name: str, known: list[str]) -> str:
     """Return the sentence that names the nearest of `known`, or lists them."""
     near = difflib.get_close_matches(name, known, 1, 0.4)
-    return (
-        f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-    )
+    return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
 
 
 def _explain(path: Path, node: yaml.Node | None, problem: Any) -> str:
@@ -379,4 +369,3 @@ def _read_dotenv(path: Path) -> dict[str, str]:
         for key, mark, value in pairs
         if mark and not key.startswith("#")
     }
-

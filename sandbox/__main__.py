@@ -1,7 +1,10 @@
 """The command: `python -m sandbox`, which is also `corso-loader sandbox`."""
 
 import argparse
+import contextlib
+import socket
 import sys
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 
 from sandbox import server
@@ -51,20 +54,26 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         options = read_options(arguments)
-        store = Store.open(arguments.db)
         listener = server.bind(arguments.host, arguments.port)
-    except (ValueError, StoreUnusable) as error:
+    except ValueError as error:
         return _fail(str(error))
     except (OSError, OverflowError) as error:
         return _fail(f"cannot listen on {arguments.host}:{arguments.port}: {error}")
-    host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
-    address = f"http://{host}:{listener.getsockname()[1]}"
-    line = f"sandbox: listening on {address} (API {address}/v1, token {address}/oauth/token)"
-    try:
-        server.serve(build_app(options, store), listener, lambda: print(line, flush=True))  # noqa: T201 - the promised line
-    finally:
-        store.close()
+    with listener:
+        try:
+            store = Store.open(arguments.db)
+        except StoreUnusable as error:
+            return _fail(str(error))
+        with contextlib.closing(store):
+            _serve(arguments.host, options, store, listener)
     return 0
+
+
+def _serve(host: str, options: SandboxOptions, store: Store, listener: socket.socket) -> None:
+    shown_host = f"[{host}]" if ":" in host else host
+    address = f"http://{shown_host}:{listener.getsockname()[1]}"
+    line = f"sandbox: listening on {address} (API {address}/v1, token {address}/oauth/token)"
+    server.serve(build_app(options, store), listener, lambda: print(line, flush=True))  # noqa: T201 - the promised line
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -166,7 +175,7 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--window",
-        type=_seconds,
+        type=_some_seconds,
         default=10.0,
         metavar="SECONDS",
         help="length of the window, which opens with the first request after the last one closed (default %(default)g)",
@@ -211,7 +220,7 @@ def _add_behaviour(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _whole_number(at_least: int) -> type[int]:
+def _whole_number(at_least: int) -> Callable[[str], int]:
     def whole_number(text: str) -> int:
         number = int(text)
         if number < at_least:
@@ -219,13 +228,21 @@ def _whole_number(at_least: int) -> type[int]:
             raise argparse.ArgumentTypeError(msg)
         return number
 
-    return whole_number  # type: ignore[return-value]
+    return whole_number
 
 
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not 0 <= seconds < 1e9:
         msg = "must not be negative"
+        raise argparse.ArgumentTypeError(msg)
+    return seconds
+
+
+def _some_seconds(text: str) -> float:
+    seconds = _seconds(text)
+    if seconds == 0:
+        msg = "must be more than 0"
         raise argparse.ArgumentTypeError(msg)
     return seconds
 

@@ -242,7 +242,11 @@ class OrderRoutes:
         return json_answer(201, record)
 
     def _addressed(self, request: Request) -> OrderRow:
-        """Find the order that the path names."""
+        """Find the order that the path names, or refuse.
+
+        Asked before a body is read, so that 404 goes before what is wrong with the body, and again afterwards:
+        while the body came in, another request may have changed the order.
+        """
         given = request.path_params["order_id"]
         # An id as Python reads whole numbers may have blanks, underscores or other scripts' digits in it.
         if not (given.isascii() and given.removeprefix("-").isdigit()):
@@ -258,7 +262,7 @@ class OrderRoutes:
         return row
 
     def _open(self, row: OrderRow) -> OrderRow:
-        """Return the order, if it may still be changed (documented: not after it was cancelled)."""
+        """Return the order, if it may still be changed (documented: not after it was cancelled), or refuse."""
         if row.cancelled:
             raise Refused(400, "order_cancelled", "cancelled orders cannot change")
         return row

@@ -8,7 +8,7 @@ import json
 from decimal import Decimal, InvalidOperation
 from typing import Any, Self
 
-_quote = json.JSONEncoder(ensure_ascii=False).encode
+_quote = json.encoder.encode_basestring
 
 
 class NotJson(Exception):
@@ -50,19 +50,19 @@ def load(body: bytes) -> Any:
 
 def dump(value: Any) -> str:
     """Write a value of str, bool, None, int, Decimal, list and dict as JSON text."""
-    match value:
-        case str():
-            return _quote(value)
-        case ExactNumber():
-            return value.text
-        case dict():
-            return "{" + ",".join([f"{_quote(key)}:{dump(item)}" for key, item in value.items()]) + "}"
-        case list():
-            return "[" + ",".join([dump(item) for item in value]) + "]"
-        case Decimal():
-            return str(value)
-        case _:
-            return json.dumps(value)
+    # A chain of comparisons, because every value of every order passes here: `match` took half as long again.
+    kind = type(value)
+    if kind is str:
+        return _quote(value)
+    if kind is ExactNumber:
+        return str(value.text)
+    if kind is dict:
+        return "{" + ",".join([f"{_quote(key)}:{dump(item)}" for key, item in value.items()]) + "}"
+    if kind is list:
+        return "[" + ",".join([dump(item) for item in value]) + "]"
+    if kind is Decimal:
+        return str(value)
+    return json.dumps(value)
 
 
 def _refuse_constant(name: str) -> Any:

@@ -14,13 +14,14 @@ PATIENCE_S = 5
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Reserve the port; 0 takes any that is free. Raises OSError where that is not possible."""
+    """Take the port for this process; 0 takes any that is free. Raises OSError or OverflowError where that is not possible."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError:
+        listener.listen(BACKLOG)
+    except (OSError, OverflowError):
         listener.close()
         raise
     return listener

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 IN_MEMORY = ":memory:"
-VERSION = 1
+VERSION = 8_787_001
+"""Of the tables below; kept in the file, and unlike any number that another program would put there."""
 LARGEST_ID = 2**63 - 1
 
 _TABLES = """
@@ -79,18 +80,16 @@ class Store:
         """Open a database file, or a new one in memory; `StoreUnusable` says why it cannot."""
         try:
             connection = sqlite3.connect(path, isolation_level=None, timeout=1)
-            for setting in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=NORMAL"):
-                connection.execute(f"PRAGMA {setting}")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={VERSION}; COMMIT;")
         except sqlite3.Error as error:
             msg = f"{path} cannot be used: {error}"
             raise StoreUnusable(msg) from error
-        if version not in (0, VERSION):
-            msg = f"{path} is of version {version}, this sandbox writes version {VERSION}"
-            raise StoreUnusable(msg)
-        return cls(connection)
+        try:
+            _prepare(connection)
+            return cls(connection)
+        except (sqlite3.Error, StoreUnusable) as error:
+            connection.close()
+            msg = f"{path} cannot be used: {error}"
+            raise StoreUnusable(msg) from error
 
     def close(self) -> None:
         """Release the file."""
@@ -193,6 +192,20 @@ class Store:
 
     def _one(self, query: str, *parameters: str | int) -> Any:
         return self._connection.execute(query, parameters).fetchone()
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Take the file for this process alone, and make the tables in a new one."""
+    connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if version != VERSION and (version or tables):
+        msg = f"it is not a sandbox's database of version {VERSION}"
+        raise StoreUnusable(msg)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    if not tables:
+        connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={VERSION}; COMMIT;")
 
 
 def _values(row: OrderRow) -> tuple[str | int | None, ...]:

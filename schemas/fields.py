@@ -27,7 +27,10 @@ OPTIONS = pl.List(pl.Struct({"name": pl.String, "value": pl.String}))
 
 PROVENANCE = {
     "file": pa.Column(pl.String, description="The export file, as its pattern in loader.yaml named it."),
-    "line": pa.Column(pl.Int64, description="The line in that file on which the row begins, from 1; a Parquet row's number, from 1."),
+    "line": pa.Column(
+        pl.Int64,
+        description="The line in that file on which the row begins, from 1; a Parquet row's number, from 1.",
+    ),
 }
 """The columns that say where a row came from; every table has them."""
 
@@ -61,7 +64,9 @@ def rule(name: str, sentence: str, remedy: str, make: Callable[[], pl.Expr], *, 
     def check(data: PolarsData) -> pl.LazyFrame:
         return data.lazyframe.select(make().fill_null(value=True))
 
-    return pa.Check(check, name=name, error=sentence, statistics={"remedy": remedy, "shows": shows, "make": make})
+    return pa.Check(
+        check, name=name, error=sentence, statistics={"remedy": remedy, "shows": shows, "make": make}
+    )
 
 
 def value_rule(name: str, sentence: str, remedy: str, make: Callable[[pl.Expr], pl.Expr]) -> pa.Check:

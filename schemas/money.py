@@ -31,7 +31,10 @@ def month_and_currency(time_zone: str, store_currency: str | None) -> list[pl.Ex
     ]
 
 
-def money_text(amount: Decimal) -> str:
-    """Write an amount with at least two decimals; zeros beyond the second are left out."""
-    whole, _, decimals = f"{amount:f}".partition(".")
+def money_text(amount: Decimal, *, grouped: bool = False) -> str:
+    """Write an amount with at least two decimals; zeros beyond the second are left out.
+
+    `grouped` parts the thousands with commas, for people.
+    """
+    whole, _, decimals = f"{amount:{',' if grouped else ''}f}".partition(".")
     return f"{whole}.{decimals.rstrip('0'):0<2}"

@@ -57,7 +57,11 @@ def _address(path: str, which: str) -> dict[str, pa.Column]:
         ),
         **field(TEXT, f"{path}.postalCode", f"Postal code of the {which} address.", required=True),
         **field(
-            TEXT, f"{path}.countryCode", f"Country of the {which} address, ISO 3166-1 alpha-2.", COUNTRY, required=True
+            TEXT,
+            f"{path}.countryCode",
+            f"Country of the {which} address, ISO 3166-1 alpha-2.",
+            COUNTRY,
+            required=True,
         ),
         **field(TEXT, f"{path}.name", f"Full name at the {which} address."),
         **field(TEXT, f"{path}.firstName", f"First name at the {which} address."),
@@ -69,7 +73,12 @@ def _address(path: str, which: str) -> dict[str, pa.Column]:
 
 ORDERS = pa.DataFrameSchema(
     {
-        **field(TEXT, "sourceOrderId", "The order's id on the source platform, unique in the store.", required=True),
+        **field(
+            TEXT,
+            "sourceOrderId",
+            "The order's id on the source platform, unique in the store.",
+            required=True,
+        ),
         **field(TEXT, "orderNumber", "The number that the shop shows; Corso falls back to sourceOrderId."),
         **field(TEXT, "orderName", "The name that the shop shows, e.g. #1001."),
         **field(NUMBER, "currencyConversionRate", "Between the store's and the customer's currency."),
@@ -102,8 +111,10 @@ ORDERS = pa.DataFrameSchema(
             "money_adds_up",
             "is not shipping_money + subtotal_money + tax_money",
             "Corso refuses an order whose total is not that sum exactly; correct the amounts or the profile's money policy",
-            lambda: pl.col("total_money")
-            == pl.col("shipping_money") + pl.col("subtotal_money") + pl.col("tax_money"),
+            lambda: (
+                pl.col("total_money")
+                == pl.col("shipping_money") + pl.col("subtotal_money") + pl.col("tax_money")
+            ),
             shows="total_money",
         ),
         _customer_needs("source_customer_id"),
@@ -113,9 +124,11 @@ ORDERS = pa.DataFrameSchema(
             "customer_can_be_reached",
             "and customer_phone are both missing although the order has a customer",
             "Corso needs one of the two; fill a column, or declare the fallback orders.customer_email",
-            lambda: ~_has_customer()
-            | pl.col("customer_email").is_not_null()
-            | pl.col("customer_phone").is_not_null(),
+            lambda: (
+                ~_has_customer()
+                | pl.col("customer_email").is_not_null()
+                | pl.col("customer_phone").is_not_null()
+            ),
             shows="customer_email",
         ),
     ],

@@ -11,21 +11,44 @@ import polars as pl
 
 from schemas.fields import MONEY
 
-PROBLEM = pl.Struct({"rule": pl.String, "column": pl.String, "value": pl.String, "sentence": pl.String, "remedy": pl.String})
+PROBLEM = pl.Struct(
+    {"rule": pl.String, "column": pl.String, "value": pl.String, "sentence": pl.String, "remedy": pl.String}
+)
 """One broken rule: `sentence` reads after the column and its value, `remedy` says what to do."""
 
 QUARANTINE = pa.DataFrameSchema(
     {
-        "table": pa.Column(pl.String, pa.Check.isin(("orders", "line_items", "fulfillments")), description="The canonical table."),
-        "source_order_id": pa.Column(pl.String, nullable=True, description="The order; empty where the row names none."),
+        "table": pa.Column(
+            pl.String,
+            pa.Check.isin(("orders", "line_items", "fulfillments")),
+            description="The canonical table.",
+        ),
+        "source_order_id": pa.Column(
+            pl.String, nullable=True, description="The order; empty where the row names none."
+        ),
         "file": pa.Column(pl.String, description="The export file."),
         "line": pa.Column(pl.Int64, description="The line in that file."),
-        "kind": pa.Column(pl.String, pa.Check.isin(("quarantined", "repeated")), description="`repeated` rows are not counted as quarantined."),
-        "problems": pa.Column(pl.List(PROBLEM), description="The rules that the row breaks; empty for a row without a fault of its own."),
+        "kind": pa.Column(
+            pl.String,
+            pa.Check.isin(("quarantined", "repeated")),
+            description="`repeated` rows are not counted as quarantined.",
+        ),
+        "problems": pa.Column(
+            pl.List(PROBLEM),
+            description="The rules that the row breaks; empty for a row without a fault of its own.",
+        ),
         "reasons": pa.Column(pl.String, description="The same as sentences, parted by '; '."),
-        "total_money": pa.Column(MONEY, nullable=True, description="For rows of `orders`: the total, where it can be read."),
-        "currency": pa.Column(pl.String, nullable=True, description="For rows of `orders`: the currency in the report."),
-        "month": pa.Column(pl.String, nullable=True, description="For rows of `orders`: YYYY-MM in the store's zone, or 'undated'."),
+        "total_money": pa.Column(
+            MONEY, nullable=True, description="For rows of `orders`: the total, where it can be read."
+        ),
+        "currency": pa.Column(
+            pl.String, nullable=True, description="For rows of `orders`: the currency in the report."
+        ),
+        "month": pa.Column(
+            pl.String,
+            nullable=True,
+            description="For rows of `orders`: YYYY-MM in the store's zone, or 'undated'.",
+        ),
     },
     strict=False,
     name="quarantine",

@@ -36,10 +36,15 @@ OUTCOME_TABLE = pa.DataFrameSchema(
         "action": pa.Column(pl.String, pa.Check.isin(ACTIONS), description="What the plan meant to do."),
         "outcome": pa.Column(pl.String, pa.Check.isin(OUTCOMES), description="How it ended."),
         "corso_order_id": pa.Column(pl.String, nullable=True, description="Corso's id, where it is known."),
-        "reason": pa.Column(pl.String, nullable=True, description="Why it was rejected, is unknown or was not sent."),
-        "accepted_at": pa.Column(INSTANT, nullable=True, description="When Corso last accepted the order from us."),
+        "reason": pa.Column(
+            pl.String, nullable=True, description="Why it was rejected, is unknown or was not sent."
+        ),
+        "accepted_at": pa.Column(
+            INSTANT, nullable=True, description="When Corso last accepted the order from us."
+        ),
         "holds_planned": pa.Column(
-            pl.Boolean, description="Whether what Corso last accepted from us is what the plan holds (equal payload hash)."
+            pl.Boolean,
+            description="Whether what Corso last accepted from us is what the plan holds (equal payload hash).",
         ),
     },
     strict=True,
@@ -48,22 +53,40 @@ OUTCOME_TABLE = pa.DataFrameSchema(
 
 FINDINGS = pa.DataFrameSchema(
     {
-        "finding_id": pa.Column(pl.String, description="The same for the same difference on every run: 16 hexadecimal digits."),
+        "finding_id": pa.Column(
+            pl.String, description="The same for the same difference on every run: 16 hexadecimal digits."
+        ),
         "kind": pa.Column(pl.String, pa.Check.isin(KINDS), description="What is wrong."),
         "cause": pa.Column(pl.String, pa.Check.isin(CAUSES), description="Why."),
-        "source_order_id": pa.Column(pl.String, nullable=True, description="The order on the source platform."),
+        "source_order_id": pa.Column(
+            pl.String, nullable=True, description="The order on the source platform."
+        ),
         "corso_order_id": pa.Column(pl.String, nullable=True, description="The record in Corso."),
-        "source_line_item_id": pa.Column(pl.String, nullable=True, description="The line, where the difference is in one."),
-        "field": pa.Column(pl.String, nullable=True, description="The column that differs; empty for whole orders."),
+        "source_line_item_id": pa.Column(
+            pl.String, nullable=True, description="The line, where the difference is in one."
+        ),
+        "field": pa.Column(
+            pl.String, nullable=True, description="The column that differs; empty for whole orders."
+        ),
         "source_value": pa.Column(pl.String, nullable=True, description="What the source says, as text."),
         "corso_value": pa.Column(pl.String, nullable=True, description="What Corso says, as text."),
         "currency": pa.Column(pl.String, nullable=True, description="The order's currency."),
         "month": pa.Column(pl.String, nullable=True, description="YYYY-MM of the order in the store's zone."),
-        "source_money": pa.Column(MONEY, nullable=True, description="The order's total in the source; on the order's first finding only."),
-        "corso_money": pa.Column(MONEY, nullable=True, description="The record's total in Corso; on the record's first finding only."),
+        "source_money": pa.Column(
+            MONEY,
+            nullable=True,
+            description="The order's total in the source; on the order's first finding only.",
+        ),
+        "corso_money": pa.Column(
+            MONEY,
+            nullable=True,
+            description="The record's total in Corso; on the record's first finding only.",
+        ),
         "file": pa.Column(pl.String, nullable=True, description="Where the order stands in the exports."),
         "line": pa.Column(pl.Int64, nullable=True, description="The line in that file."),
-        "first_seen": pa.Column(INSTANT, description="The first reconciliation of this batch that had this finding."),
+        "first_seen": pa.Column(
+            INSTANT, description="The first reconciliation of this batch that had this finding."
+        ),
     },
     strict=True,
     name="findings",

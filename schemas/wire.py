@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-OperationKind = Literal[
-    "create_order", "update_order", "cancel_order", "create_fulfillment"
-]
+OperationKind = Literal["create_order", "update_order", "cancel_order", "create_fulfillment"]
 
 JsonObject = Mapping[str, Any]
 """A decoded JSON object as the API answered it. Its numbers are int or Decimal, never float."""
@@ -26,7 +24,10 @@ class Operation:
     payload: bytes
     """The request's body: UTF-8 JSON, the same bytes for the same data on every run."""
     payload_hash: str
-    """SHA-256 of `payload`, hexadecimal."""
+    """SHA-256, hexadecimal, of the whole order or fulfillment that Corso holds afterwards: the payload's own hash,
+    but for a cancellation, whose payload says less."""
+    cancelled: bool = False
+    """Whether the order says that it is cancelled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,8 @@ class CorsoApi:
         Raises an ApiError, whose class says what may happen next, or Parked when the API asks for too long a wait.
         """
         method, url = self._route(operation)
-        await self._seed()
+        if not self.limiter.seeded:
+            await self._seed()
         answer = await self._exchange.ask(method, url, operation.payload)
         return Receipt(answer.status, _corso_id(operation, answer))
 
@@ -229,8 +230,6 @@ class CorsoApi:
 
     async def _seed(self) -> None:
         """Learn the quota by one cheap read before anything else is sent."""
-        if self.limiter.seeded:
-            return
         async with self._seeding:
             if self.limiter.seeded:
                 return

@@ -89,7 +89,11 @@ def _to_e164(pairs: pl.Series) -> pl.Series:
     if not texts:
         return pl.Series(pairs.name, [None] * len(pairs), dtype=pl.String)
     table = pl.DataFrame({"pair": different, "text": pl.Series(texts, dtype=pl.String)})
-    return pl.DataFrame({"pair": pairs}).join(table, on="pair", how="left", maintain_order="left")["text"].rename(pairs.name)
+    return (
+        pl.DataFrame({"pair": pairs})
+        .join(table, on="pair", how="left", maintain_order="left")["text"]
+        .rename(pairs.name)
+    )
 
 
 @lru_cache(maxsize=100_000)
@@ -117,7 +121,9 @@ def _local_and_offset(text: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
     )
     local = written.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", strict=False, time_unit="us")
     digits = zone.str.replace(":", "", literal=True)
-    minutes = digits.str.slice(1, 2).cast(pl.Int64, strict=False) * 60 + digits.str.slice(3, 2).cast(pl.Int64, strict=False)
+    minutes = digits.str.slice(1, 2).cast(pl.Int64, strict=False) * 60 + digits.str.slice(3, 2).cast(
+        pl.Int64, strict=False
+    )
     signed = pl.when(digits.str.starts_with("-")).then(-minutes).otherwise(minutes)
     named = zone.str.to_uppercase().is_in(["Z", "UTC", "GMT"])
     return local, pl.duration(minutes=pl.when(named).then(0).otherwise(signed))
@@ -125,7 +131,9 @@ def _local_and_offset(text: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
 
 def _in_zone(local: pl.Expr, zone: str) -> pl.Expr:
     def at(time: pl.Expr) -> pl.Expr:
-        return time.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
+        return time.dt.replace_time_zone(
+            zone, ambiguous="earliest", non_existent="null"
+        ).dt.convert_time_zone("UTC")
 
     hour = pl.duration(hours=1)
     return pl.coalesce(at(local), at(local - hour) + hour)
@@ -159,7 +167,9 @@ def _option_list(text: str) -> Sequence[dict[str, str]] | None:
         value: Any = json.loads(text)
     except ValueError:
         return None
-    if not isinstance(value, list) or not all(isinstance(each, dict) and {"name", "value"} <= each.keys() for each in value):
+    if not isinstance(value, list) or not all(
+        isinstance(each, dict) and {"name", "value"} <= each.keys() for each in value
+    ):
         return None
     return [{"name": str(each["name"]), "value": str(each["value"])} for each in value]
 

@@ -50,7 +50,9 @@ def read_fallbacks(declared: Mapping[str, str]) -> list[Fallback]:
     return fallbacks
 
 
-def apply_fallbacks(frame: pl.DataFrame, table: TableName, fallbacks: list[Fallback]) -> tuple[pl.DataFrame, dict[str, int]]:
+def apply_fallbacks(
+    frame: pl.DataFrame, table: TableName, fallbacks: list[Fallback]
+) -> tuple[pl.DataFrame, dict[str, int]]:
     """Fill a raw table's empty columns; return it with the number of uses of each fallback."""
     uses = {}
     for fallback in fallbacks:

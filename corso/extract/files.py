@@ -66,7 +66,9 @@ def batch_folders(settings: Settings) -> dict[str, float]:
             before, _, after = absolute.partition(BATCH_PLACEHOLDER)
             for hit in glob(f"{before}*{after}".replace(BATCH_PLACEHOLDER, "*"), recursive=True):
                 rest = hit[len(before) :]
-                name = re.split(r"[/\\]", rest)[0] if after.startswith(("/", "\\")) else rest.removesuffix(after)
+                name = (
+                    re.split(r"[/\\]", rest)[0] if after.startswith(("/", "\\")) else rest.removesuffix(after)
+                )
                 batches[name] = max(batches.get(name, 0.0), Path(hit).stat().st_mtime)
     return {name: newest for name, newest in batches.items() if _is_batch_name(name)}
 

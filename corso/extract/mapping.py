@@ -14,7 +14,17 @@ import polars as pl
 
 from corso.errors import ExportError
 from corso.extract.files import ExportFile
-from corso.extract.profile import TABLES, FileForm, Join, Profile, Rule, Table, TableName, literal_parts, placeholders
+from corso.extract.profile import (
+    TABLES,
+    FileForm,
+    Join,
+    Profile,
+    Rule,
+    Table,
+    TableName,
+    literal_parts,
+    placeholders,
+)
 from corso.extract.text import FAULT, LINE, CsvForm, read_header, read_rows
 
 _ROW = "__row_in_order"
@@ -39,20 +49,25 @@ class _Role:
         return next((own for own in self.headers if normal(own) == wanted), None)
 
 
-def map_exports(profile: Profile, files: Mapping[str, Sequence[ExportFile]], scratch: Path) -> dict[TableName, pl.LazyFrame]:
+def map_exports(
+    profile: Profile, files: Mapping[str, Sequence[ExportFile]], scratch: Path
+) -> dict[TableName, pl.LazyFrame]:
     """Return the raw tables of a batch.
 
     Raises ExportError: a role without files, an unknown role, headers that the profile needs are not there.
     """
     _check_roles(profile, files)
     roles = {
-        role: _read_role(role, form, files[role], scratch) for role, form in profile.files.items() if role in files
+        role: _read_role(role, form, files[role], scratch)
+        for role, form in profile.files.items()
+        if role in files
     }
     return {
-        name: _map_table(name, table, roles) if table.file in roles else _empty(name)
-        for name, table in ((name, profile.tables.get(name)) for name in TABLES)
-        if table is not None or name == "fulfillments"
-    } | {name: _empty(name) for name in TABLES if name not in profile.tables}
+        name: _map_table(name, table, roles)
+        if (table := profile.tables.get(name)) and table.file in roles
+        else _empty(name, roles[profile.tables["orders"].file].headers)
+        for name in TABLES
+    }
 
 
 def _check_roles(profile: Profile, files: Mapping[str, Sequence[ExportFile]]) -> None:
@@ -103,7 +118,9 @@ def _read_file(
 ) -> pl.LazyFrame:
     """Return one file's rows with the columns of all files of its role."""
     rows = read_rows(file, csv_form, scratch).rename({name: headers[normal(name)] for name in own})
-    absent = [pl.lit(None, pl.String).alias(name) for name in union if normal(name) not in {normal(n) for n in own}]
+    absent = [
+        pl.lit(None, pl.String).alias(name) for name in union if normal(name) not in {normal(n) for n in own}
+    ]
     rows = rows.with_columns(pl.lit(file.name).alias(_FILE), *absent).select(_FILE, LINE, FAULT, *union)
     if form.order_starts_with is None:
         return rows
@@ -142,7 +159,9 @@ def _order_column(header: str) -> str:
 def _with_order_columns(role: _Role, table: Table) -> pl.LazyFrame:
     """Add, for each header that a rule wants from the order's first row, its value there."""
     wanted = {own for rule in table.columns.values() for header in rule.order if (own := role.find(header))}
-    heads = role.rows.filter(pl.col(_ROW) == 1).select(_FILE, _HEAD, *(pl.col(own).alias(_order_column(own)) for own in wanted))
+    heads = role.rows.filter(pl.col(_ROW) == 1).select(
+        _FILE, _HEAD, *(pl.col(own).alias(_order_column(own)) for own in wanted)
+    )
     return role.rows.join(heads, on=[_FILE, _HEAD], how="left", maintain_order="left")
 
 
@@ -153,12 +172,14 @@ def _join(rows: pl.LazyFrame, role: _Role, join: Join, other: _Role) -> pl.LazyF
         raise ExportError(message)
     if join.totals:
         totals = [
-            _total(pl.col(other.find(header) or FAULT)).alias(f"{join.file}.{name}") for name, header in join.totals.items()
+            _total(pl.col(other.find(header) or FAULT)).alias(f"{join.file}.{name}")
+            for name, header in join.totals.items()
         ]
         right = other.rows.group_by(pl.col(other_key).alias("__key")).agg(totals)
     else:
         right = other.rows.select(
-            pl.col(other_key).alias("__key"), *(pl.col(own).alias(f"{join.file}.{own}") for own in other.headers)
+            pl.col(other_key).alias("__key"),
+            *(pl.col(own).alias(f"{join.file}.{own}") for own in other.headers),
         ).unique("__key", keep="first", maintain_order=True)
     return rows.join(right, left_on=key, right_on="__key", how="left", maintain_order="left")
 
@@ -187,6 +208,11 @@ class _Scope:
 
     def fill(self, column: str) -> pl.Expr:
         """Return the expression of one canonical column."""
+        value = self._value(column)
+        # Ids are what tables are joined by: blanks around them tell nothing apart.
+        return value.str.strip_chars() if column.startswith("source_") and column.endswith("_id") else value
+
+    def _value(self, column: str) -> pl.Expr:
         rule = self.table.columns.get(column)
         if rule is None:
             own = self.role.find(column) if self.table.by_name else None
@@ -245,14 +271,16 @@ class _Scope:
             amount.is_null() & value.is_not_null() for amount, (value, _) in zip(amounts, signed, strict=True)
         )
         total = pl.sum_horizontal(
-            (-amount if minus else amount).fill_null(0) for amount, (_, minus) in zip(amounts, signed, strict=True)
+            (-amount if minus else amount).fill_null(0)
+            for amount, (_, minus) in zip(amounts, signed, strict=True)
         )
         some = pl.any_horizontal(value.is_not_null() for value, _ in signed)
         return pl.when(unreadable).then(pl.lit("unreadable amount")).when(some).then(_written(total))
 
 
-def _empty(name: TableName) -> pl.LazyFrame:
+def _empty(name: TableName, headers: Sequence[str]) -> pl.LazyFrame:
     columns = [column for column in TABLES[name].columns if column not in {"file", "line"}]
     schema: dict[str, pl.DataType] = dict.fromkeys(columns, pl.String())
-    schema |= {"file": pl.String(), "line": pl.Int64(), "fault": pl.String(), "original": pl.Struct({})}
+    original = pl.Struct(dict.fromkeys(headers, pl.String()))
+    schema |= {"file": pl.String(), "line": pl.Int64(), "fault": pl.String(), "original": original}
     return pl.LazyFrame(schema=schema)

@@ -70,4 +70,6 @@ def plan_fulfillments(payloads: pl.DataFrame, known: pl.DataFrame) -> pl.DataFra
         .then(pl.lit("unchanged"))
         .otherwise(pl.lit("changed_but_fixed"))
     )
-    return held.with_columns(subject=pl.lit("fulfillment"), action=action, cancelled=pl.lit(value=False)).select(*PLAN_COLUMNS)
+    return held.with_columns(
+        subject=pl.lit("fulfillment"), action=action, cancelled=pl.lit(value=False)
+    ).select(*PLAN_COLUMNS)

@@ -5,10 +5,12 @@ loader.yaml. The models below are the whole vocabulary, each word with its line.
 """
 
 import re
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import pandera.polars as pa
 import pydantic
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -18,10 +20,14 @@ from schemas.fulfillments import FULFILLMENTS
 from schemas.line_items import LINE_ITEMS
 from schemas.orders import ORDERS
 
-TABLES = {"orders": ORDERS, "line_items": LINE_ITEMS, "fulfillments": FULFILLMENTS}
-"""The canonical tables by name."""
-
 TableName = Literal["orders", "line_items", "fulfillments"]
+
+TABLES: Mapping[TableName, pa.DataFrameSchema] = {
+    "orders": ORDERS,
+    "line_items": LINE_ITEMS,
+    "fulfillments": FULFILLMENTS,
+}
+"""The canonical tables by name."""
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
@@ -138,10 +144,16 @@ class Profile(_Section):
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
+        for needed in ("orders", "line_items"):
+            if needed not in self.tables:
+                message = f"tables: {needed} is needed"
+                raise ValueError(message)
         for name, table in self.tables.items():
             for role in (table.file, *(join.file for join in table.join)):
                 if role not in self.files:
-                    message = f"tables.{name}: no file role {role!r} under files; {nearest(role, list(self.files))}"
+                    message = (
+                        f"tables.{name}: no file role {role!r} under files; {nearest(role, list(self.files))}"
+                    )
                     raise ValueError(message)
             known = [column for column in TABLES[name].columns if column not in {"file", "line"}]
             for column in table.columns:

@@ -67,13 +67,15 @@ def _needed(name: str, dtype: pl.DataType, table: str) -> CompiledRule:
 def _value_rule(name: str, check: pa.Check) -> CompiledRule:
     facts = check.statistics or {}
     good = facts["make"](pl.col(name))
-    return CompiledRule(
-        str(check.name), name, str(check.error), facts["remedy"], ~good.fill_null(value=True)
-    )
+    return CompiledRule(str(check.name), name, str(check.error), facts["remedy"], ~good.fill_null(value=True))
 
 
 def _row_rule(check: pa.Check) -> CompiledRule:
     facts = check.statistics or {}
     return CompiledRule(
-        str(check.name), facts["shows"], str(check.error), facts["remedy"], ~facts["make"]().fill_null(value=True)
+        str(check.name),
+        facts["shows"],
+        str(check.error),
+        facts["remedy"],
+        ~facts["make"]().fill_null(value=True),
     )

@@ -62,7 +62,9 @@ def read_rows(file: ExportFile, form: CsvForm, scratch: Path) -> pl.LazyFrame:
     if _is_parquet(file.path):
         return _parquet_rows(file)
     names, header_lines = _csv_header(file, form)
-    if form.encoding.lower().replace("_", "-") in {"utf-8", "utf8", "utf-8-sig"} and _is_regular(file, form, len(names)):
+    if form.encoding.lower().replace("_", "-") in {"utf-8", "utf8", "utf-8-sig"} and _is_regular(
+        file, form, len(names)
+    ):
         rows = _regular_rows(file, form, names, header_lines)
     else:
         rows = _irregular_rows(file, form, names, scratch)
@@ -99,7 +101,14 @@ def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
         text = "%Y-%m-%dT%H:%M:%S%.6f" + ("%:z" if dtype.time_zone else "")
         return column.dt.strftime(text)
     if isinstance(dtype, pl.List | pl.Array | pl.Struct):
-        return pl.struct(column.alias("v")).struct.json_encode().str.slice(5).str.head(-1).replace("null", None).alias(name)
+        return (
+            pl.struct(column.alias("v"))
+            .struct.json_encode()
+            .str.slice(5)
+            .str.head(-1)
+            .replace("null", None)
+            .alias(name)
+        )
     if isinstance(dtype, pl.Binary):
         return column.cast(pl.String, strict=False)
     text_column = column.cast(pl.String)
@@ -117,7 +126,9 @@ def _csv_header(file: ExportFile, form: CsvForm) -> tuple[list[str], int]:
         message = f"{file.name}:1: the file is empty or has no header"
         raise ExportError(message)
     if any("\r" in name.strip("\r") for name in header):
-        message = f"{file.name}:1: lines end with a carriage return alone; save the file with ordinary line ends"
+        message = (
+            f"{file.name}:1: lines end with a carriage return alone; save the file with ordinary line ends"
+        )
         raise ExportError(message)
     names = [name.strip() or f"column_{number}" for number, name in enumerate(header, 1)]
     _check_header(file, form, names)
@@ -192,7 +203,9 @@ def _irregular_rows(file: ExportFile, form: CsvForm, names: list[str], scratch: 
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         while batch := list(itertools.islice(rows, _BATCH_ROWS)):
             columns = zip(zip(*batch, strict=True), schema.types, strict=True)
-            writer.write_table(pa.table([pa.array(values, type=kind) for values, kind in columns], schema=schema))
+            writer.write_table(
+                pa.table([pa.array(values, type=kind) for values, kind in columns], schema=schema)
+            )
     return pl.scan_parquet(target)
 
 
@@ -237,7 +250,9 @@ def _unreadable(file: ExportFile, form: CsvForm, error: Exception) -> ExportErro
         return ExportError(
             f"{file.name}:{bad}: not {form.encoding.upper()} text; save the file as UTF-8, or name its encoding in the profile"
         )
-    return ExportError(f"{file.name}: cannot be read ({type(error).__name__}: {str(error).splitlines()[0][:120]})")
+    return ExportError(
+        f"{file.name}: cannot be read ({type(error).__name__}: {str(error).splitlines()[0][:120]})"
+    )
 
 
 def _gzip_is_broken(path: Path) -> bool:

@@ -60,7 +60,9 @@ class _Table:
     def ids(self) -> pl.Series:
         return self.rows["source_order_id"]
 
-    def with_problem(self, rows: pl.DataFrame, rule: str, column: str, sentence: str, remedy: str) -> "_Table":
+    def with_problem(
+        self, rows: pl.DataFrame, rule: str, column: str, sentence: str, remedy: str
+    ) -> "_Table":
         found = rows.select(
             _ROW,
             rule=pl.lit(rule),
@@ -204,7 +206,9 @@ def _same_key_twice(table: _Table) -> _Table:
     content += [column for column in rows.columns if column.startswith(TEXT_OF)]
     first = rows.unique(content, keep="first", maintain_order=True)
     repeated = rows.join(first, on=_ROW, how="anti", maintain_order="left")[_ROW]
-    conflicting = first.join(first.group_by(keys).len().filter(pl.col("len") > 1), on=keys, how="semi", maintain_order="left")
+    conflicting = first.join(
+        first.group_by(keys).len().filter(pl.col("len") > 1), on=keys, how="semi", maintain_order="left"
+    )
     found = table.with_problem(
         conflicting,
         f"{keys[-1]}_is_unique",
@@ -247,7 +251,9 @@ def _orders_have_lines(orders: _Table, lines: _Table) -> _Table:
 
 def _accepted(table: _Table, bad: pl.Series) -> pl.DataFrame:
     good = ~pl.col("source_order_id").is_in(bad) & ~pl.col(_ROW).is_in(table.repeated.implode())
-    return table.rows.filter(good & pl.col("source_order_id").is_not_null()).select(*TABLES[table.name].columns)
+    return table.rows.filter(good & pl.col("source_order_id").is_not_null()).select(
+        *TABLES[table.name].columns
+    )
 
 
 def _quarantined(table: _Table, bad: pl.Series, store: Store, original_fields: Sequence[str]) -> pl.DataFrame:
@@ -263,7 +269,14 @@ def _quarantined(table: _Table, bad: pl.Series, store: Store, original_fields: S
     amounts = (
         [pl.col("total_money"), *month_and_currency(store.time_zone, store.currency)]
         if table.name == "orders"
-        else [pl.lit(None, kind).alias(name) for name, kind in (("total_money", pl.Decimal(38, 4)), ("month", pl.String), ("currency", pl.String))]
+        else [
+            pl.lit(None, kind).alias(name)
+            for name, kind in (
+                ("total_money", pl.Decimal(38, 4)),
+                ("month", pl.String),
+                ("currency", pl.String),
+            )
+        ]
     )
     reasons = (
         pl.when(repeated)
@@ -280,18 +293,36 @@ def _quarantined(table: _Table, bad: pl.Series, store: Store, original_fields: S
         reasons.alias("reasons"),
         *amounts,
         _original(rows, original_fields),
-    ).select("table", "source_order_id", "file", "line", "kind", "problems", "reasons", "total_money", "currency", "month", "original")
+    ).select(
+        "table",
+        "source_order_id",
+        "file",
+        "line",
+        "kind",
+        "problems",
+        "reasons",
+        "total_money",
+        "currency",
+        "month",
+        "original",
+    )
 
 
 def _sentence() -> pl.Expr:
-    value = pl.when(pl.col("value").is_not_null()).then(pl.format("'{}' ", pl.col("value"))).otherwise(pl.lit(""))
-    named = pl.when(pl.col("column").is_not_null()).then(pl.format("{} {}", "column", value)).otherwise(pl.lit(""))
+    value = (
+        pl.when(pl.col("value").is_not_null()).then(pl.format("'{}' ", pl.col("value"))).otherwise(pl.lit(""))
+    )
+    named = (
+        pl.when(pl.col("column").is_not_null())
+        .then(pl.format("{} {}", "column", value))
+        .otherwise(pl.lit(""))
+    )
     return pl.concat_str(named, pl.col("sentence"), pl.lit(": "), pl.col("remedy"))
 
 
 def _original(rows: pl.DataFrame, fields: Sequence[str]) -> pl.Expr:
     own = {field.name for field in rows.schema["original"].fields}  # type: ignore[attr-defined]  # a struct
     return pl.struct(
-        (pl.col("original").struct.field(name) if name in own else pl.lit(None, pl.String)).alias(name) for name in fields
+        (pl.col("original").struct.field(name) if name in own else pl.lit(None, pl.String)).alias(name)
+        for name in fields
     ).alias("original")
-

@@ -10,7 +10,6 @@ not in the class `missing`, which counts accepted orders. One that has a record,
 it, is a `foreign` finding whose cause is `quarantined`: the order is ours, the record is somebody else's.
 """
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,11 +18,11 @@ import polars as pl
 
 from corso.report.causes import cause_of_difference, cause_of_missing
 from corso.report.differences import line_differences, order_differences
+from corso.report.findings import aligned, finished
 from corso.report.tolerances import ignored_columns
 from corso.settings import Settings
-from schemas.fields import INSTANT, MONEY, TEXT, dtypes
+from schemas.fields import MONEY, TEXT
 from schemas.money import month_and_currency
-from schemas.reconciliation import CAUSES, FINDINGS, KINDS
 
 CLASSES = ("matched", "missing", "different", "duplicated")
 """In what state an accepted order was found; the order of the words is the order of the reports."""
@@ -32,7 +31,6 @@ ORDERS_PER_BUCKET = 500_000
 """How many orders are compared at once: some 60 columns on each side, about a gigabyte."""
 
 _MONEY_COLUMNS = {"currency": TEXT, "month": TEXT, "source": MONEY, "accepted": MONEY, "corso": MONEY}
-_RAW_COLUMNS = [name for name in dtypes(FINDINGS) if name not in {"finding_id", "first_seen"}]
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ def reconcile(
     rows = max(frame.select(pl.len()).collect().item() for frame in (accepted_orders, listing))
     buckets = 1 + rows // orders_per_bucket
     parts = [_reconcile(sides.bucket(number, buckets)) for number in range(buckets)]
-    findings = _finish(pl.concat(part.findings for part in parts), previous, store.id, now)
+    findings = finished(pl.concat(part.findings for part in parts), previous, store.id, now)
     classes = pl.concat(part.classes for part in parts).sort("source_order_id")
     counted = dict(classes.group_by("class").len().iter_rows())
     return Reconciliation(
@@ -164,7 +162,7 @@ def _reconcile(sides: _Sides) -> _Part:
         _missing_quarantined(quarantined, records),
     ]
     return _Part(
-        pl.concat((_aligned(part) for part in findings)),
+        pl.concat(aligned(part) for part in findings),
         orders.select("source_order_id", "class"),
         _money(orders, records, quarantined),
     )
@@ -313,15 +311,6 @@ def _missing_quarantined(quarantined: pl.DataFrame, records: pl.DataFrame) -> pl
     )
 
 
-def _aligned(findings: pl.DataFrame) -> pl.DataFrame:
-    """Give a frame of findings every column, in one order."""
-    wanted = {name: dtypes(FINDINGS)[name] for name in _RAW_COLUMNS} | {"rank": pl.Int32()}
-    return findings.select(
-        (pl.col(name) if name in findings.columns else pl.lit(None)).cast(dtype).alias(name)
-        for name, dtype in wanted.items()
-    )
-
-
 def _money(orders: pl.DataFrame, records: pl.DataFrame, quarantined: pl.DataFrame) -> pl.DataFrame:
     nothing = pl.lit(0).cast(MONEY)
     at = ["currency", "month"]
@@ -345,64 +334,3 @@ def _sum_money(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
     )
     sums = rows.group_by("currency", "month").agg(pl.col("source", "accepted", "corso").sum())
     return sums.cast(pl.Schema(_MONEY_COLUMNS)).sort("currency", "month")
-
-
-def _finish(
-    findings: pl.DataFrame, previous: pl.LazyFrame | None, store_id: int, now: datetime
-) -> pl.DataFrame:
-    """Sort, say each total once, give every finding its id and the time when it was first seen."""
-    ordered = findings.sort(
-        pl.col("kind").cast(pl.Enum(KINDS)),
-        pl.col("cause") != "unexplained",
-        pl.col("cause").cast(pl.Enum(CAUSES)),
-        "source_order_id",
-        "rank",
-        "source_line_item_id",
-        "corso_order_id",
-        "file",
-        "line",
-        nulls_last=True,
-        maintain_order=True,
-    )
-    once = ordered.with_columns(
-        _said_once("source_money", "source_order_id"), _said_once("corso_money", "corso_order_id")
-    )
-    named = once.with_columns(_finding_ids(once, store_id))
-    seen = pl.lit(now).cast(INSTANT)
-    if previous is None:
-        dated = named.with_columns(first_seen=seen)
-    else:
-        before = previous.select("finding_id", "first_seen").collect().unique("finding_id")
-        dated = named.join(before, on="finding_id", how="left", maintain_order="left").with_columns(
-            pl.col("first_seen").fill_null(seen)
-        )
-    return dated.select(list(dtypes(FINDINGS)))
-
-
-def _said_once(money: str, owner: str) -> pl.Expr:
-    """Keep an order's total on its first finding only, so that the column can be summed."""
-    anonymous = pl.col(owner).is_null() | (pl.col(owner) == "")
-    return pl.when(anonymous | pl.col(owner).is_first_distinct()).then(pl.col(money)).alias(money)
-
-
-def _finding_ids(findings: pl.DataFrame, store_id: int) -> pl.Series:
-    """Return 16 hexadecimal digits of SHA-256 over store, kind, order, record, line and field.
-
-    A row without an order id is known by its place in the export. Where the same key occurs again (two lines of a
-    record with one id), its number is added. Not polars' hash: that changes between its versions.
-    """
-    place = pl.when(pl.col("source_order_id").is_null()).then(
-        pl.concat_str("file", "line", separator=":", ignore_nulls=True)
-    )
-    parts = ("kind", "source_order_id", "corso_order_id", "source_line_item_id", "field")
-    key = pl.concat_str(
-        pl.lit(str(store_id)),
-        *(pl.col(name).fill_null("") for name in parts),
-        place.fill_null(""),
-        separator="\x1f",
-    )
-    keyed = findings.select(key.alias("key")).with_columns(
-        again=pl.int_range(pl.len()).over("key").cast(TEXT).replace("0", "")
-    )
-    keys = keyed.select(pl.concat_str("key", "again", separator="\x1f")).to_series()
-    return pl.Series("finding_id", [hashlib.sha256(text.encode()).hexdigest()[:16] for text in keys], TEXT)

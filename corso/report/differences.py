@@ -108,7 +108,7 @@ def value_text(value: pl.Expr, dtype: Any) -> pl.Expr:
         return value.dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ")
     if dtype == OPTIONS:
         return value.list.eval(pl.element().struct.json_encode()).list.join(", ")
-    if dtype == TEXT or dtype == FLAG:
+    if dtype in (TEXT, FLAG):
         return value.cast(TEXT)
     least = 2 if dtype == MONEY else 0
     return value.cast(TEXT).str.replace(rf"(\.\d{{{least}}}\d*?)0+$", "${1}").str.strip_suffix(".")

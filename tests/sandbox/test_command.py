@@ -1,7 +1,9 @@
 """The command: its options, its one line, its exit codes."""
 
+import contextlib
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -59,6 +61,17 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path, capsys: pytest
     assert main(["--db", str(file)]) == 2
     assert "notes.txt cannot be used" in capsys.readouterr().err
     assert file.read_text() == before
+
+
+def test_a_database_of_another_program_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Nothing is added to it, be it somebody's ledger."""
+    file = tmp_path / "ledger.sqlite"
+    with contextlib.closing(sqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE operations (id)")
+    before = file.read_bytes()
+    assert main(["--db", str(file)]) == 2
+    assert "not a sandbox's database" in capsys.readouterr().err
+    assert file.read_bytes() == before
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

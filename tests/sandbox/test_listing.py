@@ -27,7 +27,7 @@ class Shelf:
 
     def list(self, **parameters: str | int) -> tuple[list[int], Json]:
         """List the shelf: the ids of the page, and its pageInfo."""
-        filters = {"customerEmail": self.email, "orderNameOrNumber": self.name}
+        filters: dict[str, str | int] = {"customerEmail": self.email, "orderNameOrNumber": self.name}
         answer = self.api.get("/orders", params=filters | parameters)
         assert answer.status_code == 200, answer.text
         return [order["orderId"] for order in answer.json()["orders"]], answer.json()["pageInfo"]

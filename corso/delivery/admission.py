@@ -1,0 +1,62 @@
+"""Admission: which operations of a plan are sent now, by what the ledger knows at this moment.
+
+The plan was made before; since then a killed run may have been looked up, or another batch have run.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from corso.delivery.ledger import Entry, Key, Ledger, key_of
+from corso.delivery.states import State
+from schemas.wire import Operation
+
+
+def admit(ledger: Ledger, operations: Sequence[Operation], batch: str) -> list[Operation]:
+    """Return those of the operations that have to be sent, complete with Corso's ids, and write them down as planned.
+
+    Left out: what Corso holds already, what it refused with this very content (`retry` plans it again), what is in
+    doubt, and fulfillments of orders that are not in Corso.
+    """
+    keys = [key_of(operation) for operation in operations]
+    keys += [Key(operation.source_order_id) for operation in operations if operation.source_fulfillment_id]
+    entries = ledger.entries_of(keys)
+    admitted = list(_admitted(operations, entries))
+    ledger.plan(
+        [operation for operation in admitted if not _is_planned(operation, entries.get(key_of(operation)))],
+        batch,
+    )
+    return admitted
+
+
+def _admitted(operations: Sequence[Operation], entries: dict[Key, Entry]) -> Iterator[Operation]:
+    for operation in operations:
+        entry = entries.get(key_of(operation))
+        if entry is not None and not _may_be_sent(operation, entry):
+            continue
+        order = entries.get(Key(operation.source_order_id))
+        corso_order_id = order.corso_id if order else None
+        if operation.kind == "create_fulfillment":
+            if corso_order_id is not None:
+                yield replace(operation, corso_order_id=corso_order_id)
+        elif operation.kind == "create_order" and corso_order_id is not None:
+            yield replace(operation, kind="update_order", corso_order_id=corso_order_id)
+        else:
+            yield replace(operation, corso_order_id=corso_order_id)
+
+
+def _may_be_sent(operation: Operation, entry: Entry) -> bool:
+    if entry.state in {State.SENDING, State.UNKNOWN} or entry.held_hash == operation.payload_hash:
+        return False
+    if entry.state is State.REJECTED and entry.payload_hash == operation.payload_hash:
+        return False
+    # A fulfillment cannot be changed, and an order cancelled by DELETE neither.
+    is_fixed = bool(operation.source_fulfillment_id) or entry.held_cancelled == "deleted"
+    return entry.corso_id is None or not is_fixed
+
+
+def _is_planned(operation: Operation, entry: Entry | None) -> bool:
+    return (
+        entry is not None
+        and entry.state is State.PLANNED
+        and (entry.kind, entry.payload_hash) == (operation.kind, operation.payload_hash)
+    )

@@ -1,0 +1,65 @@
+"""Whether a record that was found in Corso is what we sent: payload against record, member by member.
+
+For the few orders in doubt, as plain JSON. Millions are compared in `corso.report.compare`, by the same
+tolerances: instants as instants, numbers as decimals, e-mail without case, phones by their digits, text trimmed.
+What we did not send is not compared: Corso may fill it.
+"""
+
+import json
+import re
+import unicodedata
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from schemas.wire import JsonObject
+
+_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
+
+
+def holds(record: JsonObject, payload: bytes) -> bool:
+    """Say whether the record has everything that the payload says."""
+    return _same(json.loads(payload, parse_float=Decimal), record, "")
+
+
+def _same(sent: Any, found: Any, name: str) -> bool:
+    if isinstance(sent, dict):
+        return isinstance(found, dict) and all(
+            _same(value, found.get(key), key) for key, value in sent.items()
+        )
+    if isinstance(sent, list):
+        return isinstance(found, list) and _same_list(sent, found, name)
+    if isinstance(sent, bool) or found is None:
+        return sent is found
+    if isinstance(sent, int | Decimal):
+        return _number(found) == sent
+    return _text(sent, name) == _text(str(found), name)
+
+
+def _same_list(sent: list[Any], found: list[Any], name: str) -> bool:
+    if name != "lineItems":
+        return len(sent) == len(found) and all(_same(a, b, name) for a, b in zip(sent, found, strict=True))
+    lines = {str(line.get("sourceLineItemId")): line for line in found if isinstance(line, dict)}
+    return len(sent) == len(found) and all(
+        _same(line, lines.get(line["sourceLineItemId"]), name) for line in sent
+    )
+
+
+def _number(value: Any) -> Decimal | None:
+    try:
+        return Decimal(str(value))
+    except ArithmeticError:
+        return None
+
+
+def _text(value: str, name: str) -> str | datetime:
+    if name.endswith("On") and _INSTANT.match(value):
+        try:
+            return datetime.fromisoformat(value).astimezone(UTC).replace(microsecond=0)
+        except ValueError:
+            return value
+    if name == "email":
+        return value.strip().casefold()
+    if name == "phone":
+        return re.sub(r"[^\d+]", "", value)
+    return unicodedata.normalize("NFC", value.strip())

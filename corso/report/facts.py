@@ -1,0 +1,55 @@
+"""Everything that the report says, as one value: the page and the workbook are two forms of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import polars as pl
+
+from corso.report.summary import Stage, Summary
+from corso.report.verdict import Verdict, judge
+from schemas.fields import empty_frame
+from schemas.reconciliation import FINDINGS
+
+
+def _no_findings() -> pl.DataFrame:
+    return empty_frame(FINDINGS)
+
+
+@dataclass(frozen=True)
+class ReportFacts:
+    """What the report says about one batch."""
+
+    summary: Summary
+    findings: pl.DataFrame
+    """FINDINGS; `_no_findings` where nothing was compared."""
+    problems: pl.DataFrame
+    """The quarantine's broken rules by frequency: see `corso.report.results.problems_by_frequency`."""
+    reasons: pl.DataFrame
+    """Why accepted orders are not settled: see `corso.report.results.reasons_by_frequency`."""
+    generated_at: datetime
+    version: str
+    """This program's version."""
+    profile: str
+    environment: str
+    """Name and host of the API, e.g. `staging, api.stg.corso.com`."""
+    time_zone: str = "UTC"
+    """The store's; months are in it."""
+    fallbacks_used: Mapping[str, int] = field(default_factory=dict)
+    """`table.column` -> how many values came from the declared fallback."""
+    files: Sequence[tuple[str, str, int]] = ()
+    """Name, first 12 digits of SHA-256, rows."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Library -> version."""
+    ignored: Sequence[str] = ()
+    """reconcile.ignore."""
+    notes: Sequence[str] = ()
+    """Sentences about the run, e.g. `Read back with look-ups by sourceOrderId.`"""
+    stopped: str | None = None
+    """Why the run stopped early; None if it did not."""
+    stage: Stage = "reconcile"
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the report says first."""
+        return judge(self.summary, self.findings, stage=self.stage)

@@ -1,0 +1,80 @@
+"""How each accepted order and fulfillment of a batch ended: the plan held against the ledger."""
+
+import polars as pl
+
+from schemas.fields import INSTANT
+
+LEDGER_COLUMNS = {
+    "source_order_id": pl.String,
+    "source_fulfillment_id": pl.String,
+    "corso_id": pl.String,
+    "held_hash": pl.String,
+    "held_at": INSTANT,
+    "state": pl.String,
+    "attempted_hash": pl.String,
+    "reason": pl.String,
+}
+"""What the ledger says of an entry, as a frame; attempted_hash is of its current operation."""
+
+_DONE = {"create": "created", "update": "updated", "cancel": "cancelled"}
+
+
+def order_outcomes(plan: pl.LazyFrame, ledger: pl.LazyFrame) -> pl.LazyFrame:
+    """Return OUTCOME_TABLE: one row = one accepted order."""
+    orders = _held_against(plan, ledger, "order")
+    return orders.select(
+        "source_order_id",
+        "action",
+        _outcome().alias("outcome"),
+        pl.col("corso_id").alias("corso_order_id"),
+        _reason().alias("reason"),
+        pl.col("held_at").alias("accepted_at"),
+        _holds_planned().alias("holds_planned"),
+    )
+
+
+def fulfillment_outcomes(plan: pl.LazyFrame, ledger: pl.LazyFrame) -> pl.LazyFrame:
+    """Return source_order_id, source_fulfillment_id, outcome, corso_fulfillment_id, reason of every accepted fulfillment."""
+    fulfillments = _held_against(plan, ledger, "fulfillment")
+    fixed = pl.col("action") == "changed_but_fixed"
+    return fulfillments.select(
+        "source_order_id",
+        "source_fulfillment_id",
+        pl.when(fixed).then(pl.lit("changed_but_fixed")).otherwise(_outcome()).alias("outcome"),
+        pl.col("corso_id").alias("corso_fulfillment_id"),
+        _reason().alias("reason"),
+    )
+
+
+def _held_against(plan: pl.LazyFrame, ledger: pl.LazyFrame, subject: str) -> pl.LazyFrame:
+    return plan.filter(subject=subject).join(
+        ledger, on=["source_order_id", "source_fulfillment_id"], how="left", maintain_order="left"
+    )
+
+
+def _holds_planned() -> pl.Expr:
+    return (pl.col("held_hash") == pl.col("payload_hash")).fill_null(value=False)
+
+
+def _is_current() -> pl.Expr:
+    """Whether the ledger's current operation is about the content that is planned."""
+    return (pl.col("attempted_hash") == pl.col("payload_hash")).fill_null(value=False)
+
+
+def _outcome() -> pl.Expr:
+    return (
+        pl.when(pl.col("action") == "unchanged")
+        .then(pl.lit("unchanged"))
+        .when(_holds_planned())
+        .then(pl.col("action").replace_strict(_DONE, default="unchanged"))
+        .when(_is_current() & (pl.col("state") == "rejected"))
+        .then(pl.lit("rejected"))
+        .when(pl.col("state").is_in(["unknown", "sending"]))
+        .then(pl.lit("unknown"))
+        .otherwise(pl.lit("not_sent"))
+    )
+
+
+def _reason() -> pl.Expr:
+    settled = _holds_planned() | (pl.col("action") == "unchanged")
+    return pl.when(~settled).then(pl.col("reason"))

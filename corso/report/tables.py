@@ -1,0 +1,41 @@
+"""The report's small tables, counted from the findings: by cause, by field; and what each cause means."""
+
+import polars as pl
+
+CAUSE_WORDS = {
+    "quarantined": ("The order did not pass validation and was not sent.", "Mend the export by the remedies below and load again."),
+    "rejected": ("Corso refused the order.", "Mend what the reason names, then retry."),
+    "unknown": ("It was sent, but no usable answer came, and looking it up was not possible yet.", "Run retry: it looks the order up before anything is sent."),
+    "not_sent": ("It was not sent.", "Run upload or retry."),
+    "changed_in_corso": ("Corso held what the source says, and somebody changed it there since.", "Decide which side is right."),
+    "changed_in_source_since": ("Corso holds a version of the order that we sent, but not this batch's.", "Reconcile the newest batch, or load this one again."),
+    "duplicate": ("Corso holds more than one record of the order.", "Cancel the surplus record in Corso; the ledger's own is marked."),
+    "foreign": ("Another integration wrote the record.", "Nothing, if a live integration writes to this store."),
+    "unexplained": ("The ledger cannot say why.", "Trace the order, and report it if the trace does not explain it."),
+}  # fmt: skip
+"""Cause -> what it means, what to do."""
+
+
+def by_cause(findings: pl.DataFrame) -> pl.DataFrame:
+    """Return `kind`, `cause`, `findings`, `orders`; the most frequent first, the foreign last."""
+    return (
+        findings.group_by("kind", "cause")
+        .agg(findings=pl.len(), orders=pl.struct("source_order_id", "file", "line").n_unique())
+        .sort(pl.col("kind") == "foreign", "orders", "kind", "cause", descending=[False, True, False, False])
+    )
+
+
+def by_field(findings: pl.DataFrame) -> pl.DataFrame:
+    """Return, for every field that differs: `field`, `orders`, `only_in_source`, `only_in_corso`, `conflicting`."""
+    no_source, no_corso = pl.col("source_value").is_null(), pl.col("corso_value").is_null()
+    return (
+        findings.filter(kind="different")
+        .group_by("field")
+        .agg(
+            orders=pl.col("source_order_id").n_unique(),
+            only_in_source=(~no_source & no_corso).sum(),
+            only_in_corso=(no_source & ~no_corso).sum(),
+            conflicting=(~no_source & ~no_corso).sum(),
+        )
+        .sort("orders", "field", descending=[True, False])
+    )

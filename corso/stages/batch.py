@@ -1,0 +1,94 @@
+"""A batch while it is worked on: its folder, and the facts about it that no table holds."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from corso.report.atomic import replacing
+from corso.report.summary import MoneyRow, ReconciliationCounts, Requests, Stage
+from corso.settings import Settings
+
+
+class Facts(BaseModel):
+    """What a batch's stages found out beside their tables; kept as facts.json among them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: Stage = "plan"
+    """How far the batch has come."""
+    profile: str = ""
+    files: tuple[tuple[str, str, int], ...] = ()
+    """Name, SHA-256, rows of each export file."""
+    fallbacks_used: dict[str, int] = {}
+    """`table.column` -> how many values came from the declared fallback."""
+    times_settled: dict[str, int] = {}
+    """How many times without an offset daylight saving made ambiguous or impossible."""
+    requests: Requests = Requests()
+    """What was asked of the API since the plan was made."""
+    reconciliation: ReconciliationCounts = ReconciliationCounts()
+    money: tuple[MoneyRow, ...] = ()
+    drift: tuple[str, ...] = ()
+    """How Corso's answers differ from the contract, as sentences."""
+    notes: tuple[str, ...] = ()
+    """Sentences about the run for the report."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch of one store."""
+
+    settings: Settings
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        """Where its reports are."""
+        return self.settings.batch_dir(self.name)
+
+    @property
+    def tables(self) -> Path:
+        """Where its tables are, one Parquet file each."""
+        return self.folder / "tables"
+
+    def table(self, name: str) -> Path:
+        """Return where a table is."""
+        return self.tables / f"{name}.parquet"
+
+    def read_facts(self) -> Facts:
+        """Return what is known so far."""
+        path = self.tables / "facts.json"
+        return Facts.model_validate_json(path.read_bytes()) if path.exists() else Facts()
+
+    def write_facts(self, facts: Facts) -> None:
+        """Keep what is known now."""
+        self.tables.mkdir(parents=True, exist_ok=True)
+        with replacing(self.tables / "facts.json") as draft:
+            draft.write_text(facts.model_dump_json(indent=1), encoding="utf-8")
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give a folder for what is needed until a stage's tables are written, and take it away again."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".scratch-", dir=self.folder))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def add_requests(facts: Facts, more: Requests) -> Facts:
+    """Return the facts with the requests of one more part of the run; the latest known share of the quota counts."""
+    so_far = facts.requests
+    total = Requests(
+        sent=so_far.sent + more.sent,
+        throttled=so_far.throttled + more.throttled,
+        retried=so_far.retried + more.retried,
+        seconds=round(so_far.seconds + more.seconds, 3),
+        quota_share=more.quota_share if more.quota_share is not None else so_far.quota_share,
+    )
+    return facts.model_copy(update={"requests": total})

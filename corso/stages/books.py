@@ -1,0 +1,256 @@
+"""Reconcile and report: the batch compared with Corso, and its books closed in files that people read.
+
+The books can be closed after every stage, also when a guard stopped the run: they say how far it came.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from importlib import metadata
+from urllib.parse import urlsplit
+
+import polars as pl
+
+from corso.delivery.ledger import Ledger
+from corso.report.compare import Reconciliation
+from corso.report.compare import reconcile as compare
+from corso.report.facts import ReportFacts
+from corso.report.html import render_html
+from corso.report.outcomes import LEDGER_COLUMNS, fulfillment_outcomes, order_outcomes
+from corso.report.results import (
+    problems_by_frequency,
+    reasons_by_frequency,
+    write_quarantine,
+    write_results,
+)
+from corso.report.summary import (
+    FulfillmentCounts,
+    MoneyRow,
+    OutcomeCounts,
+    PlanCounts,
+    ReconciliationCounts,
+    Stage,
+    Summary,
+    TableCounts,
+    exit_code_of,
+    money_rows,
+)
+from corso.report.workbook import write_workbook
+from corso.stages.batch import Batch, Facts
+from schemas.fields import empty_frame
+from schemas.money import month_and_currency
+from schemas.reconciliation import FINDINGS, OUTCOME_TABLE
+
+TABLES = ("orders", "line_items", "fulfillments")
+LIBRARIES = ("polars", "pandera", "httpx", "pyarrow", "dagster")
+
+
+def ledger_frame(batch: Batch) -> pl.LazyFrame:
+    """Return what the ledger says of the store's entries (`corso.report.outcomes.LEDGER_COLUMNS`)."""
+    settings = batch.settings
+    with Ledger.read(settings.ledger_path, settings.loader.store.id) as ledger:
+        rows = [
+            (
+                *entry.key,
+                entry.corso_id,
+                entry.held_hash,
+                entry.held_at,
+                entry.state.value,
+                entry.payload_hash,
+                entry.reason,
+            )
+            for entry in ledger.entries()
+        ]
+    return pl.LazyFrame(rows, schema=LEDGER_COLUMNS, orient="row")
+
+
+def reconcile(
+    batch: Batch, listing: pl.LazyFrame, previous: pl.LazyFrame | None, now: datetime
+) -> Reconciliation:
+    """Compare the batch's accepted orders with the listing and keep the counts and the money among its facts."""
+    known = ledger_frame(batch)
+    reconciliation = compare(
+        accepted_orders=pl.scan_parquet(batch.table("accepted_orders")),
+        accepted_line_items=pl.scan_parquet(batch.table("accepted_line_items")),
+        quarantine=pl.scan_parquet(batch.table("quarantined_orders")),
+        listing=listing,
+        outcomes=order_outcomes(pl.scan_parquet(batch.table("upload_plan")), known),
+        known_ids=known.select("source_order_id").unique(),
+        previous=previous,
+        settings=batch.settings,
+        now=now,
+    )
+    facts = batch.read_facts()
+    batch.write_facts(
+        facts.model_copy(
+            update={
+                "reconciliation": ReconciliationCounts(**reconciliation.counts),
+                "money": money_rows(reconciliation.money),
+            }
+        )
+    )
+    return reconciliation
+
+
+def close_books(
+    batch: Batch, stage: Stage, now: datetime, *, stopped: str | None = None, exit_code: int | None = None
+) -> Summary:
+    """Write the batch's files as they are after `stage`, and return the summary.
+
+    summary.json, results.csv, quarantine.csv and reconciliation.html always; the workbook and the findings once
+    the batch was compared. `stopped` and `exit_code` say that a guard ended the run, and how.
+    """
+    facts = batch.read_facts().model_copy(update={"stage": stage})
+    batch.write_facts(facts)
+    plan = _table(batch, "upload_plan")
+    quarantine = pl.scan_parquet(batch.table("quarantined_orders"))
+    outcomes = _outcomes(batch, plan, stage)
+    summary = _summary(batch, facts, plan, outcomes, stage)
+    summary = summary.model_copy(
+        update={"exit_code": exit_code_of(summary, stage) if exit_code is None else exit_code}
+    )
+    folder = batch.folder
+    write_results(pl.scan_parquet(batch.table("raw_orders")), quarantine, outcomes, folder / "results.csv")
+    write_quarantine(quarantine, folder / "quarantine.csv")
+    report = _report(batch, facts, summary, quarantine, outcomes, now, stopped)
+    if stage == "reconcile":
+        report.findings.write_parquet(folder / "reconciliation.parquet")
+        write_workbook(
+            report, folder / "results.csv", folder / "quarantine.csv", folder / "reconciliation.xlsx"
+        )
+    render_html(report, folder / "reconciliation.html")
+    # Last: whoever finds a new summary finds the files that it speaks of.
+    summary.write(folder / "summary.json")
+    return summary
+
+
+def _table(batch: Batch, name: str) -> pl.LazyFrame | None:
+    path = batch.table(name)
+    return pl.scan_parquet(path) if path.exists() else None
+
+
+def _outcomes(batch: Batch, plan: pl.LazyFrame | None, stage: Stage) -> pl.LazyFrame:
+    if plan is None:
+        return empty_frame(OUTCOME_TABLE).lazy()
+    outcomes = order_outcomes(plan, ledger_frame(batch))
+    if stage == "plan":
+        # Nothing was sent by this plan, whatever earlier ones did.
+        return outcomes.with_columns(outcome=pl.lit("not_sent"), reason=pl.lit("planned"))
+    return outcomes.collect().lazy()
+
+
+def _summary(
+    batch: Batch, facts: Facts, plan: pl.LazyFrame | None, outcomes: pl.LazyFrame, stage: Stage
+) -> Summary:
+    accepted = TableCounts(**{name: _height(batch, f"accepted_{name}") for name in TABLES})
+    quarantined = _quarantined(batch)
+    source = TableCounts(**{name: getattr(accepted, name) + getattr(quarantined, name) for name in TABLES})
+    compared = stage == "reconcile"
+    return Summary(
+        store_id=batch.settings.loader.store.id,
+        batch=batch.name,
+        source=source,
+        accepted=accepted,
+        quarantined=quarantined,
+        plan=PlanCounts(**_count(plan.filter(subject="order"), "action"))
+        if plan is not None
+        else PlanCounts(),
+        outcome=OutcomeCounts(**_count(outcomes, "outcome")),
+        fulfillments=_fulfillments(batch, plan, stage),
+        reconciliation=facts.reconciliation if compared else ReconciliationCounts(),
+        requests=facts.requests,
+        money=facts.money if compared else _source_money(batch),
+    )
+
+
+def _fulfillments(batch: Batch, plan: pl.LazyFrame | None, stage: Stage) -> FulfillmentCounts:
+    if plan is None or stage == "plan":
+        return FulfillmentCounts(not_sent=_height(batch, "accepted_fulfillments"))
+    return FulfillmentCounts(**_count(fulfillment_outcomes(plan, ledger_frame(batch)), "outcome"))
+
+
+def _quarantined(batch: Batch) -> TableCounts:
+    """Count quarantined orders by their id (a row without one is an order of its own), and rows of the others."""
+    rows = pl.scan_parquet(batch.table("quarantined_orders")).filter(kind="quarantined")
+    nameless = pl.col("source_order_id").is_null()
+    orders = rows.filter(table="orders").select(
+        pl.col("source_order_id").drop_nulls().n_unique() + nameless.sum()
+    )
+    counts = _count(rows, "table")
+    return TableCounts(
+        orders=orders.collect().item(),
+        line_items=counts.get("line_items", 0),
+        fulfillments=counts.get("fulfillments", 0),
+    )
+
+
+def _source_money(batch: Batch) -> tuple[MoneyRow, ...]:
+    """Return the source's side of the money before anything was compared."""
+    store = batch.settings.loader.store
+    accepted = pl.scan_parquet(batch.table("accepted_orders")).select(
+        *month_and_currency(store.time_zone, store.currency), accepted="total_money", source="total_money"
+    )
+    quarantined = (
+        pl.scan_parquet(batch.table("quarantined_orders"))
+        .filter(
+            (pl.col("table") == "orders")
+            & (pl.col("kind") == "quarantined")
+            & pl.col("total_money").is_not_null()
+        )
+        .select("month", "currency", source="total_money")
+    )
+    sums = (
+        pl.concat([accepted, quarantined], how="diagonal")
+        .group_by("currency", "month")
+        .agg(pl.col("source", "accepted").sum())
+        .sort("currency", "month")
+        .with_columns(corso=pl.lit(0).cast(pl.Decimal(38, 4)), difference=pl.col("accepted"))
+    )
+    return money_rows(sums.collect())
+
+
+def _count(frame: pl.LazyFrame, column: str) -> dict[str, int]:
+    return dict(frame.group_by(column).len().collect().iter_rows())
+
+
+def _height(batch: Batch, name: str) -> int:
+    return int(pl.scan_parquet(batch.table(name)).select(pl.len()).collect().item())
+
+
+def _report(
+    batch: Batch,
+    facts: Facts,
+    summary: Summary,
+    quarantine: pl.LazyFrame,
+    outcomes: pl.LazyFrame,
+    now: datetime,
+    stopped: str | None,
+) -> ReportFacts:
+    loader = batch.settings.loader
+    findings = _table(batch, "reconciliation") if facts.stage == "reconcile" else None
+    return ReportFacts(
+        summary=summary,
+        findings=findings.collect() if findings is not None else empty_frame(FINDINGS),
+        problems=problems_by_frequency(quarantine),
+        reasons=reasons_by_frequency(outcomes),
+        generated_at=now,
+        version=metadata.version("corso-loader"),
+        profile=facts.profile,
+        environment=f"{loader.corso.environment}, {urlsplit(loader.corso.base_url).hostname}",
+        time_zone=loader.store.time_zone,
+        fallbacks_used=facts.fallbacks_used,
+        files=[(name, digest[:12], rows) for name, digest, rows in facts.files],
+        versions={name: metadata.version(name) for name in LIBRARIES},
+        ignored=loader.reconcile.ignore,
+        notes=_notes(facts),
+        stopped=stopped,
+        stage=facts.stage,
+    )
+
+
+def _notes(facts: Facts) -> Sequence[str]:
+    times = [
+        f"{count} times without an offset were {kind} where daylight saving changes; see the documentation of dates."
+        for kind, count in facts.times_settled.items()
+        if count
+    ]
+    return (*facts.notes, *times, *facts.drift)

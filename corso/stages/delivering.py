@@ -1,0 +1,260 @@
+"""Upload: the plan's operations go out, what is in doubt is looked up, every outcome is in the ledger."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from typing import Literal
+
+import polars as pl
+
+from corso.api.client import CorsoApi
+from corso.clock import Clock, SystemClock
+from corso.delivery.admission import admit
+from corso.delivery.journal import Journal
+from corso.delivery.ledger import Entry, Key, Ledger, key_of
+from corso.delivery.ports import OrderApi, Watch
+from corso.delivery.recovery import Recovery
+from corso.delivery.sender import Sender, interrupted
+from corso.delivery.states import State
+from corso.report.summary import Requests
+from corso.stages.batch import Batch, add_requests
+from schemas.wire import JsonObject, Operation, OperationKind, Receipt
+
+_ROWS_AT_ONCE = 2_000
+_ROUNDS = 3
+"""After looking up, what is surely not there is sent again; so often at the most within one run."""
+
+Subject = Literal["order", "fulfillment"]
+
+_KINDS: Mapping[tuple[str, str], OperationKind] = {
+    ("order", "create"): "create_order",
+    ("order", "update"): "update_order",
+    ("order", "cancel"): "cancel_order",
+    ("fulfillment", "create"): "create_fulfillment",
+}
+
+
+def upload(
+    batch: Batch, plan: pl.LazyFrame, subject: Subject, watch: Watch, *, limit: int | None = None
+) -> None:
+    """Send the operations of a plan that are about orders, or about fulfillments.
+
+    `limit` sends no more than so many. Raises what stopped it: Stopped, Parked, NotAuthorised, Interrupted,
+    LedgerError, SettingsError. Whatever it raises, the ledger says how every operation stands.
+    """
+    settings = batch.settings
+    credentials = settings.credentials()
+    clock = SystemClock()
+    with Ledger.open(settings.ledger_path, settings.loader.store.id) as ledger:
+
+        async def deliver() -> None:
+            async with counted_api(batch, CorsoApi.open(settings, credentials, clock=clock)) as api:
+                await Delivery(batch, plan, subject, ledger, SenderApi(api), clock, watch).run(limit)
+
+        asyncio.run(deliver())
+
+
+@asynccontextmanager
+async def counted_api(batch: Batch, api: CorsoApi) -> AsyncIterator[CorsoApi]:
+    """Open the API; when it is done with, add what was asked of it to the batch's facts."""
+    began = asyncio.get_running_loop().time()
+    try:
+        async with api:
+            yield api
+    finally:
+        limiter = api.limiter
+        asked = Requests(
+            sent=limiter.sent,
+            throttled=limiter.throttled,
+            retried=limiter.retried,
+            seconds=asyncio.get_running_loop().time() - began,
+            quota_share=limiter.quota_share,
+        )
+        batch.write_facts(add_requests(batch.read_facts(), asked))
+
+
+class SenderApi:
+    """The client as `corso.delivery.ports.OrderApi`."""
+
+    def __init__(self, api: CorsoApi) -> None:
+        self._api = api
+
+    async def send(self, operation: Operation, about_to_send: Callable[[], Awaitable[None]]) -> Receipt:
+        """See `OrderApi.send`."""
+        return await self._api.send(operation, about_to_send)
+
+    async def orders_by_source_id(self, source_order_id: str) -> list[JsonObject] | None:
+        """See `OrderApi.orders_by_source_id`."""
+        return await self._api.orders_by_source_id(source_order_id)
+
+    async def orders_by_email_and_name(self, email: str, name: str) -> list[JsonObject] | None:
+        """See `OrderApi.orders_by_email_and_name`."""
+        return await self._api.orders_by_email_and_name(email, name)
+
+    async def order(self, corso_order_id: str) -> JsonObject | None:
+        """See `OrderApi.order`."""
+        return await self._api.order(corso_order_id)
+
+    async def fulfillments(self, corso_order_id: str) -> list[JsonObject]:
+        """See `OrderApi.fulfillments`."""
+        return await self._api.fulfillments(corso_order_id)
+
+    async def newest_first(self) -> AsyncIterator[Sequence[JsonObject]]:
+        """See `OrderApi.newest_first`."""
+        async for page in self._api.pages(order_by="desc"):
+            yield page.orders
+
+
+class Delivery:
+    """One upload: look up what an earlier run left in doubt, send, look up, send what is surely not there."""
+
+    def __init__(
+        self,
+        batch: Batch,
+        plan: pl.LazyFrame,
+        subject: Subject,
+        ledger: Ledger,
+        api: OrderApi,
+        clock: Clock,
+        watch: Watch,
+    ) -> None:
+        loader = batch.settings.loader
+        journal = Journal(ledger)
+        self._batch = batch.name
+        self._ledger = ledger
+        self._plan = plan.filter(subject=subject)
+        self._fulfillments = subject == "fulfillment"
+        self._sender = Sender(
+            api,
+            journal,
+            clock,
+            max_in_flight=loader.limits.max_in_flight,
+            max_rejected=loader.upload.max_rejected,
+            watch=watch,
+        )
+        self._recovery = Recovery(
+            api, journal, clock, listing_delay_s=loader.upload.listing_delay_s, watch=watch
+        )
+
+    async def run(self, limit: int | None) -> None:
+        """Deliver; see `upload`."""
+        with _stopping(self._sender):
+            self._ledger.doubt_unfinished()
+            await self._look_up()
+            todo = self._to_do()
+            total = todo.select(pl.len()).collect().item()
+            total = total if limit is None else min(limit, total)
+            for _ in range(_ROUNDS):
+                if not total:
+                    break
+                await self._sender.send(self._admitted(todo, total), total)
+                # What was surely not there is planned again, what was there with other content is to be updated.
+                todo, total = await self._look_up()
+
+    def _to_do(self) -> pl.LazyFrame:
+        return self._plan.filter(pl.col("action").is_in(["create", "update", "cancel"]))
+
+    def _admitted(self, todo: pl.LazyFrame, total: int) -> Iterator[Operation]:
+        """Yield what has to be sent, at most `total`; the plan is read in slices."""
+        left = total
+        for rows in todo.collect_batches(chunk_size=_ROWS_AT_ONCE, maintain_order=True):
+            admitted = admit(self._ledger, _operations(rows), self._batch)
+            yield from admitted[:left]
+            left -= len(admitted)
+            if left <= 0:
+                return
+
+    async def _look_up(self) -> tuple[pl.LazyFrame, int]:
+        """Find out about all that is in doubt; return what of it has to be sent, and how many these are."""
+        doubtful = list(self._ledger.entries(states=[State.UNKNOWN], fulfillments=self._fulfillments))
+        if not doubtful:
+            return self._plan.clear(), 0
+        recovered = await self._recovery.resolve(doubtful, self._planned_operations)
+        again = (
+            self._rows_of(entry.key for entry in doubtful)
+            if recovered.planned_again or recovered.differing
+            else self._plan.clear()
+        )
+        return again, again.select(pl.len()).collect().item()
+
+    def _planned_operations(self, keys: Iterable[Key]) -> dict[Key, Operation]:
+        operations = _operations(self._rows_of(keys).collect())
+        orders = self._ledger.entries_of(Key(operation.source_order_id) for operation in operations)
+        return {
+            key_of(operation): _with_order_id(operation, orders.get(Key(operation.source_order_id)))
+            for operation in operations
+        }
+
+    def _rows_of(self, keys: Iterable[Key]) -> pl.LazyFrame:
+        wanted = pl.LazyFrame(
+            list(keys),
+            schema={"source_order_id": pl.String, "source_fulfillment_id": pl.String},
+            orient="row",
+        )
+        return self._plan.join(
+            wanted, on=["source_order_id", "source_fulfillment_id"], how="semi", maintain_order="left"
+        )
+
+
+def _operations(rows: pl.DataFrame) -> list[Operation]:
+    return [
+        Operation(
+            kind=_KINDS[subject, action],
+            source_order_id=order,
+            source_fulfillment_id=fulfillment,
+            corso_order_id=None,
+            payload=payload.encode(),
+            payload_hash=payload_hash,
+            cancelled=cancelled,
+        )
+        for subject, action, order, fulfillment, payload, payload_hash, cancelled in rows.select(
+            "subject",
+            "action",
+            "source_order_id",
+            "source_fulfillment_id",
+            "payload",
+            "payload_hash",
+            "cancelled",
+        ).iter_rows()
+        if (subject, action) in _KINDS
+    ]
+
+
+def _with_order_id(operation: Operation, order: Entry | None) -> Operation:
+    return replace(operation, corso_order_id=order.corso_id if order else None)
+
+
+@contextmanager
+def _stopping(sender: Sender) -> Iterator[None]:
+    """Let SIGINT and SIGTERM stop the sender; a second one stops everything at once."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    seen = 0
+
+    def stop() -> None:
+        nonlocal seen
+        seen += 1
+        sender.stop(interrupted())
+        if seen > 1 and task is not None:
+            task.cancel()
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in signals}
+    # Outside the main thread there are no signals to take.
+    with contextlib.suppress(ValueError, RuntimeError):
+        for number in signals:
+            loop.add_signal_handler(number, stop)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if seen > 1:
+            raise interrupted() from None
+        raise
+    finally:
+        with contextlib.suppress(ValueError, RuntimeError):
+            for number in signals:
+                loop.remove_signal_handler(number)
+                signal.signal(number, before[number])

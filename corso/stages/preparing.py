@@ -1,0 +1,127 @@
+"""Extract, validate, plan: everything before the first byte leaves. Nothing here needs the API."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from corso.delivery.ledger import Ledger
+from corso.errors import ExportError
+from corso.extract.fallbacks import read_fallbacks
+from corso.extract.files import find_exports, fingerprint
+from corso.extract.mapping import map_exports
+from corso.extract.payloads import fulfillment_payloads, order_payloads
+from corso.extract.plan import KNOWN_COLUMNS, PLAN_COLUMNS, plan_fulfillments, plan_orders
+from corso.extract.profile import TABLES, TableName, load_profile
+from corso.extract.validate import check_bucket
+from corso.stages.batch import Batch, Facts
+
+ORDERS_PER_BUCKET = 100_000
+"""So many orders, with all that belongs to them, are in memory at once."""
+
+Tables = Mapping[TableName, pl.LazyFrame]
+
+
+@dataclass(frozen=True)
+class Validated:
+    """What validation made of a batch."""
+
+    accepted: Tables
+    quarantine: pl.LazyFrame
+
+
+def extract(batch: Batch, scratch: Path) -> Tables:
+    """Return the raw tables of a batch's export files and begin its facts anew.
+
+    Raises SettingsError and ExportError.
+    """
+    settings = batch.settings
+    profile = load_profile(settings.loader.exports.profile, settings.home)
+    read_fallbacks(settings.loader.fallbacks)
+    files = find_exports(settings, batch.name)
+    raw = map_exports(profile, files, scratch)
+    counts = _rows_by_file(raw)
+    listed = [
+        (file.name, fingerprint(file.path), counts.get(file.name, 0))
+        for file in {file.path: file for group in files.values() for file in group}.values()
+    ]
+    batch.write_facts(Facts(profile=profile.name, files=tuple(listed)))
+    return raw
+
+
+def validate(batch: Batch, raw: Tables, scratch: Path) -> Validated:
+    """Split a batch's raw tables into accepted and quarantined, bucket by bucket.
+
+    Raises ExportError where there is no order at all.
+    """
+    if not raw["orders"].select(pl.len()).collect().item():
+        message = f"the export files of batch {batch.name} hold no order"
+        raise ExportError(message)
+    fallbacks = read_fallbacks(batch.settings.loader.fallbacks)
+    fields = _original_fields(raw)
+    used: dict[str, int] = {}
+    times: dict[str, int] = {}
+    for number, bucket in enumerate(_buckets(raw)):
+        checked = check_bucket(bucket, batch.settings.loader.store, fallbacks, fields)
+        for name, frame in {**checked.accepted, "quarantine": checked.quarantine}.items():
+            _write_part(frame, scratch / name, number)
+        for counts, more in ((used, checked.fallbacks_used), (times, checked.times_settled)):
+            for key, count in more.items():
+                counts[key] = counts.get(key, 0) + count
+    facts = batch.read_facts()
+    batch.write_facts(facts.model_copy(update={"fallbacks_used": used, "times_settled": times}))
+    return Validated({name: _parts(scratch / name) for name in TABLES}, _parts(scratch / "quarantine"))
+
+
+def plan(batch: Batch, accepted: Tables, scratch: Path) -> pl.LazyFrame:
+    """Return the upload plan (`corso.extract.plan.PLAN_COLUMNS`): orders first, each in the files' order."""
+    settings = batch.settings
+    with Ledger.read(settings.ledger_path, settings.loader.store.id) as ledger:
+        known = pl.DataFrame(ledger.known(), schema=KNOWN_COLUMNS, orient="row")
+    for number, bucket in enumerate(_buckets(accepted)):
+        payloads = order_payloads(bucket["orders"], bucket["line_items"], settings.loader.store.id)
+        orders = plan_orders(payloads, known, cancel_with_delete=settings.loader.upload.cancel_with_delete)
+        fulfillments = plan_fulfillments(fulfillment_payloads(bucket["fulfillments"]), known)
+        _write_part(orders.cast(PLAN_COLUMNS), scratch / "orders", number)
+        _write_part(fulfillments.cast(PLAN_COLUMNS), scratch / "fulfillments", number)
+    return pl.concat(
+        [
+            _parts(scratch / subject).sort("file", "line", maintain_order=True)
+            for subject in ("orders", "fulfillments")
+        ]
+    )
+
+
+def _rows_by_file(raw: Tables) -> dict[str, int]:
+    """Return how many rows of each file came into the tables; one row may be in several tables."""
+    places = pl.concat([table.select("file", "line") for table in raw.values()]).unique()
+    return dict(places.group_by("file").len().collect().iter_rows())
+
+
+def _original_fields(raw: Tables) -> list[str]:
+    names: dict[str, None] = {}
+    for table in raw.values():
+        dtype = table.collect_schema()["original"]
+        names |= dict.fromkeys(field.name for field in dtype.fields)  # type: ignore[attr-defined]  # a struct
+    return list(names)
+
+
+def _buckets(tables: Tables) -> Iterator[dict[TableName, pl.DataFrame]]:
+    """Yield the tables part by part; an order and all that belongs to it are in the same part."""
+    orders = tables["orders"].select(pl.len()).collect().item()
+    count = 1 + orders // ORDERS_PER_BUCKET
+    # A constant seed: both sides of every comparison fall into the same bucket within one run.
+    bucket = pl.col("source_order_id").fill_null("").hash(0) % count
+    for number in range(count):
+        yield {name: table.filter(bucket == number).collect() for name, table in tables.items()}
+
+
+def _write_part(frame: pl.DataFrame, folder: Path, number: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    frame.write_parquet(folder / f"{number:05}.parquet", compression="zstd")
+
+
+def _parts(folder: Path) -> pl.LazyFrame:
+    parts: Sequence[Path] = sorted(folder.glob("*.parquet"))
+    return pl.concat([pl.scan_parquet(part) for part in parts])
