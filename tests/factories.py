@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from corso.report.read_back import records_to_frame
+from corso.report.summary import Summary
 from schemas.fields import dtypes
 from schemas.line_items import LINE_ITEM_PATHS, LINE_ITEMS
 from schemas.orders import ORDER_PATHS, ORDERS
@@ -181,3 +182,15 @@ def raw_orders_frame(
             "original": pl.Series(originals, dtype=pl.Struct(dict.fromkeys(names, pl.String))),
         }
     )
+
+
+def summary_of(accepted: int = 0, **parts: Any) -> Summary:
+    """Return the summary of a batch of which every order was created and matched, but for `parts`."""
+    every: dict[str, Any] = {
+        "source": {"orders": accepted},
+        "accepted": {"orders": accepted},
+        "plan": {"create": accepted},
+        "outcome": {"created": accepted},
+        "reconciliation": {"matched": accepted},
+    }
+    return Summary.model_validate({"store_id": STORE_ID, "batch": "2026-11-22", **every, **parts})

@@ -15,7 +15,7 @@ import httpx
 
 from corso.api.auth import NoToken
 from corso.api.backoff import ATTEMPTS, Jitter, full_jitter_s, random_jitter
-from corso.api.exchange import Answer, Exchange
+from corso.api.exchange import AboutToSend, Answer, Exchange
 from corso.api.limiter import Limiter
 from corso.api.listing import PAGE_SIZES, CursorRefused, CursorTrail, ListingRefused, Page, read_page
 from corso.api.translate import AnswerTooLong
@@ -103,15 +103,16 @@ class CorsoApi:
         """Close all connections."""
         await self._exchange.aclose()
 
-    async def send(self, operation: Operation) -> Receipt:
+    async def send(self, operation: Operation, about_to_send: AboutToSend | None = None) -> Receipt:
         """Send one operation, at most once; the payload's bytes go out as they are.
 
-        Raises an ApiError, whose class says what may happen next, or Parked when the API asks for too long a wait.
+        `about_to_send` is awaited when the operation's turn has come, before a byte of it leaves: the ledger's
+        moment. What is raised before it was awaited has surely sent nothing. Raises an ApiError, whose class says what may happen next, or Parked when the API asks for too long a wait.
         """
         method, url = self._route(operation)
         if not self.limiter.seeded:
             await self._seed()
-        answer = await self._exchange.ask(method, url, operation.payload)
+        answer = await self._exchange.ask(method, url, operation.payload, about_to_send)
         return Receipt(answer.status, _corso_id(operation, answer))
 
     async def order(self, corso_order_id: str) -> JsonObject | None:
@@ -165,6 +166,11 @@ class CorsoApi:
             if not page.has_next:
                 return
             after = trail.advance(page)
+
+    async def newest_first(self) -> AsyncIterator[list[JsonObject]]:
+        """Yield the store's orders page by page, the newest first; raises as `pages`."""
+        async for page in self.pages(order_by="desc"):
+            yield page.orders
 
     async def _page(self, order_by: str, after: str | None) -> Page:
         while True:

@@ -4,6 +4,8 @@ A throttled answer cuts the rate to 0.7 of what it was; then it grows back along
 rate that failed. It never exceeds twice the rate that is really used, so that an idle spell earns nothing.
 """
 
+import math
+
 BETA = 0.7
 """What a throttled answer leaves of the rate."""
 
@@ -21,6 +23,8 @@ class CubicRate:
     """A rate in requests per second; time comes in as monotonic seconds."""
 
     def __init__(self, rate: float, now: float) -> None:
+        self.ceiling = math.inf
+        """What it never grows beyond: the pace that was told while the API still told one."""
         self._plateau = max(rate, LOWEST)
         self._origin = now
         self._lag_s = 0.0
@@ -32,7 +36,7 @@ class CubicRate:
         """Return the rate that is allowed now."""
         elapsed = max(0.0, now - self._origin)
         grown = SCALE * (elapsed - self._lag_s) ** 3 + self._plateau
-        return max(LOWEST, min(grown, max(2 * self._used, self._plateau)))
+        return max(LOWEST, min(grown, max(2 * self._used, self._plateau), self.ceiling))
 
     def sent(self, now: float) -> None:
         """Note a request, for the rate that is really used."""

@@ -5,6 +5,7 @@ as much again as the request. Nothing is repeated here but what was surely not c
 held back before its first byte, and, once and with a fresh token, one that the API answered 401.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import httpx
@@ -25,6 +26,9 @@ CONNECT_S = 10.0
 
 LONGEST_TOKEN_ANSWER = 1_000_000
 """Bytes of a token endpoint's answer that are read."""
+
+AboutToSend = Callable[[], Awaitable[None]]
+"""What has to be done before the first byte of a request leaves."""
 
 _QUOTA_FIELDS = frozenset(
     (
@@ -99,12 +103,18 @@ class Exchange:
         await self._transport.aclose()
         await self._token_transport.aclose()
 
-    async def ask(self, method: str, url: httpx.URL, content: bytes | None = None) -> Answer:
+    async def ask(
+        self,
+        method: str,
+        url: httpx.URL,
+        content: bytes | None = None,
+        about_to_send: AboutToSend | None = None,
+    ) -> Answer:
         """Send one request; return the answer if it says 2xx.
 
-        Raises an ApiError for everything else (429 as RateLimited, after the limiter has noted it), or Parked.
+        `about_to_send` is awaited once, when the request's turn has come and before a byte of it leaves. Raises an ApiError for everything else (429 as RateLimited, after the limiter has noted it), or Parked.
         """
-        answer, token = await self._in_turn(method, url, content)
+        answer, token = await self._in_turn(method, url, content, about_to_send)
         if answer.status == 401:
             await self._tokens.renew(token)
             self.limiter.note_retry()
@@ -120,7 +130,9 @@ class Exchange:
             raise RateLimited(message, retry_after_s=answer.pause_s, body=body)
         raise from_status(answer.status, body, answer.what)
 
-    async def _in_turn(self, method: str, url: httpx.URL, content: bytes | None) -> tuple[Answer, Token]:
+    async def _in_turn(
+        self, method: str, url: httpx.URL, content: bytes | None, about_to_send: AboutToSend | None = None
+    ) -> tuple[Answer, Token]:
         """Send one request when its turn has come, and read its answer; return the token used, too."""
         while True:
             ticket = await self.limiter.admit()
@@ -130,6 +142,13 @@ class Exchange:
                 self.limiter.withdrawn(ticket)
                 await self._tokens.obtain()
                 continue
+            if about_to_send is not None:
+                try:
+                    await about_to_send()
+                except BaseException:
+                    self.limiter.withdrawn(ticket)
+                    raise
+                about_to_send = None
             try:
                 return await self._carry(ticket, self._request(method, url, content, token)), token
             except HeldBack:

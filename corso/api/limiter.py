@@ -17,6 +17,9 @@ from corso.settings import Limits
 LONGEST_NAP_S = 60.0
 """A long wait is slept in pieces: a machine that was suspended looks at the clock again."""
 
+SHORTEST_NAP_S = 0.001
+"""A wait that rounding made too short to end at its time is not asked for again and again."""
+
 
 class Limiter:
     """Admits requests, and counts them for the summary and the progress bar."""
@@ -118,4 +121,4 @@ class Limiter:
                 f"limits.patience_s ({self._patience_s:g} s) allows"
             )
             raise Parked(message, resume_at=resume_at)
-        await self._clock.sleep(min(wait.until - now, LONGEST_NAP_S))
+        await self._clock.sleep(max(SHORTEST_NAP_S, min(wait.until - now, LONGEST_NAP_S)))

@@ -39,6 +39,7 @@ LONGEST_JITTER_S = 5.0
 FIRST_PAUSE_S = 1.0
 """The pause after a 429 that names none; it doubles with every further one."""
 
+_WHOLE_TOKEN = 1 - 1e-9
 _SKEW_S = 1.5
 _SHORTEST_RESET_S = 1.0
 
@@ -86,6 +87,10 @@ class _Window:
     remaining: int
     ends_at: float
     own: int
+    told_at: float
+    """When the request left whose answer gave the newest numbers."""
+    foreign_per_s: float = 0.0
+    """How fast others use the quota, over the window so far."""
 
     @property
     def reserve(self) -> int:
@@ -118,7 +123,7 @@ class Pacer:
         self._cubic: CubicRate | None = None
         self._was_cut = False
         self._tokens = 1.0
-        self._refilled_at: float | None = None
+        self._refilled_at = math.inf
         self._needs_probe = True
         self._probe_is_out = False
         self._pauses = 0
@@ -142,7 +147,7 @@ class Pacer:
             return wait
         if not self._needs_probe:
             rate = self._refill(now)
-            if self._tokens < 1:
+            if self._tokens < _WHOLE_TOKEN:
                 return Wait(now + (1 - self._tokens) / rate)
         return self._issue(now)
 
@@ -154,9 +159,9 @@ class Pacer:
         """Return the present pace in requests per second; 0 before the first answer."""
         limits = [self._cubic.rate(now)] if self._cubic else []
         if self._window:
-            slack = min(1.0, 0.1 * self._length_s)
+            slack = min(1.0, 0.2 * self._length_s)
             horizon = max(self._window.ends_at - slack - now, 0.05 * self._length_s, 0.05)
-            limits.append(max(0, self._left(self._window)) / horizon)
+            limits.append(max(0, self._left(self._window, now)) / horizon)
         return min(limits, default=0.0)
 
     def answered(self, ticket: Ticket, now: float, status: int, notice: QuotaNotice = NOTHING) -> float:
@@ -195,7 +200,7 @@ class Pacer:
             turns_at = window.ends_at + min(1.0, 0.1 * self._length_s)
             if now >= turns_at:
                 self._needs_probe = True
-            elif self._left(window) < 1:
+            elif self._left(window, now) < 1:
                 own_share_is_spent = self._allowance(window) < 1
                 waits_for_answers = self._in_flight > 0 and not own_share_is_spent
                 return Wait(None) if waits_for_answers else Wait(turns_at, now)
@@ -204,13 +209,16 @@ class Pacer:
     def _allowance(self, window: _Window) -> int:
         return max(1, math.floor(self.share * window.limit + 1e-9)) - window.own
 
-    def _left(self, window: _Window) -> int:
-        return min(self._allowance(window), window.remaining - self._in_flight - window.reserve)
+    def _left(self, window: _Window, now: float) -> int:
+        # Others have gone on since the numbers were told; near the window's end that decides.
+        foreign = math.ceil(window.foreign_per_s * max(0.0, now - window.told_at))
+        available = window.remaining - self._in_flight - window.reserve - foreign
+        return min(self._allowance(window), available)
 
     def _refill(self, now: float) -> float:
         rate = self.rate(now)
-        elapsed = now - (now if self._refilled_at is None else self._refilled_at)
-        self._tokens = min(max(BURST, BURST_S * rate), self._tokens + rate * elapsed)
+        gained = rate * max(0.0, now - self._refilled_at)
+        self._tokens = min(max(BURST, BURST_S * rate), self._tokens + gained)
         self._refilled_at = now
         return rate
 
@@ -218,6 +226,7 @@ class Pacer:
         is_probe = self._needs_probe
         self._probe_is_out |= is_probe
         self._tokens = max(0.0, self._tokens - 1)
+        self._refilled_at = now
         self._in_flight += 1
         self.tally.sent += 1
         if self._window:
@@ -252,6 +261,10 @@ class Pacer:
             if notice.limit is not None and notice.limit < window.limit:
                 self.tally.quota -= window.limit - notice.limit
                 window.limit = notice.limit
+            if ticket.sent_at >= window.told_at:
+                elapsed = max(1.0, self._length_s - (window.ends_at - ticket.sent_at))
+                foreign = max(0, window.limit - window.remaining - window.own)
+                window.told_at, window.foreign_per_s = ticket.sent_at, foreign / elapsed
         return True
 
     def _open(self, ticket: Ticket, limit: int | None, remaining: int, ends_at: float) -> None:
@@ -264,7 +277,7 @@ class Pacer:
             self._cubic = None
         limit = max(remaining + 1 if limit is None else limit, 1)
         self._number += 1
-        self._window = _Window(limit, remaining, ends_at, own=1)
+        self._window = _Window(limit, remaining, ends_at, own=1, told_at=ticket.sent_at)
         self.tally.quota += limit
         self.tally.used += 1
 
@@ -285,9 +298,11 @@ class Pacer:
 
     def _go_untold(self, now: float) -> None:
         # The API tells nothing, or has ceased to: go on at the pace that was right so far, and adapt.
+        last = self.share * self._window.limit / self._length_s if self._window else None
         if self._cubic is None:
-            last = self.share * self._window.limit / self._length_s if self._window else None
-            self._cubic = CubicRate(self._start_rate or last or DEFAULT_RATE, now)
+            self._cubic = CubicRate(last or self._start_rate or DEFAULT_RATE, now)
+        if last is not None:
+            self._cubic.ceiling = last
         self._close()
 
     def _pause(self, ticket: Ticket, now: float, notice: QuotaNotice) -> None:

@@ -473,8 +473,8 @@ def _state_is_one_of(states: Iterable[State]) -> sa.ColumnElement[bool]:
     return sa.or_(*(_entries.c.state == state for state in sorted(states)))
 
 
-def _entry(row: Mapping[str, Any]) -> Entry:
-    values = dict(row)
+def _entry(row: sa.RowMapping) -> Entry:
+    values: dict[str, Any] = dict(row)
     del values["store_id"], values["updated_at"]
     key = Key(values.pop("source_order_id"), values.pop("source_fulfillment_id"))
     entry = Entry(key=key, **values)

@@ -7,6 +7,7 @@ A fallback of a customer column is for orders that have a customer: it never mak
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast, get_args
 
 import polars as pl
 
@@ -38,7 +39,7 @@ def read_fallbacks(declared: Mapping[str, str]) -> list[Fallback]:
     fallbacks = []
     for key, template in declared.items():
         table, _, column = key.partition(".")
-        if table not in TABLES or not column:
+        if table not in get_args(TableName) or not column:
             known = [f"{name}.{each}" for name in TABLES for each in _columns(name)]
             message = f"fallbacks: {key!r} is not table.column; {nearest(key, known)}"
             raise SettingsError(message)
@@ -46,7 +47,7 @@ def read_fallbacks(declared: Mapping[str, str]) -> list[Fallback]:
             if name not in _columns(table):
                 message = f"fallbacks.{key}: {table} has no column {name!r}; {nearest(name, _columns(table))}"
                 raise SettingsError(message)
-        fallbacks.append(Fallback(table, column, template))  # type: ignore[arg-type]  # a key of TABLES
+        fallbacks.append(Fallback(cast(TableName, table), column, template))
     return fallbacks
 
 
@@ -77,4 +78,4 @@ def _fill(template: str) -> pl.Expr:
 
 
 def _columns(table: str) -> list[str]:
-    return [name for name in TABLES[table].columns if name not in {"file", "line"}]
+    return [name for name in TABLES[cast(TableName, table)].columns if name not in {"file", "line"}]

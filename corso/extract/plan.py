@@ -5,28 +5,32 @@ One row = one order or one fulfillment of the batch, held against what the ledge
 
 import polars as pl
 
-PLAN_COLUMNS = {
-    "subject": pl.String,
-    "action": pl.String,
-    "source_order_id": pl.String,
-    "source_fulfillment_id": pl.String,
-    "payload": pl.String,
-    "payload_hash": pl.String,
-    "cancelled": pl.Boolean,
-    "file": pl.String,
-    "line": pl.Int64,
-}
+PLAN_COLUMNS: pl.Schema = pl.Schema(
+    {
+        "subject": pl.String,
+        "action": pl.String,
+        "source_order_id": pl.String,
+        "source_fulfillment_id": pl.String,
+        "payload": pl.String,
+        "payload_hash": pl.String,
+        "cancelled": pl.Boolean,
+        "file": pl.String,
+        "line": pl.Int64,
+    }
+)
 """subject: order or fulfillment. action: `schemas.reconciliation.ACTIONS`, and changed_but_fixed for fulfillments.
 source_fulfillment_id: empty for orders. payload: the request's body. payload_hash: of the whole order or
 fulfillment, also where the body says less (a cancellation). cancelled: whether the order says it is cancelled."""
 
-KNOWN_COLUMNS = {
-    "source_order_id": pl.String,
-    "source_fulfillment_id": pl.String,
-    "corso_id": pl.String,
-    "held_hash": pl.String,
-    "held_cancelled": pl.String,
-}
+KNOWN_COLUMNS: pl.Schema = pl.Schema(
+    {
+        "source_order_id": pl.String,
+        "source_fulfillment_id": pl.String,
+        "corso_id": pl.String,
+        "held_hash": pl.String,
+        "held_cancelled": pl.String,
+    }
+)
 """What the ledger knows. corso_id: null where nothing was accepted yet. held_hash: of what Corso holds.
 held_cancelled: '' no, 'sent' it was created or updated with its cancellation, 'deleted' by DELETE."""
 

@@ -33,7 +33,7 @@ class CompiledRule:
 
 def compile_rules(schema: pa.DataFrameSchema) -> list[CompiledRule]:
     """Return the rules of a canonical table: types, required columns, values, whole rows, in this order."""
-    rules = []
+    rules: list[CompiledRule] = []
     for name, column in schema.columns.items():
         if name in PROVENANCE:
             continue

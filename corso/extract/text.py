@@ -48,7 +48,7 @@ def read_header(file: ExportFile, form: CsvForm) -> list[str]:
     Raises ExportError: missing, empty, not readable, duplicate names, wrong delimiter.
     """
     if _is_parquet(file.path):
-        return _parquet_schema(file).names
+        return list(_parquet_schema(file).names)
     names, _ = _csv_header(file, form)
     return names
 

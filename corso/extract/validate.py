@@ -28,7 +28,7 @@ _KEYS: Mapping[TableName, Sequence[str]] = {
 }
 _CODES = ("country_code", "currency_code")
 
-_FOUND = {_ROW: pl.UInt32(), **{field.name: field.dtype for field in PROBLEM.fields}}
+_FOUND = pl.Schema({_ROW: pl.UInt32(), **{field.name: field.dtype for field in PROBLEM.fields}})
 
 
 @dataclass(frozen=True)

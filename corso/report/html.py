@@ -107,7 +107,7 @@ def _template() -> jinja2.Template:
     environment.filters |= {
         "count": lambda number: f"{number:,}",
         "money": _grouped,
-        "words": lambda name: name.replace("_", " "),
+        "words": lambda name: name.replace("_", " ").replace("corso", "Corso"),
         "masked_text": masked_text,
         "shown": shown,
         "duration": _duration,

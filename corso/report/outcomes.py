@@ -2,18 +2,18 @@
 
 import polars as pl
 
-from schemas.fields import INSTANT
-
-LEDGER_COLUMNS = {
-    "source_order_id": pl.String,
-    "source_fulfillment_id": pl.String,
-    "corso_id": pl.String,
-    "held_hash": pl.String,
-    "held_at": INSTANT,
-    "state": pl.String,
-    "attempted_hash": pl.String,
-    "reason": pl.String,
-}
+LEDGER_COLUMNS: pl.Schema = pl.Schema(
+    {
+        "source_order_id": pl.String,
+        "source_fulfillment_id": pl.String,
+        "corso_id": pl.String,
+        "held_hash": pl.String,
+        "held_at": pl.Datetime("us", "UTC"),
+        "state": pl.String,
+        "attempted_hash": pl.String,
+        "reason": pl.String,
+    }
+)
 """What the ledger says of an entry, as a frame; attempted_hash is of its current operation."""
 
 _DONE = {"create": "created", "update": "updated", "cancel": "cancelled"}

@@ -25,6 +25,9 @@ from schemas.wire import JsonObject
 NUMBER_IS_TEXT = ("_id", "order_number", "order_name", "postal_code", "sku")
 """Endings of the text columns in which a JSON number is as good as a string: 1001 is "1001"."""
 
+LONGEST_NUMBER = 60
+"""Digits of a number that is still written out: 1E+999999 would be a megabyte of zeros."""
+
 ALWAYS_THERE = (
     "orderId",
     "storeId",
@@ -39,7 +42,10 @@ ALWAYS_THERE = (
 )
 """Fields of an order that Corso's reference documents as always answered (`orderId`: assigned by Corso)."""
 
-LINE_ALWAYS_THERE = ("sourceLineItemId", "name", "quantity", "sku", "tax", "price")
+LINE_LONGEST_NUMBER = 60
+"""Digits of a number that is still written out: 1E+999999 would be a megabyte of zeros."""
+
+ALWAYS_THERE = ("sourceLineItemId", "name", "quantity", "sku", "tax", "price")
 """The same for a line item."""
 
 LIFTS = {
@@ -170,7 +176,7 @@ def _digits(value: Any) -> str | None:
         return str(value)
     if isinstance(value, float):
         value = Decimal(str(value))
-    if not isinstance(value, Decimal):
+    if not isinstance(value, Decimal) or not value.is_finite() or abs(value.adjusted()) > LONGEST_NUMBER:
         return None
     text = str(value)
     if "E" in text:
@@ -189,10 +195,9 @@ def _decimals(name: str, dtype: Any, values: list[Any]) -> pl.Series:
     """
     plain = _text if name.endswith(NUMBER_IS_TEXT) else _number_text
     texts = pl.Series(name, [plain(value) for value in values], pl.String())
-    too_fine = texts.str.contains(rf"\.\d{{{dtype.scale + 1},}}$")
-    if too_fine.any():
-        texts = texts.set(too_fine, None)
-    return texts.cast(dtype, strict=False)
+    fits = texts.str.contains(rf"^-?\d{{1,{dtype.precision - dtype.scale}}}(\.\d{{1,{dtype.scale}}})?$")
+    # Not left to the cast: polars 2.1 panics on a number of some 40 digits or more.
+    return texts.set(~fits, None).cast(dtype)
 
 
 def _instants(name: str, values: list[Any]) -> pl.Series:

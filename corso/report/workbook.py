@@ -56,7 +56,7 @@ def write_workbook(report: ReportFacts, results_csv: Path, quarantine_csv: Path,
         ]
         _write(book, formats, "Summary", ["What", "Value"], _summary_rows(report, filter(None, notes)))
         _write(book, formats, "Money", money.columns, money.iter_rows())
-        _write(book, formats, "Findings", list(dtypes(FINDINGS)), report.findings.iter_rows())
+        _write(book, formats, "Findings", list(dtypes(FINDINGS)), _rows(report.findings.lazy()))
         _write(book, formats, "Quarantine", quarantine.collect_schema().names(), _rows(quarantine))
         _write(book, formats, "Results", results.collect_schema().names(), _rows(results))
         book.close()
@@ -86,8 +86,6 @@ def _write(
     for column, title in enumerate(columns):
         sheet.write_string(0, column, title[:LONGEST_CELL], formats.header)
     for number, row in enumerate(rows, 1):
-        if number > _most_rows(len(columns)):
-            break
         for column, value in enumerate(row):
             _write_cell(sheet, number, column, value, formats)
         last = number

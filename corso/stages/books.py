@@ -36,11 +36,11 @@ from corso.report.summary import (
 )
 from corso.report.workbook import write_workbook
 from corso.stages.batch import Batch, Facts
+from corso.stages.counting import count_by, count_quarantined, count_rows
 from schemas.fields import empty_frame
 from schemas.money import month_and_currency
 from schemas.reconciliation import FINDINGS, OUTCOME_TABLE
 
-TABLES = ("orders", "line_items", "fulfillments")
 LIBRARIES = ("polars", "pandera", "httpx", "pyarrow", "dagster")
 
 
@@ -141,9 +141,13 @@ def _outcomes(batch: Batch, plan: pl.LazyFrame | None, stage: Stage) -> pl.LazyF
 def _summary(
     batch: Batch, facts: Facts, plan: pl.LazyFrame | None, outcomes: pl.LazyFrame, stage: Stage
 ) -> Summary:
-    accepted = TableCounts(**{name: _height(batch, f"accepted_{name}") for name in TABLES})
-    quarantined = _quarantined(batch)
-    source = TableCounts(**{name: getattr(accepted, name) + getattr(quarantined, name) for name in TABLES})
+    accepted = TableCounts(
+        **{name: count_rows(batch, f"accepted_{name}") for name in TableCounts.model_fields}
+    )
+    quarantined = count_quarantined(batch)
+    source = TableCounts(
+        **{name: getattr(accepted, name) + getattr(quarantined, name) for name in TableCounts.model_fields}
+    )
     compared = stage == "reconcile"
     return Summary(
         store_id=batch.settings.loader.store.id,
@@ -151,10 +155,10 @@ def _summary(
         source=source,
         accepted=accepted,
         quarantined=quarantined,
-        plan=PlanCounts(**_count(plan.filter(subject="order"), "action"))
+        plan=PlanCounts(**count_by(plan.filter(subject="order"), "action"))
         if plan is not None
         else PlanCounts(),
-        outcome=OutcomeCounts(**_count(outcomes, "outcome")),
+        outcome=OutcomeCounts(**count_by(outcomes, "outcome")),
         fulfillments=_fulfillments(batch, plan, stage),
         reconciliation=facts.reconciliation if compared else ReconciliationCounts(),
         requests=facts.requests,
@@ -164,23 +168,8 @@ def _summary(
 
 def _fulfillments(batch: Batch, plan: pl.LazyFrame | None, stage: Stage) -> FulfillmentCounts:
     if plan is None or stage == "plan":
-        return FulfillmentCounts(not_sent=_height(batch, "accepted_fulfillments"))
-    return FulfillmentCounts(**_count(fulfillment_outcomes(plan, ledger_frame(batch)), "outcome"))
-
-
-def _quarantined(batch: Batch) -> TableCounts:
-    """Count quarantined orders by their id (a row without one is an order of its own), and rows of the others."""
-    rows = pl.scan_parquet(batch.table("quarantined_orders")).filter(kind="quarantined")
-    nameless = pl.col("source_order_id").is_null()
-    orders = rows.filter(table="orders").select(
-        pl.col("source_order_id").drop_nulls().n_unique() + nameless.sum()
-    )
-    counts = _count(rows, "table")
-    return TableCounts(
-        orders=orders.collect().item(),
-        line_items=counts.get("line_items", 0),
-        fulfillments=counts.get("fulfillments", 0),
-    )
+        return FulfillmentCounts(not_sent=count_rows(batch, "accepted_fulfillments"))
+    return FulfillmentCounts(**count_by(fulfillment_outcomes(plan, ledger_frame(batch)), "outcome"))
 
 
 def _source_money(batch: Batch) -> tuple[MoneyRow, ...]:
@@ -206,14 +195,6 @@ def _source_money(batch: Batch) -> tuple[MoneyRow, ...]:
         .with_columns(corso=pl.lit(0).cast(pl.Decimal(38, 4)), difference=pl.col("accepted"))
     )
     return money_rows(sums.collect())
-
-
-def _count(frame: pl.LazyFrame, column: str) -> dict[str, int]:
-    return dict(frame.group_by(column).len().collect().iter_rows())
-
-
-def _height(batch: Batch, name: str) -> int:
-    return int(pl.scan_parquet(batch.table(name)).select(pl.len()).collect().item())
 
 
 def _report(

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Literal
@@ -21,7 +21,7 @@ from corso.delivery.sender import Sender, interrupted
 from corso.delivery.states import State
 from corso.report.summary import Requests
 from corso.stages.batch import Batch, add_requests
-from schemas.wire import JsonObject, Operation, OperationKind, Receipt
+from schemas.wire import Operation, OperationKind
 
 _ROWS_AT_ONCE = 2_000
 _ROUNDS = 3
@@ -52,9 +52,16 @@ def upload(
 
         async def deliver() -> None:
             async with counted_api(batch, CorsoApi.open(settings, credentials, clock=clock)) as api:
-                await Delivery(batch, plan, subject, ledger, SenderApi(api), clock, watch).run(limit)
+                await Delivery(batch, plan, subject, ledger, api, clock, watch).run(limit)
 
         asyncio.run(deliver())
+
+
+def plan_rejected_again(batch: Batch) -> int:
+    """Let the next upload send again what Corso rejected; return how many operations these are."""
+    settings = batch.settings
+    with Ledger.open(settings.ledger_path, settings.loader.store.id) as ledger:
+        return ledger.plan_rejected_again()
 
 
 @asynccontextmanager
@@ -74,38 +81,6 @@ async def counted_api(batch: Batch, api: CorsoApi) -> AsyncIterator[CorsoApi]:
             quota_share=limiter.quota_share,
         )
         batch.write_facts(add_requests(batch.read_facts(), asked))
-
-
-class SenderApi:
-    """The client as `corso.delivery.ports.OrderApi`."""
-
-    def __init__(self, api: CorsoApi) -> None:
-        self._api = api
-
-    async def send(self, operation: Operation, about_to_send: Callable[[], Awaitable[None]]) -> Receipt:
-        """See `OrderApi.send`."""
-        return await self._api.send(operation, about_to_send)
-
-    async def orders_by_source_id(self, source_order_id: str) -> list[JsonObject] | None:
-        """See `OrderApi.orders_by_source_id`."""
-        return await self._api.orders_by_source_id(source_order_id)
-
-    async def orders_by_email_and_name(self, email: str, name: str) -> list[JsonObject] | None:
-        """See `OrderApi.orders_by_email_and_name`."""
-        return await self._api.orders_by_email_and_name(email, name)
-
-    async def order(self, corso_order_id: str) -> JsonObject | None:
-        """See `OrderApi.order`."""
-        return await self._api.order(corso_order_id)
-
-    async def fulfillments(self, corso_order_id: str) -> list[JsonObject]:
-        """See `OrderApi.fulfillments`."""
-        return await self._api.fulfillments(corso_order_id)
-
-    async def newest_first(self) -> AsyncIterator[Sequence[JsonObject]]:
-        """See `OrderApi.newest_first`."""
-        async for page in self._api.pages(order_by="desc"):
-            yield page.orders
 
 
 class Delivery:

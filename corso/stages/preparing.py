@@ -64,8 +64,9 @@ def validate(batch: Batch, raw: Tables, scratch: Path) -> Validated:
     times: dict[str, int] = {}
     for number, bucket in enumerate(_buckets(raw)):
         checked = check_bucket(bucket, batch.settings.loader.store, fallbacks, fields)
-        for name, frame in {**checked.accepted, "quarantine": checked.quarantine}.items():
+        for name, frame in checked.accepted.items():
             _write_part(frame, scratch / name, number)
+        _write_part(checked.quarantine, scratch / "quarantine", number)
         for counts, more in ((used, checked.fallbacks_used), (times, checked.times_settled)):
             for key, count in more.items():
                 counts[key] = counts.get(key, 0) + count

@@ -5,6 +5,7 @@ the contract's schemas allow; the last one mends the total and lets no refusal p
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest

@@ -74,6 +74,25 @@ def test_a_page_that_ends_with_the_list_has_no_next_page(api: httpx.Client):
     assert shelf.list(last=4)[1]["hasPreviousPage"] is False
 
 
+def test_a_single_order_before_a_page_is_a_previous_page(api: httpx.Client):
+    """The order that the cursor itself stands on counts."""
+    shelf = Shelf(api, 2)
+    _, info = shelf.list(first=1)
+    assert shelf.list(first=1, after=info["endCursor"])[1]["hasPreviousPage"] is True
+    _, info = shelf.list(last=1)
+    assert shelf.list(last=1, before=info["startCursor"])[1]["hasNextPage"] is True
+
+
+def test_a_cursor_is_a_position_bound_to_no_filter(api: httpx.Client):
+    """The cursor of an older order lies before all of these, whichever way they are listed."""
+    older = Shelf(api, 1).list()[1]["endCursor"]
+    shelf = Shelf(api, 2)
+    page, info = shelf.list(after=older, orderBy="asc")
+    assert (page, info["hasPreviousPage"], info["hasNextPage"]) == (shelf.ids, False, False)
+    page, info = shelf.list(after=older)
+    assert (page, info["hasPreviousPage"], info["hasNextPage"]) == ([], True, False)
+
+
 def test_an_empty_page_has_no_cursors(api: httpx.Client):
     """Both are null; what lies before the page is still told."""
     shelf = Shelf(api, 2)
@@ -184,7 +203,7 @@ def test_pages_have_a_default_and_a_largest_size():
         for _ in range(4):
             client.post("/orders", json=an_order())
         assert len(client.get("/orders").json()["orders"]) == 2
-        for size in ("first", "last"):
-            answer = client.get("/orders", params={size: 100}).json()
-            assert len(answer["orders"]) == 3
-        assert answer["pageInfo"]["hasPreviousPage"] is True
+        newest = client.get("/orders", params={"first": 100}).json()
+        assert (len(newest["orders"]), newest["pageInfo"]["hasNextPage"]) == (3, True)
+        oldest = client.get("/orders", params={"last": 100}).json()
+        assert (len(oldest["orders"]), oldest["pageInfo"]["hasPreviousPage"]) == (3, True)

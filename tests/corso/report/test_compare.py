@@ -36,6 +36,7 @@ from schemas.reconciliation import FINDINGS
 
 
 def settings(**reconcile_keys: Any) -> Settings:
+    """Return a loader.yaml of a store in New York."""
     store = Store(id=STORE_ID, time_zone="America/New_York")
     loader = Loader(store=store, exports=Exports(), reconcile=Reconcile(**reconcile_keys))
     return Settings(Path("loader.yaml"), loader)
@@ -87,6 +88,7 @@ def one_order(
 
 
 def fields(found: Reconciliation) -> list[str]:
+    """Return the fields that differ, in the findings' order."""
     return found.findings["field"].to_list()
 
 
@@ -357,7 +359,7 @@ def test_ignored_columns_are_not_compared(ignore: tuple[str, ...], left: list[st
 
 def test_an_ignored_column_that_does_not_exist_is_a_settings_error_with_the_nearest() -> None:
     """A misspelt name must not silently compare everything."""
-    with pytest.raises(SettingsError, match="line_items.vendro.*did you mean 'line_items.vendor'"):
+    with pytest.raises(SettingsError, match=r"line_items\.vendro.*did you mean 'line_items\.vendor'"):
         one_order(ignore=("line_items.vendro",))
 
 

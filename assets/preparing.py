@@ -1,0 +1,94 @@
+"""Extract, validate, plan: from export files to what has to be sent."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+import dagster as dg
+import polars as pl
+
+from assets.partitions import BATCHES
+from assets.resources import LoaderFile
+from corso.stages.books import close_books
+from corso.stages.preparing import extract, plan, validate
+
+
+def _rows(frame: pl.LazyFrame) -> dict[str, int]:
+    return {"rows": frame.select(pl.len()).collect().item()}
+
+
+@dg.multi_asset(
+    outs={
+        "raw_orders": dg.AssetOut(description="The exports' orders as text, with file and line."),
+        "raw_line_items": dg.AssetOut(description="The exports' line items as text, with file and line."),
+        "raw_fulfillments": dg.AssetOut(description="The exports' fulfillments as text, with file and line."),
+    },
+    partitions_def=BATCHES,
+    group_name="extract",
+)
+def raw_tables(context: dg.AssetExecutionContext, loader: LoaderFile) -> Iterator[dg.Output[pl.LazyFrame]]:
+    """Read a batch's export files by the profile; one row = one row of the export."""
+    batch = loader.batch(context.partition_key)
+    with batch.scratch() as scratch:
+        for name, table in extract(batch, scratch).items():
+            yield dg.Output(
+                table, f"raw_{name}", metadata={"profile": batch.read_facts().profile, **_rows(table)}
+            )
+
+
+@dg.multi_asset(
+    outs={
+        "accepted_orders": dg.AssetOut(description="Orders that satisfy Corso's contract."),
+        "accepted_line_items": dg.AssetOut(description="Their line items."),
+        "accepted_fulfillments": dg.AssetOut(description="Their fulfillments."),
+        "quarantined_orders": dg.AssetOut(description="Every row that is not loaded, with the reasons."),
+    },
+    partitions_def=BATCHES,
+    group_name="validate",
+)
+def validated_tables(
+    context: dg.AssetExecutionContext,
+    loader: LoaderFile,
+    raw_orders: pl.LazyFrame,
+    raw_line_items: pl.LazyFrame,
+    raw_fulfillments: pl.LazyFrame,
+) -> Iterator[dg.Output[pl.LazyFrame]]:
+    """Split the raw tables into accepted and quarantined; the unit is the order."""
+    batch = loader.batch(context.partition_key)
+    raw = {"orders": raw_orders, "line_items": raw_line_items, "fulfillments": raw_fulfillments}
+    with batch.scratch() as scratch:
+        validated = validate(batch, raw, scratch)  # type: ignore[arg-type]  # the keys are the tables' names
+        for name, table in validated.accepted.items():
+            yield dg.Output(table, f"accepted_{name}", metadata=_rows(table))
+        used: Mapping[str, int] = batch.read_facts().fallbacks_used
+        rows = _rows(validated.quarantine)["rows"]
+        metadata = {"rows": rows, "fallbacks used": dg.MetadataValue.json(dict(used))}
+        yield dg.Output(validated.quarantine, "quarantined_orders", metadata=metadata)
+
+
+@dg.asset(partitions_def=BATCHES, group_name="plan")
+def upload_plan(
+    context: dg.AssetExecutionContext,
+    loader: LoaderFile,
+    accepted_orders: pl.LazyFrame,
+    accepted_line_items: pl.LazyFrame,
+    accepted_fulfillments: pl.LazyFrame,
+    quarantined_orders: pl.LazyFrame,  # noqa: ARG001  (the plan's books speak of it)
+) -> Iterator[dg.Output[pl.LazyFrame]]:
+    """Hold every accepted order against the ledger: create, update, cancel or unchanged."""
+    batch = loader.batch(context.partition_key)
+    accepted = {
+        "orders": accepted_orders,
+        "line_items": accepted_line_items,
+        "fulfillments": accepted_fulfillments,
+    }
+    with batch.scratch() as scratch:
+        planned = plan(batch, accepted, scratch)  # type: ignore[arg-type]  # the keys are the tables' names
+        actions = planned.group_by("subject", "action").len().collect().iter_rows()
+        metadata = {
+            f"{subject}s to {action}"
+            if action in {"create", "update", "cancel"}
+            else f"{subject}s {action}": count
+            for subject, action, count in actions
+        }
+        yield dg.Output(planned, metadata=metadata)
+    close_books(batch, "plan", datetime.now(UTC))

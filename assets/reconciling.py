@@ -1,0 +1,72 @@
+"""Read back, reconcile, report: what Corso holds, held against the source."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+import polars as pl
+
+from assets.delivering import API_POOL, uploaded_fulfillments, uploaded_orders
+from assets.partitions import BATCHES
+from assets.resources import LoaderFile, Progress
+from corso.stages.books import close_books, reconcile
+from corso.stages.reading_back import read_back
+
+
+@dg.asset(
+    partitions_def=BATCHES,
+    group_name="read_back",
+    pool=API_POOL,
+    deps=[uploaded_orders, uploaded_fulfillments],
+)
+def corso_orders(
+    context: dg.AssetExecutionContext,
+    loader: LoaderFile,
+    progress: dg.ResourceParam[Progress],
+    accepted_orders: pl.LazyFrame,
+) -> Iterator[dg.Output[pl.LazyFrame]]:
+    """Read the store's listing back; one row = one record."""
+    batch = loader.batch(context.partition_key)
+    with batch.scratch() as scratch:
+        listing = read_back(batch, accepted_orders.select("source_order_id"), scratch, progress.watch)
+        notes = batch.read_facts().notes
+        yield dg.Output(
+            listing, metadata={"records": listing.select(pl.len()).collect().item(), "how": " ".join(notes)}
+        )
+
+
+@dg.asset(
+    partitions_def=BATCHES,
+    group_name="reconcile",
+    deps=["accepted_orders", "accepted_line_items", "quarantined_orders", "upload_plan"],
+)
+def reconciliation(
+    context: dg.AssetExecutionContext, loader: LoaderFile, corso_orders: pl.LazyFrame
+) -> dg.Output[pl.LazyFrame]:
+    """Compare the source with the listing; one row = one finding."""
+    batch = loader.batch(context.partition_key)
+    before = batch.table("reconciliation")
+    previous = pl.scan_parquet(before).collect().lazy() if before.exists() else None
+    result = reconcile(batch, corso_orders, previous, datetime.now(UTC))
+    causes = dict(result.findings.group_by("cause").len().sort("cause").iter_rows())
+    metadata = {**result.counts, **{f"findings, {cause}": count for cause, count in causes.items()}}
+    return dg.Output(result.findings.lazy(), metadata=metadata)
+
+
+@dg.asset(partitions_def=BATCHES, group_name="reconcile", deps=[reconciliation])
+def reconciliation_report(
+    context: dg.AssetExecutionContext, loader: LoaderFile
+) -> dg.MaterializeResult[None]:
+    """Write the report files of the batch."""
+    batch = loader.batch(context.partition_key)
+    summary = close_books(batch, "reconcile", datetime.now(UTC))
+    return dg.MaterializeResult(
+        metadata={
+            "report": dg.MetadataValue.path(batch.folder / "reconciliation.html"),
+            "workbook": dg.MetadataValue.path(batch.folder / "reconciliation.xlsx"),
+            "exit code": summary.exit_code,
+            "source orders": summary.source.orders,
+            "accepted orders": summary.accepted.orders,
+            "matched orders": summary.reconciliation.matched,
+        }
+    )

@@ -1,0 +1,34 @@
+"""Classes of resources; their instances, and which environment variables feed them, are in `pipelines.definitions`.
+
+https://docs.dagster.io/guides/build/external-resources
+"""
+
+from pathlib import Path
+
+import dagster as dg
+
+from corso.delivery.ports import Watch
+from corso.settings import Settings, check_batch_name, read_settings
+from corso.stages.batch import Batch
+
+
+class LoaderFile(dg.ConfigurableResource[Settings]):
+    """The loader.yaml that a run works by; read anew in every run."""
+
+    path: str
+    """Path of loader.yaml."""
+
+    def settings(self) -> Settings:
+        """Read it. Raises SettingsError."""
+        return read_settings(Path(self.path))
+
+    def batch(self, name: str) -> Batch:
+        """Return one batch of its store."""
+        return Batch(self.settings(), check_batch_name(name))
+
+
+class Progress:
+    """Where stages tell how far they are; the command gives it a progress bar."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch

@@ -1,0 +1,86 @@
+"""One order's story, put together from the batches' tables and the ledger."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+
+from corso.delivery.ledger import Key, Ledger
+from corso.settings import Settings
+from corso.stages.batch import Batch
+
+_PLACE = ("file", "line")
+
+
+@dataclass(frozen=True)
+class Story:
+    """What is known of one order; each part oldest first."""
+
+    source_order_id: str
+    places: list[dict[str, Any]]
+    """batch, table, file, line, state (accepted | quarantined | repeated), reasons: one an export row."""
+    entries: list[dict[str, Any]]
+    """The ledger's entries: of the order and of its fulfillments."""
+    attempts: list[dict[str, Any]]
+    """The requests that were about to leave."""
+    findings: list[dict[str, Any]]
+    """What the last reconciliation of each batch found, without the values, which are personal."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything is known of it at all."""
+        return bool(self.places or self.entries)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return asdict(self)
+
+
+def trace_order(settings: Settings, source_order_id: str) -> Story:
+    """Return the story of one order of the store."""
+    folders = sorted(settings.store_dir.glob("*/tables")) if settings.store_dir.exists() else []
+    batches = [Batch(settings, folder.parent.name) for folder in folders]
+    with Ledger.read(settings.ledger_path, settings.loader.store.id) as ledger:
+        attempts = [dict(attempt) for attempt in ledger.attempts(source_order_id)]
+        keys = {Key(source_order_id), *(Key(source_order_id, each["source_fulfillment_id"]) for each in attempts)}
+        found = sorted(ledger.entries_of(keys).values(), key=lambda entry: entry.key)
+    entries = [{**entry.key._asdict(), **{k: v for k, v in asdict(entry).items() if k != "key"}} for entry in found]
+    return Story(
+        source_order_id,
+        [place for batch in batches for place in _places(batch, source_order_id)],
+        entries,
+        attempts,
+        [finding for batch in batches for finding in _findings(batch, source_order_id)],
+    )
+
+
+def _places(batch: Batch, source_order_id: str) -> Iterator[dict[str, Any]]:
+    for table in ("orders", "line_items", "fulfillments"):
+        for file, line in _rows(batch, f"accepted_{table}", source_order_id, *_PLACE):
+            yield {"batch": batch.name, "table": table, "file": file, "line": line, "state": "accepted", "reasons": []}
+    for table, file, line, kind, reasons in _rows(
+        batch, "quarantined_orders", source_order_id, "table", *_PLACE, "kind", "reasons"
+    ):
+        yield {
+            "batch": batch.name,
+            "table": table,
+            "file": file,
+            "line": line,
+            "state": kind,
+            "reasons": reasons.split("; "),
+        }
+
+
+def _findings(batch: Batch, source_order_id: str) -> Iterator[dict[str, Any]]:
+    columns = ("finding_id", "kind", "cause", "field", "first_seen")
+    for row in _rows(batch, "reconciliation", source_order_id, *columns):
+        yield {"batch": batch.name, **dict(zip(columns, row, strict=True))}
+
+
+def _rows(batch: Batch, table: str, source_order_id: str, *columns: str) -> list[tuple[Any, ...]]:
+    path = batch.table(table)
+    if not path.exists():
+        return []
+    rows = pl.scan_parquet(path).filter(pl.col("source_order_id") == source_order_id)
+    return rows.select(*columns).collect().rows()

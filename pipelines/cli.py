@@ -1,0 +1,178 @@
+"""The corso-loader command: the face of the program. What the verbs do is in `pipelines.verbs`.
+
+Nothing heavy is imported before a verb needs it: `--help` must not wait for Dagster and polars.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Move a merchant's orders from export files into the Corso Commerce API, and prove that they arrived.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog="Exit codes: 0 all in Corso and equal; 1 finished, needs a look; 2 usage; 3 stopped by a guard; "
+    "75 parked, try later; 130 interrupted.",
+)
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", help="The loader.yaml that says what to load and where to.")
+]
+BatchOption = Annotated[
+    str | None, typer.Option("--batch", help="Which batch; by default the newest.", show_default=False)
+]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before sending to production.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
+
+
+@app.command()
+def demo(
+    orders: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many sample orders.")] = 2000,
+    out: Annotated[Path, typer.Option(help="Where to put samples, sandbox and reports.")] = Path("data/demo"),
+    as_json: JsonOption = False,
+) -> None:
+    """Run the whole road on own samples against a sandbox; needs no configuration."""
+    from pipelines import trying  # noqa: PLC0415
+
+    _leave(lambda: trying.demo(orders, out, as_json=as_json))
+
+
+@app.command()
+def inspect(
+    paths: Annotated[list[Path], typer.Argument(help="Export files.")],
+    write: Annotated[
+        Path | None, typer.Option("--write", help="Write a loader.yaml for these files to this path.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which profile fits some files, what they hold and what is missing."""
+    from pipelines import inspecting  # noqa: PLC0415
+
+    _leave(lambda: inspecting.inspect(paths, write, as_json=as_json))
+
+
+@app.command()
+def plan(config: ConfigOption, batch: BatchOption = None, as_json: JsonOption = False) -> None:
+    """Do everything but sending: accepted, quarantined, the plan, a forecast of requests and time."""
+    from pipelines import verbs  # noqa: PLC0415
+
+    _leave(lambda: verbs.plan(config, batch, as_json=as_json))
+
+
+@app.command()
+def upload(
+    config: ConfigOption,
+    batch: BatchOption = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Send no more orders than so many.")] = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Plan, then send what the plan says: orders first, then their fulfillments."""
+    from pipelines import verbs  # noqa: PLC0415
+
+    _leave(lambda: verbs.upload(config, batch, limit=limit, yes=yes, as_json=as_json))
+
+
+@app.command()
+def reconcile(config: ConfigOption, batch: BatchOption = None, as_json: JsonOption = False) -> None:
+    """Read Corso back, compare, write the report."""
+    from pipelines import verbs  # noqa: PLC0415
+
+    _leave(lambda: verbs.reconcile(config, batch, as_json=as_json))
+
+
+@app.command()
+def run(
+    config: ConfigOption, batch: BatchOption = None, yes: YesOption = False, as_json: JsonOption = False
+) -> None:
+    """Plan, upload and reconcile. Run it again after whatever stopped it: it goes on where it was."""
+    from pipelines import verbs  # noqa: PLC0415
+
+    _leave(lambda: verbs.run(config, batch, yes=yes, as_json=as_json))
+
+
+@app.command()
+def retry(
+    config: ConfigOption, batch: BatchOption = None, yes: YesOption = False, as_json: JsonOption = False
+) -> None:
+    """Send again what was rejected or not sent, look up what is unknown, then reconcile."""
+    from pipelines import verbs  # noqa: PLC0415
+
+    _leave(lambda: verbs.retry(config, batch, yes=yes, as_json=as_json))
+
+
+@app.command()
+def status(config: ConfigOption, as_json: JsonOption = False) -> None:
+    """Count the ledger's entries by state."""
+    from pipelines import looking  # noqa: PLC0415
+
+    _leave(lambda: looking.status(config, as_json=as_json))
+
+
+@app.command()
+def trace(
+    config: ConfigOption,
+    source_order_id: Annotated[str, typer.Argument(help="The order's id on the source platform.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Tell one order's story: file and line, checks, attempts, Corso's id, findings."""
+    from pipelines import looking  # noqa: PLC0415
+
+    _leave(lambda: looking.trace(config, source_order_id, as_json=as_json))
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+def sandbox(context: typer.Context) -> None:
+    """Serve a stand-in Corso API on this machine; `sandbox --help` lists its modes."""
+    from sandbox.__main__ import main as serve  # noqa: PLC0415
+
+    raise typer.Exit(serve(list(context.args)))
+
+
+@app.command()
+def ui(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="The loader.yaml; by default ./loader.yaml or the demo's."),
+    ] = None,
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 3000,
+) -> None:
+    """Open Dagster's web UI on the instance that the other verbs run on."""
+    from pipelines import looking  # noqa: PLC0415
+
+    _leave(lambda: looking.ui(config, port))
+
+
+def _leave(act: Callable[[], int]) -> None:
+    """Run a verb and leave with its exit code; an error of ours is one sentence and its own exit code."""
+    from corso.errors import CorsoError  # noqa: PLC0415
+
+    try:
+        code = act()
+    except CorsoError as error:
+        print(f"corso-loader: {error}", file=sys.stderr)  # noqa: T201
+        code = error.exit_code
+    except KeyboardInterrupt:
+        print("corso-loader: interrupted; run the same command again to go on", file=sys.stderr)  # noqa: T201
+        code = 130
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Run the command."""
+    # Everything that is written holds personal data or could lead to it.
+    os.umask(0o077)
+    app(prog_name="corso-loader")
+
+
+if __name__ == "__main__":
+    main()

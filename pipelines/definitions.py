@@ -1,0 +1,39 @@
+"""The code location: assets, checks, jobs, schedules, sensors, and the resources by environment.
+
+`build_defs` is used by the server, the command and the tests alike. CORSO_LOADER_CONFIG names the loader.yaml.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from assets import checks, delivering, preparing, reconciling
+from assets.resources import LoaderFile, Progress
+from assets.tables import ParquetTables
+from corso.delivery.ports import unwatched
+from pipelines.jobs import JOBS
+from pipelines.schedules import nightly_load
+from pipelines.sensors import new_batches
+
+
+def build_defs(**overrides: Any) -> dg.Definitions:
+    """Return the definitions, with resources of these names in place of the usual ones."""
+    loader = overrides.pop("loader", LoaderFile(path=dg.EnvVar("CORSO_LOADER_CONFIG")))
+    resources = {
+        "loader": loader,
+        "io_manager": ParquetTables(loader=loader),
+        "progress": Progress(unwatched),
+        **overrides,
+    }
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules([preparing, delivering, reconciling]),
+        asset_checks=dg.load_asset_checks_from_modules([checks]),
+        jobs=list(JOBS.values()),
+        schedules=[nightly_load],
+        sensors=[new_batches],
+        resources=resources,
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

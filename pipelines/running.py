@@ -1,0 +1,86 @@
+"""Running a job in this process, on the same Dagster instance that the web UI shows."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster import DagsterInstance
+from dagster._core.errors import DagsterAssetCheckFailedError
+
+from assets.partitions import BATCHES
+from assets.resources import LoaderFile, Progress
+from corso.delivery.ports import Watch
+from corso.errors import CorsoError, Stopped
+from corso.settings import Settings
+from corso.stages.batch import Batch
+from corso.stages.counting import broken_contracts, quarantined_share, unaccounted_rows
+from pipelines.definitions import build_defs
+
+_INSTANCE = """\
+# Made by corso-loader; yours to change.
+telemetry: {enabled: false}
+"""
+
+
+def dagster_home(settings: Settings) -> Path:
+    """Return the folder of the Dagster instance: DAGSTER_HOME, else `dagster` in the workdir."""
+    return Path(os.environ.get("DAGSTER_HOME") or settings.workdir / "dagster").absolute()
+
+
+def prepare_home(settings: Settings) -> Path:
+    """Make the instance's folder if there is none, and make it Dagster's home in this process."""
+    home = dagster_home(settings)
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        (home / "dagster.yaml").write_text(_INSTANCE, encoding="utf-8")
+    os.environ["DAGSTER_HOME"] = str(home)
+    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
+    return home
+
+
+def run_job(
+    name: str, settings: Settings, batch: str, watch: Watch, *, upload: dict[str, Any] | None = None
+) -> None:
+    """Run one job for one batch.
+
+    Raises the CorsoError that ended it; Stopped where a blocking check did.
+    """
+    prepare_home(settings)
+    defs = build_defs(loader=LoaderFile(path=str(settings.path)), progress=Progress(watch))
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    if upload:
+        config["ops"] = {"uploaded_orders": {"config": upload}}
+    with DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions(BATCHES.name or "", [batch])
+        try:
+            defs.resolve_job_def(name).execute_in_process(
+                run_config=config, partition_key=batch, instance=instance
+            )
+        except DagsterAssetCheckFailedError as error:
+            raise Stopped(_guard_that_stopped(Batch(settings, batch))) from error
+        except dg.DagsterError as error:
+            raise _cause_of_ours(error) from error
+
+
+def _cause_of_ours(error: BaseException) -> BaseException:
+    """Return the error of ours inside one of Dagster's, or Dagster's own."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, CorsoError):
+        seen = seen.__cause__ or getattr(seen, "user_exception", None) or seen.__context__
+    return seen or error
+
+
+def _guard_that_stopped(batch: Batch) -> str:
+    """Say which blocking check failed, from the facts that it judged by."""
+    if any(unaccounted_rows(batch).values()):
+        return f"rows of the exports are unaccounted for: {unaccounted_rows(batch)}; nothing was sent"
+    if any(broken_contracts(batch).values()):
+        return f"accepted tables break the contract: {broken_contracts(batch)}; nothing was sent"
+    share, limit = quarantined_share(batch), batch.settings.loader.validation.max_quarantined
+    return (
+        f"{share:.1%} of the source orders are quarantined, validation.max_quarantined allows {limit:.1%}; nothing was "
+        "sent. quarantine.csv says why"
+    )

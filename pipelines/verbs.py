@@ -1,0 +1,123 @@
+"""plan, upload, reconcile, run, retry: each runs a Dagster job for one batch and says what came of it."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from corso.errors import CorsoError, SettingsError, UsageError
+from corso.extract.files import default_batch
+from corso.report.summary import Stage, Summary
+from corso.report.verdict import verdict
+from corso.settings import Settings, check_batch_name, read_settings
+from corso.stages.batch import Batch
+from corso.stages.books import close_books
+from corso.stages.forecast import forecast
+from pipelines.running import run_job
+from pipelines.screen import progress, say, say_json, say_summary
+
+
+def plan(config: Path, batch_name: str | None, *, as_json: bool) -> int:
+    """Run the plan; print it with a forecast."""
+    batch = _batch(config, batch_name)
+    summary = _run("plan_batch", batch, "plan")
+    if as_json:
+        return _say(batch, summary, "plan", as_json=True)
+    code = _say(batch, summary, "plan", as_json=False)
+    say(forecast(batch, summary))
+    return code
+
+
+def upload(config: Path, batch_name: str | None, *, limit: int | None, yes: bool, as_json: bool) -> int:
+    """Run plan and upload."""
+    batch = _batch(config, batch_name)
+    _confirm(batch.settings, yes=yes)
+    return _say(batch, _run("upload_batch", batch, "upload", limit=limit), "upload", as_json=as_json)
+
+
+def reconcile(config: Path, batch_name: str | None, *, as_json: bool) -> int:
+    """Read back and compare; a batch that was never planned is planned first."""
+    batch = _batch(config, batch_name)
+    batch.settings.credentials()
+    if not batch.table("upload_plan").exists():
+        _run("plan_batch", batch, "plan")
+    return _say(batch, _run("reconcile_batch", batch, "reconcile"), "reconcile", as_json=as_json)
+
+
+def run(config: Path, batch_name: str | None, *, yes: bool, as_json: bool) -> int:
+    """Run the whole road."""
+    batch = _batch(config, batch_name)
+    _confirm(batch.settings, yes=yes)
+    return _say(batch, _run("load_batch", batch, "reconcile"), "reconcile", as_json=as_json)
+
+
+def retry(config: Path, batch_name: str | None, *, yes: bool, as_json: bool) -> int:
+    """Run the whole road, with what was rejected planned again."""
+    batch = _batch(config, batch_name)
+    _confirm(batch.settings, yes=yes)
+    return _say(
+        batch, _run("load_batch", batch, "reconcile", retry_rejected=True), "reconcile", as_json=as_json
+    )
+
+
+def _batch(config: Path, name: str | None) -> Batch:
+    settings = read_settings(config)
+    return Batch(settings, check_batch_name(name) if name else default_batch(settings))
+
+
+def _confirm(settings: Settings, *, yes: bool) -> None:
+    """Have the credentials at hand, and somebody's word for sending to production."""
+    settings.credentials()
+    if settings.loader.corso.environment != "production" or yes:
+        return
+    if not sys.stdin.isatty():
+        message = "environment is production: say --yes, since there is no terminal to ask on"
+        raise SettingsError(message)
+    answer = input(f"Send orders of store {settings.loader.store.id} to production? Type yes: ")
+    if answer.strip().lower() != "yes":
+        message = "nothing was sent"
+        raise SettingsError(message)
+
+
+def _run(job: str, batch: Batch, stage: Stage, **upload: Any) -> Summary:
+    """Run a job; where a guard stops it, close the books on what is there, and raise.
+
+    Books cannot be closed before there is a plan.
+    """
+    facts_before = _modified(batch)
+    try:
+        with progress() as watch:
+            run_job(
+                job,
+                batch.settings,
+                batch.name,
+                watch,
+                upload={k: v for k, v in upload.items() if v is not None},
+            )
+    except UsageError:
+        raise
+    except CorsoError as error:
+        if _modified(batch) != facts_before and batch.table("quarantined_orders").exists():
+            reached: Stage = "upload" if stage != "plan" and batch.read_facts().requests.sent else "plan"
+            summary = close_books(
+                batch, reached, datetime.now(UTC), stopped=str(error), exit_code=error.exit_code
+            )
+            say_summary(summary)
+        raise
+    return Summary.read(batch.folder / "summary.json")
+
+
+def _modified(batch: Batch) -> float:
+    path = batch.tables / "facts.json"
+    return path.stat().st_mtime if path.exists() else 0.0
+
+
+def _say(batch: Batch, summary: Summary, stage: Stage, *, as_json: bool) -> int:
+    if as_json:
+        say_json(summary.model_dump(mode="json"))
+    else:
+        say_summary(summary)
+        say()
+        say(verdict(summary, stage=stage))
+        say(f"Report: {batch.folder / 'reconciliation.html'}")
+    return summary.exit_code

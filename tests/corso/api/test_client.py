@@ -1,0 +1,478 @@
+"""The client over a fake network: what goes out, what comes back, what an ending means."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+from api_clients import SECRET, FakeCorso, answer, client, loader_settings, operation, page_info
+from clocks import JumpingClock
+
+from corso.api.client import CorsoApi
+from corso.api.listing import CursorRefused, ListingBroken, ListingRefused, Page
+from corso.errors import (
+    ApiError,
+    NotAuthorised,
+    NotFound,
+    NotSent,
+    OutcomeUnknown,
+    Parked,
+    RateLimited,
+    Rejected,
+)
+
+T = TypeVar("T")
+PLENTY = {"RateLimit-Limit": "100000", "RateLimit-Remaining": "99999", "RateLimit-Reset": "60"}
+
+
+def run(
+    fake: FakeCorso, ask: Callable[[CorsoApi], Awaitable[T]], clock: JumpingClock | None = None, **limits: Any
+) -> T:
+    """Open a client on `fake`, ask once, close."""
+
+    async def scenario() -> T:
+        async with client(fake, clock, settings=loader_settings(**limits)) as api:
+            return await ask(api)
+
+    return asyncio.run(scenario())
+
+
+def created(_request: httpx.Request) -> httpx.Response:
+    """Answer like a create that went well."""
+    return answer(201, {"orderId": 77, "fulfillmentId": 88})
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "path", "corso_id"),
+    [
+        ("create_order", "POST", "/v1/orders", "77"),
+        ("update_order", "POST", "/v1/orders/a%2Fb", "a/b"),
+        ("cancel_order", "DELETE", "/v1/orders/a%2Fb", "a/b"),
+        ("create_fulfillment", "POST", "/v1/orders/a%2Fb/fulfillments", "88"),
+    ],
+)
+def test_every_operation_has_its_request(kind: str, method: str, path: str, corso_id: str) -> None:
+    """Method, path, body and fields are as Corso documents them; the payload's bytes are not touched."""
+    fake = FakeCorso(created)
+    payload = b'{"totalMoney": 1.10,  "name": "\xc3\xa9"}'
+    order_id = None if kind == "create_order" else "a/b"
+
+    receipt = run(fake, lambda api: api.send(operation(kind, corso_order_id=order_id, payload=payload)))
+
+    (request,) = fake.requests
+    assert (request.method, request.url.raw_path.decode()) == (method, path)
+    assert request.content == payload
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["content-length"] == str(len(payload))
+    assert request.headers["authorization"] == "Bearer token-1"
+    assert request.headers["host"] == "127.0.0.1:8787"
+    assert request.headers["user-agent"].startswith("corso-loader/")
+    assert (receipt.status, receipt.corso_id) == (201, corso_id)
+
+
+@pytest.mark.parametrize(
+    ("content", "corso_id"),
+    [
+        ({"orderId": 5}, "5"),
+        ({"orderId": "ord_5"}, "ord_5"),
+        ({"order": {"orderId": 5}}, "5"),
+        ({"orderId": 5.0}, "5"),
+    ],
+)
+def test_an_id_may_be_a_number_or_text(content: dict[str, Any], corso_id: str) -> None:
+    """The reference says number; nothing breaks if it is not, or if the record is wrapped."""
+    fake = FakeCorso(lambda _: answer(200, content))
+
+    assert run(fake, lambda api: api.send(operation())).corso_id == corso_id
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        httpx.Response(201, content=b""),
+        httpx.Response(201, content=b"<html>created</html>"),
+        httpx.Response(200, content=b'{"orderId": 5'),
+        httpx.Response(200, content=b'{"orderId": null}'),
+        httpx.Response(200, content=b'{"orderId": true}'),
+        httpx.Response(200, content=b'{"orderId": 1e999999999999999999999}'),
+        httpx.Response(200, content=b"[" * 100_000),
+        httpx.Response(200, content=b'"\xff"'),
+    ],
+)
+def test_a_create_without_a_usable_answer_is_unknown(response: httpx.Response) -> None:
+    """It was carried out, but under which id? That is looked up, not guessed and not sent again."""
+    fake = FakeCorso(lambda _: httpx.Response(response.status_code, content=response.content))
+
+    with pytest.raises(OutcomeUnknown):
+        run(fake, lambda api: api.send(operation()))
+
+    assert len(fake.requests) == 1
+
+
+def test_a_cancellation_needs_no_body_in_the_answer() -> None:
+    """The id is known already: 204 is as good as 200."""
+    fake = FakeCorso(lambda _: answer(204))
+
+    assert run(fake, lambda api: api.send(operation("cancel_order", corso_order_id="9"))).corso_id == "9"
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(400, Rejected), (403, NotAuthorised), (404, NotFound), (409, Rejected), (408, OutcomeUnknown),
+     (500, OutcomeUnknown), (503, OutcomeUnknown), (302, Rejected)],
+)  # fmt: skip
+def test_an_operation_leaves_once_however_it_ends(status: int, expected: type[ApiError]) -> None:
+    """No status makes the client send it again; redirects are not followed."""
+    fake = FakeCorso(lambda _: answer(status, {"message": "no"}, location="https://elsewhere.example/"))
+
+    with pytest.raises(expected) as caught:
+        run(fake, lambda api: api.send(operation()))
+
+    assert len(fake.requests) == 1
+    assert caught.value.body == '{"message": "no"}'
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (httpx.ConnectError, NotSent),
+        (httpx.ReadTimeout, OutcomeUnknown),
+        (httpx.RemoteProtocolError, OutcomeUnknown),
+    ],
+)
+def test_a_broken_connection_is_never_met_with_a_second_post(
+    failure: type[httpx.TransportError], expected: type[ApiError]
+) -> None:
+    """A closed keep-alive connection may have carried the order all the same."""
+
+    def fail(_request: httpx.Request) -> httpx.Response:
+        raise failure("gone")
+
+    fake = FakeCorso(fail)
+    with pytest.raises(expected):
+        run(fake, lambda api: api.send(operation()))
+
+    assert len(fake.requests) == 1
+
+
+def test_a_429_is_handed_back_and_the_next_try_waits() -> None:
+    """The sender decides to ask again; the limiter holds it until the pause is over."""
+    clock = JumpingClock()
+    answers = iter([answer(429, {"m": "slow"}, Retry_After="600"), answer(201, {"orderId": 1})])
+    fake = FakeCorso(lambda _: next(answers))
+
+    async def twice(api: CorsoApi) -> RateLimited:
+        with pytest.raises(RateLimited) as caught:
+            await api.send(operation())
+        await api.send(operation())
+        assert api.limiter.throttled == 1
+        return caught.value
+
+    error = run(fake, twice, clock)
+
+    assert error.retry_after_s >= 600
+    assert clock.elapsed >= 600
+
+
+def test_too_long_a_pause_parks() -> None:
+    """Reads that wait through 429s give up in the same way."""
+    fake = FakeCorso(lambda _: answer(429, Retry_After="3600"))
+
+    with pytest.raises(Parked):
+        run(fake, lambda api: api.order("1"))
+
+
+def test_nothing_is_sent_before_a_cheap_read_has_told_the_quota() -> None:
+    """A hundred tasks start together: one GET goes first, one only, and one token is fetched for all."""
+    fake = FakeCorso(created)
+
+    async def hundred(api: CorsoApi) -> None:
+        await asyncio.gather(*(api.send(operation()) for _ in range(100)))
+
+    run(fake, hundred, requests_per_second=1000)
+
+    assert [request.method for request in fake.seeds] == ["GET"]
+    assert len(fake.token_requests) == 1
+    assert len(fake.requests) == 100
+
+
+def test_an_api_that_does_not_answer_gets_no_operation() -> None:
+    """When even the first read fails, the operation was surely not sent."""
+
+    def dead(_request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("dead")
+
+    fake = FakeCorso(created)
+
+    def network(request: httpx.Request) -> httpx.Response:
+        return dead(request) if request.method == "GET" else fake(request)
+
+    async def scenario() -> None:
+        async with client(network) as api:
+            await api.send(operation())
+
+    with pytest.raises(NotSent):
+        asyncio.run(scenario())
+    assert fake.requests == []
+
+
+def test_a_401_is_met_with_one_new_token_for_all() -> None:
+    """The request goes once more with a fresh token; tasks that were refused together share it."""
+    fake = FakeCorso(
+        lambda request: (
+            created(request) if request.headers["authorization"] == "Bearer token-2" else answer(401)
+        )
+    )
+
+    async def many(api: CorsoApi) -> None:
+        await asyncio.gather(*(api.send(operation()) for _ in range(20)))
+
+    run(fake, many, requests_per_second=1000)
+
+    assert len(fake.token_requests) == 2
+
+
+def test_a_second_401_stops_the_run() -> None:
+    """A fresh token that is refused will not get better."""
+    fake = FakeCorso(lambda _: answer(401, {"message": "who?"}))
+
+    with pytest.raises(NotAuthorised):
+        run(fake, lambda api: api.send(operation()))
+
+    assert len(fake.requests) == 2
+
+
+def test_a_cancelled_send_gives_its_place_back() -> None:
+    """A run that is interrupted can still send what it must."""
+    fake = FakeCorso(created)
+    hangs = asyncio.Event
+
+    class Hanging(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.method == "POST" and not request.url.path.endswith("token"):
+                await hangs().wait()
+            return fake(request)
+
+    async def scenario() -> int:
+        async with client(fake) as api:
+            api._exchange._transport = Hanging()
+            task = asyncio.create_task(api.send(operation()))
+            while api.limiter.sent < 2:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert api.limiter.pacer.in_flight == 1
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            return api.limiter.pacer.in_flight
+
+    assert asyncio.run(scenario()) == 0
+
+
+def test_a_read_is_repeated_until_it_is_answered() -> None:
+    """5xx, broken connections and unreadable answers are waited out; numbers come as Decimal, never float."""
+    clock = JumpingClock()
+    answers = iter([answer(500), None, httpx.Response(200, content=b"<html>"), answer(429, Retry_After="5")])
+
+    def flaky(_request: httpx.Request) -> httpx.Response:
+        try:
+            one = next(answers)
+        except StopIteration:
+            return httpx.Response(200, content=b'{"orderId": 1, "totalMoney": 129.53, "grams": 3}')
+        if one is None:
+            raise httpx.ReadError("gone")
+        return one
+
+    fake = FakeCorso(flaky)
+    order = run(fake, lambda api: api.order("1"), clock)
+
+    assert order == {"orderId": 1, "totalMoney": Decimal("129.53"), "grams": 3}
+    assert isinstance(order["totalMoney"], Decimal)
+    assert clock.elapsed >= 5
+
+
+def test_a_read_gives_up_after_six_tries() -> None:
+    """A dead API ends in an error with its status and body."""
+    fake = FakeCorso(lambda _: answer(502, {"message": "bad gateway"}))
+
+    with pytest.raises(OutcomeUnknown) as caught:
+        run(fake, lambda api: api.order("1"))
+
+    assert len(fake.requests) == 6
+    assert caught.value.status == 502
+
+
+def test_an_order_that_is_not_there_is_none() -> None:
+    """404 is an answer for a look-up."""
+    assert run(FakeCorso(lambda _: answer(404)), lambda api: api.order("1")) is None
+
+
+def test_the_fulfillments_of_an_order_are_a_list() -> None:
+    """They come as documented; a missing order is NotFound."""
+    fake = FakeCorso(lambda _: answer(200, {"fulfillments": [{"fulfillmentId": 3}]}))
+
+    assert run(fake, lambda api: api.fulfillments("1")) == [{"fulfillmentId": 3}]
+    with pytest.raises(NotFound):
+        run(FakeCorso(lambda _: answer(404)), lambda api: api.fulfillments("1"))
+
+
+def order(source_id: str, **fields: Any) -> dict[str, Any]:
+    """Return a record of the listing."""
+    return {"orderId": 1, "storeId": 9359, "sourceOrderId": source_id, **fields}
+
+
+def one_page(*orders: dict[str, Any], has_next: bool = False) -> httpx.Response:
+    """Return a page of the listing."""
+    return answer(
+        200, {"orders": list(orders), "pageInfo": page_info("next" if has_next else None, has_next=has_next)}
+    )
+
+
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [
+        (one_page(order("S-1")), ["S-1"]),
+        (one_page(order("S-1"), order("S-1")), ["S-1", "S-1"]),
+        (one_page(), []),
+        (one_page(order("S-1"), order("S-1", storeId=1)), ["S-1"]),
+        (one_page(order("S-1", storeId=None)), ["S-1"]),
+        (one_page(order("S-1"), order("S-11")), ["S-1"]),
+        (one_page(order("S-2")), None),
+        (one_page(order("S-1"), order("S-2"), has_next=True), None),
+        (answer(400, {"message": "customerEmail is required"}), None),
+    ],
+)
+def test_a_look_up_by_source_id_is_trusted_only_where_the_filter_works(
+    response: httpx.Response, expected: list[str] | None
+) -> None:
+    """None means: this API cannot look up so; an empty list means: it is not there."""
+    fake = FakeCorso(lambda _: httpx.Response(response.status_code, content=response.content))
+
+    found = run(fake, lambda api: api.orders_by_source_id("S-1"))
+
+    assert (found if found is None else [one["sourceOrderId"] for one in found]) == expected
+    assert fake.requests[0].url.params["sourceOrderId"] == "S-1"
+
+
+def test_a_look_up_reads_all_of_its_pages() -> None:
+    """Duplicates may stand on a second page."""
+    pages = iter([one_page(order("S-1"), has_next=True), one_page(order("S-1"))])
+    fake = FakeCorso(lambda _: next(pages))
+
+    assert len(run(fake, lambda api: api.orders_by_source_id("S-1")) or []) == 2
+    assert fake.requests[1].url.params["after"] == "next"
+
+
+def test_a_look_up_by_e_mail_and_name_escapes_what_it_asks() -> None:
+    """Plus signs and hashes arrive as they are; letters' case does not matter in an address."""
+    fake = FakeCorso(lambda _: one_page(order("S-1", customer={"email": "A+b@example.com"})))
+
+    found = run(fake, lambda api: api.orders_by_email_and_name("a+b@example.com", "#10 01&x=é"))
+
+    assert len(found or []) == 1
+    assert dict(fake.requests[0].url.params) == {
+        "customerEmail": "a+b@example.com",
+        "orderNameOrNumber": "#10 01&x=é",
+    }
+
+
+async def read_all(api: CorsoApi, **asked: Any) -> list[Page]:
+    """Read the whole listing."""
+    return [page async for page in api.pages(**asked)]
+
+
+def test_the_listing_is_read_to_its_end() -> None:
+    """Pages follow the cursor; the last one says that it is the last."""
+
+    def listing(request: httpx.Request) -> httpx.Response:
+        at = int(request.url.params.get("after", "0"))
+        info = page_info(str(at + 1), has_next=at < 9)
+        return answer(200, {"orders": [order(f"S-{at}")], "pageInfo": info})
+
+    fake = FakeCorso(listing)
+    pages = run(fake, lambda api: read_all(api, order_by="asc"))
+
+    assert [page.orders[0]["sourceOrderId"] for page in pages] == [f"S-{at}" for at in range(10)]
+    assert {request.url.params["first"] for request in fake.requests} == {"250"}
+    assert {request.url.params["orderBy"] for request in fake.requests} == {"asc"}
+
+
+def test_an_api_that_takes_small_pages_only_is_asked_for_small_ones() -> None:
+    """250, 50, 10, then none at all; what worked is kept for the next pages."""
+
+    def listing(request: httpx.Request) -> httpx.Response:
+        if int(request.url.params.get("first", "0")) > 50:
+            return answer(400)
+        return one_page(order("S-1"), has_next="after" not in request.url.params)
+
+    fake = FakeCorso(listing)
+    run(fake, read_all)
+
+    assert [request.url.params["first"] for request in fake.requests] == ["250", "50", "50"]
+
+
+def test_a_listing_that_wants_filters_says_so() -> None:
+    """One reading of the reference: then look-ups are the only way to read back."""
+    fake = FakeCorso(lambda _: answer(400, {"message": "customerEmail is required"}))
+
+    with pytest.raises(ListingRefused) as caught:
+        run(fake, read_all)
+
+    assert "customerEmail" in caught.value.body
+    with pytest.raises(CursorRefused):
+        run(fake, lambda api: read_all(api, after="old"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"orders": [order("S-1")], "pageInfo": page_info("same", has_next=True)},
+        {"orders": [], "pageInfo": page_info("x", has_next=True)},
+        {"orders": [order("S-1")], "pageInfo": page_info(None, has_next=True)},
+        {"orders": [order("S-1")]},
+        {"orders": [order("S-1")], "pageInfo": {"hasNextPage": "no"}},
+        {"orders": {"S-1": 1}, "pageInfo": page_info()},
+        {"orders": ["S-1"], "pageInfo": page_info()},
+        {"data": []},
+    ],
+)
+def test_a_listing_without_an_end_is_an_error(content: dict[str, Any]) -> None:
+    """Neither a loop for ever nor a silent early end: both would tell lies about missing orders."""
+    with pytest.raises(ListingBroken):
+        run(FakeCorso(lambda _: answer(200, content)), read_all)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 20])
+def test_a_cursor_that_goes_in_circles_is_noticed(length: int) -> None:
+    """However long the circle is."""
+
+    def listing(request: httpx.Request) -> httpx.Response:
+        at = int(request.url.params.get("after", "0"))
+        return answer(
+            200, {"orders": [order("S")], "pageInfo": page_info(str((at + 1) % length), has_next=True)}
+        )
+
+    fake = FakeCorso(listing)
+    with pytest.raises(ListingBroken):
+        run(fake, read_all, requests_per_second=1000)
+
+    assert len(fake.requests) < 6 * length + 10
+
+
+def test_no_secret_is_in_any_error_or_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Not even where a server echoes the request."""
+    caplog.set_level(logging.DEBUG)
+
+    def echo(request: httpx.Request) -> httpx.Response:
+        return answer(400, {"you sent": request.headers["authorization"], "and": SECRET})
+
+    fake = FakeCorso(echo)
+    with pytest.raises(Rejected) as caught:
+        run(fake, lambda api: api.send(operation()))
+
+    shown = f"{caught.value!r} {caught.value} {caught.value.body} {caplog.text} {operation()!r}"
+    assert "token-1" not in shown
+    assert SECRET not in shown

@@ -1,0 +1,206 @@
+"""Shards: how many there are, when they are given back, what holds a request back."""
+
+import asyncio
+import gzip
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from corso.api.translate import BodyTooLong
+from corso.api.transport import (
+    BEFORE_BYTES,
+    HeldBack,
+    ShardedTransport,
+    environment_proxy,
+    open_transport,
+    read_bounded,
+)
+
+
+class Shard(httpx.AsyncBaseTransport):
+    """A transport that answers at once and remembers what happened to it."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.is_closed = False
+        self.traced = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer 200; fail where the request asks for it."""
+        self.requests += 1
+        if trace := request.extensions.get("trace"):
+            self.traced += 1
+            await trace("connection.connect_tcp.started", {})
+            await trace("http11.send_request_headers.started", {})
+        if request.url.path == "/fails":
+            raise httpx.ReadError("gone")
+        return httpx.Response(200, stream=httpx.ByteStream(b"{}"))
+
+    async def aclose(self) -> None:
+        """Note that it was closed."""
+        self.is_closed = True
+
+
+def sharded(limit: int) -> tuple[ShardedTransport, list[Shard]]:
+    """Return a transport over fake shards, and the shards."""
+    shards: list[Shard] = []
+
+    def make() -> Shard:
+        shards.append(Shard())
+        return shards[-1]
+
+    return ShardedTransport(limit, make=make), shards
+
+
+def request(path: str = "/", before_bytes: Callable[[], None] | None = None) -> httpx.Request:
+    """Return a request, with a guard if one is given."""
+    extensions = {BEFORE_BYTES: before_bytes} if before_bytes else {}
+    return httpx.Request("GET", f"http://127.0.0.1{path}", extensions=extensions)
+
+
+def test_a_shard_is_busy_until_its_answer_is_closed() -> None:
+    """Two requests at once take two connections; one after another take one; all are closed in the end."""
+    transport, shards = sharded(2)
+
+    async def scenario() -> None:
+        first = await transport.handle_async_request(request())
+        second = await transport.handle_async_request(request())
+        with pytest.raises(httpx.PoolTimeout):
+            await transport.handle_async_request(request())
+        await read_bounded(first)
+        await first.aclose()
+        await read_bounded(second)
+        for _ in range(5):
+            await read_bounded(await transport.handle_async_request(request()))
+        await transport.aclose()
+
+    asyncio.run(scenario())
+
+    assert sorted(shard.requests for shard in shards) == [1, 6]
+    assert all(shard.is_closed for shard in shards)
+
+
+def test_a_shard_that_failed_is_used_again() -> None:
+    """httpcore opens a new connection by itself."""
+    transport, shards = sharded(1)
+
+    async def scenario() -> None:
+        with pytest.raises(httpx.ReadError):
+            await transport.handle_async_request(request("/fails"))
+        await read_bounded(await transport.handle_async_request(request()))
+
+    asyncio.run(scenario())
+
+    assert len(shards) == 1
+
+
+def test_a_pause_holds_back_what_is_still_connecting() -> None:
+    """The guard is asked again after the connection is there, before the first byte."""
+    transport, shards = sharded(1)
+    asked: list[int] = []
+
+    def guard() -> None:
+        asked.append(1)
+        if len(asked) == 2:
+            raise HeldBack
+
+    async def scenario() -> None:
+        with pytest.raises(HeldBack):
+            await transport.handle_async_request(request(before_bytes=guard))
+        await read_bounded(await transport.handle_async_request(request(before_bytes=guard)))
+
+    asyncio.run(scenario())
+
+    assert len(asked) == 3
+    assert shards[0].traced == 1
+
+
+def test_an_answer_is_read_up_to_its_bound() -> None:
+    """A listing without end, or a compressed bomb, does not fill the memory."""
+
+    async def scenario(response: httpx.Response) -> bytes:
+        return await read_bounded(response, longest=100)
+
+    compressed = gzip.compress(b"x" * 101)
+    assert asyncio.run(scenario(httpx.Response(200, stream=httpx.ByteStream(b"x" * 100)))) == b"x" * 100
+    with pytest.raises(BodyTooLong):
+        asyncio.run(scenario(httpx.Response(200, stream=httpx.ByteStream(b"x" * 101))))
+    with pytest.raises(BodyTooLong):
+        asyncio.run(
+            scenario(
+                httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(compressed))
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://api.corso.com/v1", "http://proxy:3128"),
+        ("https://api.stg.corso.com/v1", None),
+        ("http://127.0.0.1:8787/v1", None),
+        ("http://localhost:8787/v1", None),
+    ],
+)
+def test_the_environment_names_the_proxy(
+    url: str, expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As everywhere else, but never for this machine."""
+    for name in ("HTTP_PROXY", "http_proxy", "https_proxy", "no_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "proxy:3128")
+    monkeypatch.setenv("HTTP_PROXY", "http://other:1")
+    monkeypatch.setenv("NO_PROXY", "api.stg.corso.com")
+
+    assert environment_proxy(url) == expected
+
+
+async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answers: list[bytes]) -> None:
+    """Answer each request on one connection with the next of `answers`; close on an empty one."""
+    for one in answers:
+        await reader.readuntil(b"\r\n\r\n")
+        if not one:
+            break
+        writer.write(one)
+        await writer.drain()
+    writer.close()
+
+
+def test_over_a_real_socket_a_connection_is_kept_and_a_closed_one_is_noticed() -> None:
+    """The fake shards are held against httpx's own: reuse, the guard after connecting, the lost connection."""
+    ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+    connections: list[int] = []
+
+    async def scenario() -> None:
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connections.append(1)
+            await serve(reader, writer, [ok, ok, b""])
+
+        server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        transport = open_transport(f"http://127.0.0.1:{port}", 1)
+        guards: list[int] = []
+
+        async def ask() -> bytes:
+            one = httpx.Request(
+                "GET",
+                f"http://127.0.0.1:{port}/",
+                extensions={BEFORE_BYTES: lambda: guards.append(1), "timeout": {"read": 5}},
+            )
+            return await read_bounded(await transport.handle_async_request(one))
+
+        assert await ask() == b"{}"
+        assert len(guards) == 2
+        assert await ask() == b"{}"
+        assert len(guards) == 3
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+            await ask()
+        assert await ask() == b"{}"
+        await transport.aclose()
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(scenario())
+
+    assert len(connections) == 2

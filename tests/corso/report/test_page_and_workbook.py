@@ -1,0 +1,340 @@
+"""The page and the workbook: the verdict first, nothing from the data runs, personal data stays in the workbook."""
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import polars as pl
+import pytest
+from factories import NOW, Row, outcomes_frame, quarantine_frame, summary_of
+
+import corso.report.html
+import corso.report.workbook
+from corso.report.bridge import money_bridge
+from corso.report.facts import ReportFacts
+from corso.report.html import page, render_html
+from corso.report.masking import is_personal, masked, masked_text, shown
+from corso.report.results import problems_by_frequency, reasons_by_frequency
+from corso.report.summary import MoneyRow
+from corso.report.tables import CAUSE_WORDS, by_cause, by_field
+from corso.report.tolerances import TOLERANCES
+from corso.report.verdict import judge
+from corso.report.workbook import write_workbook
+from schemas.fields import dtypes
+from schemas.orders import ORDERS
+from schemas.reconciliation import CAUSES, FINDINGS
+
+HOSTILE = "<script>alert('x')</script>=cmd()\u202e\x07"
+
+
+def finding(number: int = 1, **changes: Any) -> Row:
+    """Return a finding about a changed order name."""
+    row: Row = dict.fromkeys(dtypes(FINDINGS))
+    row |= {
+        "finding_id": f"{number:016x}",
+        "kind": "different",
+        "cause": "changed_in_corso",
+        "source_order_id": f"o-{number}",
+        "corso_order_id": f"{number}",
+        "field": "order_name",
+        "source_value": "a",
+        "corso_value": "b",
+        "currency": "USD",
+        "month": "2026-11",
+        "source_money": Decimal(27),
+        "corso_money": Decimal(27),
+        "file": "orders.csv",
+        "line": number + 1,
+        "first_seen": NOW,
+    }
+    return row | changes
+
+
+def findings_frame(rows: list[Row]) -> pl.DataFrame:
+    """Return findings as a frame of their schema."""
+    return pl.DataFrame(rows, schema=dtypes(FINDINGS), orient="row")
+
+
+def money_row(accepted: str, corso: str, source: str | None = None, month: str = "2026-11") -> MoneyRow:
+    """Return a month's totals in USD."""
+    return MoneyRow(
+        currency="USD",
+        month=month,
+        source=Decimal(source or accepted),
+        accepted=Decimal(accepted),
+        corso=Decimal(corso),
+        difference=Decimal(accepted) - Decimal(corso),
+    )
+
+
+def facts(rows: list[Row] | None = None, **changes: Any) -> ReportFacts:
+    """Return a report of three orders that are all well, but for `rows` and `changes`."""
+    values: dict[str, Any] = {
+        "summary": summary_of(accepted=3, money=(money_row("81.00", "81.00"),)),
+        "findings": findings_frame(rows or []),
+        "problems": problems_by_frequency(quarantine_frame([]).lazy()),
+        "reasons": reasons_by_frequency(outcomes_frame([]).lazy()),
+        "generated_at": NOW,
+        "version": "0.1.0",
+        "profile": "canonical",
+        "environment": "sandbox, 127.0.0.1:8787",
+    }
+    return ReportFacts(**values | changes)
+
+
+def workbook_of(
+    report: ReportFacts, folder: Path, results: str = "id,outcome\n", quarantine: str = "file,line\n"
+) -> Any:
+    """Write the workbook and open it."""
+    (folder / "results.csv").write_text(results)
+    (folder / "quarantine.csv").write_text(quarantine)
+    path = folder / "reconciliation.xlsx"
+    write_workbook(report, folder / "results.csv", folder / "quarantine.csv", path)
+    return openpyxl.load_workbook(path)
+
+
+def cells(sheet: Any) -> list[tuple[Any, ...]]:
+    """Return a sheet's values, row by row."""
+    return [tuple(row) for row in sheet.iter_rows(values_only=True)]
+
+
+def test_the_page_says_the_verdict_first_and_each_part_of_the_promise() -> None:
+    """What an analyst signs stands at the top."""
+    text = page(facts())
+    heading = re.search(r"<h1>(.*?)</h1>", text)
+    assert heading is not None
+    assert heading[1] == judge(facts().summary).sentence
+    assert text.count('class="kept"') == 3
+    assert text.index("<h1>") < text.index("<h2>")
+
+
+def test_the_page_asks_no_network_and_runs_its_own_script_only() -> None:
+    """One script, allowed by its hash; no address of anything outside."""
+    text = page(facts([finding()]))
+    assert text.count("<script") == 1
+    assert "default-src 'none'" in text
+    assert not re.search(r"(src|href)=\"(?!data:,\")", text)
+    assert "http://" not in text
+    assert "https://" not in text
+
+
+def test_hostile_text_is_shown_and_does_nothing() -> None:
+    """Escaped wherever data goes, control characters made visible."""
+    row = finding(
+        source_order_id=HOSTILE, field="order_name", source_value=HOSTILE, corso_value=HOSTILE, file=HOSTILE
+    )
+    report = facts(
+        [row],
+        notes=[HOSTILE],
+        stopped=HOSTILE,
+        profile=HOSTILE,
+        environment=HOSTILE,
+        fallbacks_used={HOSTILE: 1},
+        files=[(HOSTILE, "abc", 1)],
+        ignored=[HOSTILE],
+        reasons=pl.DataFrame({"outcome": ["rejected"], "reason": [HOSTILE], "orders": [1]}),
+        problems=pl.DataFrame([
+            dict.fromkeys(("table", "rule", "column", "sentence", "remedy", "file"), HOSTILE)
+            | {"rows": 1, "orders": 1, "line": 1}
+        ]),
+    )  # fmt: skip
+    text = page(report)
+    assert "<script>alert" not in text
+    assert text.count("<script") == 1
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;=cmd()\ufffd\u2407" in text
+
+
+def test_personal_data_is_masked_on_the_page_by_the_name_of_its_column() -> None:
+    """The page is passed around; a customer must not be."""
+    rows = [
+        finding(1, field="customer_email", source_value="ann@example.com", corso_value="bob@example.com"),
+        finding(2, field="shipping_address_line1", source_value="12 Elm Street", corso_value=None),
+        finding(3, field="notes", source_value="ring Ann", corso_value="ring Bob"),
+    ]
+    reasons = pl.DataFrame(
+        {"outcome": ["rejected"], "reason": ["400: ann@example.com, +12025550123 is bad"], "orders": [1]}
+    )
+    text = page(facts(rows, reasons=reasons))
+    for secret in ("ann@", "bob@", "example.com", "Elm", "ring Ann", "ring Bob", "2025550123"):
+        assert secret not in text
+    assert "a•••@•••" in text
+
+
+@pytest.mark.parametrize(
+    ("field", "personal"),
+    [
+        ("customer_email", True),
+        ("customer_phone", True),
+        ("customer_currency_code", False),
+        ("customer_source_customer_id", False),
+        ("billing_address_postal_code", True),
+        ("shipping_address_latitude", True),
+        ("shipping_address_country_code", False),
+        ("notes", True),
+        ("line_items.name", False),
+        ("total_money", False),
+        (None, False),
+    ],
+)  # fmt: skip
+def test_which_columns_are_personal(field: str | None, personal: bool) -> None:
+    """Names, addresses, e-mail, phones and notes; not ids, codes and money."""
+    assert is_personal(field) is personal
+
+
+def test_masking_keeps_nothing_but_the_first_letter() -> None:
+    """And what is not there stays not there."""
+    assert masked("Ann", "customer_first_name") == "A•••"
+    assert masked(None, "notes") is None
+    assert masked("", "notes") == "•••"
+    assert masked("x" * 1_000_000, "order_name") == "x" * 160 + "… (1,000,000 characters)"
+    assert masked_text("order 12, call +1 202 555-0123") == "order 12, call •••"
+    assert shown("a\x00b") == "a␀b"
+
+
+def test_the_page_says_how_many_findings_are_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand on the page, the rest in the workbook."""
+    monkeypatch.setattr(corso.report.html, "FINDINGS_ON_PAGE", 2)
+    text = page(facts([finding(number) for number in range(1, 6)]))
+    assert "The first 2 of 5; 3 more are in reconciliation.xlsx and reconciliation.parquet." in text
+    assert text.count("orders.csv:") == 2
+
+
+def test_the_page_names_every_tolerance_and_what_is_not_compared() -> None:
+    """What counts as equal is part of what is signed."""
+    text = page(facts(ignored=("notes", "line_items.vendor")))
+    for rule in TOLERANCES:
+        assert rule.name in text
+    assert "By reconcile.ignore: notes, line_items.vendor." in text
+
+
+def test_a_batch_without_anything_has_a_page(tmp_path: Path) -> None:
+    """Zero orders divide no bar by zero."""
+    path = tmp_path / "reconciliation.html"
+    render_html(facts(summary=summary_of()), path)
+    assert "all 0 source orders" in path.read_text(encoding="utf-8")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_page_before_reconciling_claims_nothing() -> None:
+    """After upload, whether Corso holds the orders is not known."""
+    text = page(facts(summary=summary_of(accepted=3, reconciliation={}), stage="upload"))
+    assert text.count('class="unknown"') == 2
+    assert "Found in Corso" not in text
+
+
+def test_every_cause_has_its_words() -> None:
+    """The page explains each."""
+    assert set(CAUSE_WORDS) == set(CAUSES)
+    assert set(ORDERS.columns) >= {"customer_email", "notes"}
+
+
+def test_the_money_is_followed_through_its_causes() -> None:
+    """Source - quarantined - rejected - unknown - not sent = Corso; what is then apart has a name."""
+    rows = [
+        finding(1, kind="missing", cause="quarantined", source_money=Decimal(10), corso_money=None),
+        finding(2, kind="missing", cause="rejected", source_money=Decimal(20), corso_money=None),
+        finding(3, kind="different", cause="not_sent", source_money=Decimal(30), corso_money=Decimal(25)),
+        finding(4, kind="duplicated", cause="duplicate", source_money=Decimal(7), corso_money=Decimal(7)),
+        finding(4, kind="duplicated", cause="duplicate", source_money=None, corso_money=Decimal(7)),
+        finding(5, kind="foreign", cause="foreign", source_money=None, corso_money=Decimal(1000)),
+    ]
+    bridge = money_bridge([money_row("100", "82", source="110")], findings_frame(rows))
+    assert bridge.drop("currency", "month").row(0, named=True) == {
+        "source": Decimal(110),
+        "quarantined": Decimal(10),
+        "rejected": Decimal(20),
+        "unknown": Decimal(0),
+        "not_sent": Decimal(5),
+        "expected": Decimal(75),
+        "corso": Decimal(82),
+        "difference": Decimal(-7),
+        "changed": Decimal(0),
+        "duplicate": Decimal(-7),
+        "unexplained": Decimal(0),
+    }
+
+
+def test_money_that_is_explained_ties_and_money_that_is_not_does_not() -> None:
+    """A rejected order's total is rightly not in Corso; a changed one's is off."""
+    rejected = findings_frame(
+        [finding(kind="missing", cause="rejected", source_money=Decimal(5), corso_money=None)]
+    )
+    summary = summary_of(accepted=3, money=(money_row("81", "76"),))
+    part = judge(summary, rejected).promise[2]
+    assert part.kept
+    assert (
+        part.sentence
+        == "the money ties to the cent, once quarantined, rejected, unknown and not sent are taken off"
+    )
+    apart = judge(summary, findings_frame([])).promise[2]
+    assert (apart.kept, apart.sentence) == (False, "the money does not tie: it is off by 5.00 USD")
+    both_ways = summary_of(accepted=3, money=(money_row("81", "76"), money_row("81", "86", month="2026-12")))
+    assert judge(both_ways).promise[2].sentence == "the money does not tie: it is off by 10.00 USD"
+
+
+def test_findings_are_counted_by_cause_and_by_field() -> None:
+    """One line a cause, one line a field, with which side is empty."""
+    rows = [
+        finding(1),
+        finding(1, field="notes", source_value=None),
+        finding(2, corso_value=None),
+        finding(3, kind="foreign", cause="foreign", field=None),
+    ]
+    frame = findings_frame(rows)
+    assert by_cause(frame).rows() == [("different", "changed_in_corso", 3, 2), ("foreign", "foreign", 1, 1)]
+    assert by_field(frame).rows() == [("order_name", 2, 1, 0, 1), ("notes", 1, 0, 1, 0)]
+
+
+def test_the_workbook_has_its_sheets_with_real_numbers_and_dates_and_text_as_text(tmp_path: Path) -> None:
+    """Money can be summed, ids and postal codes keep their zeros, headers are frozen and filtered."""
+    row = finding(source_order_id="00123", source_value="0123")
+    book = workbook_of(facts([row]), tmp_path, results="id,zip,outcome\n007,02101,created\n")
+    assert book.sheetnames == ["Summary", "Money", "Findings", "Quarantine", "Results"]
+    header, first = cells(book["Findings"])
+    assert header == tuple(dtypes(FINDINGS))
+    values = dict(zip(header, first, strict=True))
+    assert (values["source_order_id"], values["source_value"], values["source_money"]) == (
+        "00123",
+        "0123",
+        27,
+    )
+    assert abs(values["first_seen"] - NOW.replace(tzinfo=None)) < timedelta(seconds=1)
+    assert cells(book["Results"]) == [("id", "zip", "outcome"), ("007", "02101", "created")]
+    assert book["Findings"].freeze_panes == "A2"
+    assert book["Findings"].auto_filter.ref == "A1:P2"
+    assert cells(book["Money"])[1][:3] == ("USD", "2026-11", 81)
+    assert cells(book["Summary"])[1] == ("Verdict", judge(facts().summary).sentence)
+    assert (tmp_path / "reconciliation.xlsx").stat().st_mode & 0o777 == 0o600
+
+
+def test_nothing_in_the_workbook_becomes_a_formula_or_a_link(tmp_path: Path) -> None:
+    """Also what results.csv had to make harmless: there the apostrophe goes again."""
+    hostile = ["=cmd()", "{=A1}", "http://evil.example", "mailto:x@y.z", "+A1", "@x"]
+    results = "id\n" + "".join(f"'{value}\n" if value[0] in "=+@" else f"{value}\n" for value in hostile)
+    book = workbook_of(facts([finding(source_value=value) for value in hostile]), tmp_path, results=results)
+    assert [row[0] for row in cells(book["Results"])[1:]] == hostile
+    column = list(dtypes(FINDINGS)).index("source_value")
+    assert [row[column] for row in cells(book["Findings"])[1:]] == hostile
+    for sheet in book:
+        for row in sheet.iter_rows():
+            assert all(cell.data_type != "f" and cell.hyperlink is None for cell in row)
+
+
+def test_a_cell_holds_what_a_cell_can_hold(tmp_path: Path) -> None:
+    """A megabyte is cut, not lost with a warning."""
+    book = workbook_of(facts([finding(source_value="x" * 1_000_000)]), tmp_path)
+    column = list(dtypes(FINDINGS)).index("source_value")
+    assert len(cells(book["Findings"])[1][column]) == 32_767
+
+
+def test_a_sheet_that_is_cut_says_where_the_rest_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A spreadsheet has an end; results.csv has none."""
+    monkeypatch.setattr(corso.report.workbook, "MAX_ROWS", 2)
+    book = workbook_of(facts(), tmp_path, results="id\n1\n2\n3\n")
+    assert len(cells(book["Results"])) == 3
+    assert ("Sheet Results", "the first 2 of 3 rows; all of them are in results.csv") in cells(
+        book["Summary"]
+    )

@@ -1,0 +1,135 @@
+"""Reading Corso's answers: tolerant, exact, and never silent about what was not as documented."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from factories import STORE_ID, line_row, lines_frame, listing_frame, order_row, orders_frame, record_of
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from corso.report.read_back import Drift, read_records, records_to_frame
+from schemas.line_items import LINE_ITEM_PATHS
+from schemas.listing import LISTING
+from schemas.orders import ORDER_PATHS
+
+
+def test_a_record_reads_back_as_the_order_that_was_sent() -> None:
+    """Every column of the order and of its lines comes back equal, with its type."""
+    order, line = order_row(grams=Decimal("12.5"), is_shipping_protected=True), line_row(1, 1, vendor="Acme")
+    frame = listing_frame([record_of(order, [line], 42)])
+    LISTING.validate(frame)
+    sent = orders_frame([order]).select(list(ORDER_PATHS))
+    assert frame.select(list(ORDER_PATHS)).equals(sent)
+    lines = frame.select("line_items").explode("line_items").unnest("line_items")
+    assert lines.equals(lines_frame([line]).select(list(LINE_ITEM_PATHS)))
+    assert frame["corso_order_id"].to_list() == ["42"]
+
+
+def test_no_records_are_an_empty_frame_of_the_listing() -> None:
+    """An empty store has every column."""
+    LISTING.validate(records_to_frame([], STORE_ID))
+
+
+def test_records_of_another_store_are_left_out_and_counted() -> None:
+    """One client may own several stores; an answer without a store is taken as ours."""
+    records = [{"storeId": 1, "orderId": 1}, {"storeId": str(STORE_ID), "orderId": 2}, {"orderId": 3}]
+    frame, drift = read_records(records, STORE_ID)
+    assert frame["corso_order_id"].to_list() == ["2", "3"]
+    assert (drift.records, drift.other_store) == (3, 1)
+
+
+def test_ids_that_are_numbers_become_text() -> None:
+    """1001 and "1001" are the same id; a number is written without exponent or trailing zeros."""
+    record = {"orderId": Decimal("1E+3"), "sourceOrderId": 1001, "lineItems": [{"sku": Decimal("7.0")}]}
+    frame, drift = read_records([record], STORE_ID)
+    assert frame.select("corso_order_id", "source_order_id").rows() == [("1000", "1001")]
+    assert frame["line_items"].to_list()[0][0]["sku"] == "7"
+    assert not drift.wrong_type
+
+
+def test_a_record_without_ids_is_kept_with_empty_ones() -> None:
+    """It is somebody's record, and shows up as foreign."""
+    assert records_to_frame([{}], STORE_ID).select("corso_order_id", "source_order_id").rows() == [("", "")]
+
+
+@pytest.mark.parametrize(
+    ("record", "path", "column"),
+    [
+        ({"totalMoney": "27.00"}, "totalMoney", "total_money"),
+        ({"totalMoney": Decimal("27.00001")}, "totalMoney", "total_money"),
+        ({"totalMoney": int("9" * 50)}, "totalMoney", "total_money"),
+        ({"totalMoney": Decimal("1E+999999")}, "totalMoney", "total_money"),
+        ({"totalMoney": Decimal("NaN")}, "totalMoney", "total_money"),
+        ({"totalMoney": True}, "totalMoney", "total_money"),
+        ({"updatedOn": "2026-11-22T10:00:00"}, "updatedOn", "updated_on"),
+        ({"updatedOn": 1763800000}, "updatedOn", "updated_on"),
+        ({"isShippingProtected": "yes"}, "isShippingProtected", "is_shipping_protected"),
+        ({"notes": {"a": 1}}, "notes", "notes"),
+        ({"customer": {"firstName": 5}}, "customer.firstName", "customer_first_name"),
+    ],
+)
+def test_a_value_of_another_type_becomes_null_and_is_counted(
+    record: dict[str, Any], path: str, column: str
+) -> None:
+    """It will show as a difference; the drift names the field, never the value."""
+    frame, drift = read_records([record], STORE_ID)
+    assert frame[column].to_list() == [None]
+    assert drift.wrong_type == {path: 1}
+    assert not drift.is_clean
+
+
+@pytest.mark.parametrize("value", ["x", 5, [1, "y"]])
+def test_line_items_that_are_no_objects_are_counted(value: Any) -> None:
+    """What cannot be a line is left out, and said."""
+    frame, drift = read_records([{"lineItems": value}], STORE_ID)
+    assert frame["line_items"].to_list() == [[]]
+    assert drift.wrong_type["lineItems"] == (2 if isinstance(value, list) else 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-11-22T10:00:00.250Z", "2026-11-22T12:00:00.25+02:00", "2026-11-22T05:00:00.250000000-05:00"],
+)
+def test_date_times_of_any_offset_are_the_same_instant(text: str) -> None:
+    """RFC 3339 with any offset and precision."""
+    frame = records_to_frame([{"createdOn": text}], STORE_ID)
+    assert frame["created_on"].to_list() == [datetime(2026, 11, 22, 10, 0, 0, 250_000, tzinfo=UTC)]
+
+
+def test_missing_and_unknown_fields_are_counted() -> None:
+    """What is documented as always there, and what nobody documented."""
+    record = record_of(order_row(), [line_row()]) | {"brandNew": 1}
+    del record["totalMoney"], record["lineItems"][0]["sku"]
+    record["lineItems"][0]["alsoNew"] = 1
+    _, drift = read_records([record], STORE_ID)
+    assert drift.missing == {"totalMoney": 1, "lineItems.sku": 1}
+    assert drift.unknown == {"brandNew": 1, "lineItems.alsoNew": 1}
+
+
+def test_drifts_of_two_pages_add_up() -> None:
+    """The listing is read page by page."""
+    page = Drift(2, 1, {"a": 1}, {"b": 2}, {})
+    assert page + page == Drift(4, 2, {"a": 2}, {"b": 4}, {})
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["name", "value", "sku"]), inner, max_size=2),
+    max_leaves=4,
+)  # fmt: skip
+KEYS = st.sampled_from(
+    ["orderId", "sourceOrderId", "totalMoney", "createdOn", "lineItems", "customer", "notes"]
+)
+
+
+@pytest.mark.slow
+@hypothesis_settings(max_examples=100, deadline=None)
+@given(st.lists(st.dictionaries(KEYS, JSON, max_size=5), max_size=4))
+def test_no_json_object_breaks_the_reading(records: list[dict[str, Any]]) -> None:
+    """Whatever the API answers, there is one row for each record."""
+    frame = records_to_frame(records, STORE_ID)
+    LISTING.validate(frame)
+    assert frame.height == len(records)

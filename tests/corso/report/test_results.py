@@ -1,0 +1,203 @@
+"""results.csv and quarantine.csv: every order once, in the merchant's own columns, harmless in a spreadsheet."""
+
+import csv
+from pathlib import Path
+
+import polars as pl
+import pytest
+from factories import (
+    outcome_row,
+    outcomes_frame,
+    quarantine_frame,
+    quarantine_row,
+    raw_orders_frame,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corso.report.results import (
+    as_they_were,
+    harmless,
+    problems_by_frequency,
+    reasons_by_frequency,
+    write_quarantine,
+    write_results,
+)
+
+
+def rows_of(path: Path) -> list[list[str]]:
+    """Read a CSV file as any program would."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_every_source_order_is_there_once_with_its_outcome(tmp_path: Path) -> None:
+    """The first row of an order counts; rows without an id are orders of their own; nothing is left out."""
+    ids = ["o-1", "o-2", "o-1", None, None, "o-3", "o-4"]
+    originals = [{"b": f"{number}", "a": id_} for number, id_ in enumerate(ids)]
+    quarantined = [
+        quarantine_row(2, line=3, reasons="", problems=[]),
+        quarantine_row(2, "line_items", line=9, reasons="sku is missing"),
+        quarantine_row(2, "line_items", line=10, reasons="sku is missing"),
+        quarantine_row(None, line=5, reasons="has no id"),
+        quarantine_row(None, line=6, reasons="has no id either"),
+        quarantine_row(1, line=4, kind="repeated", reasons="is an exact repetition"),
+    ]
+    outcomes = [
+        outcome_row(1, corso_order_id="77"),
+        outcome_row(3, outcome="rejected", corso_order_id=None, reason="400"),
+    ]
+    path = tmp_path / "results.csv"
+    write_results(
+        raw_orders_frame(originals, ids).lazy(),
+        quarantine_frame(quarantined).lazy(),
+        outcomes_frame(outcomes).lazy(),
+        path,
+    )
+    assert rows_of(path) == [
+        ["b", "a", "outcome", "corso_order_id", "reason"],
+        ["0", "o-1", "created", "77", ""],
+        ["1", "o-2", "quarantined", "", "sku is missing"],
+        ["3", "", "quarantined", "", "has no id"],
+        ["4", "", "quarantined", "", "has no id either"],
+        ["5", "o-3", "rejected", "", "400"],
+        ["6", "o-4", "unaccounted", "", ""],
+    ]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_original_column_named_like_ours_is_renamed(tmp_path: Path) -> None:
+    """Ours keep their names: programs read them."""
+    original = {"outcome": "x", "original_outcome": "y", "^re.*$": "z", "=f()": "1"}
+    path = tmp_path / "results.csv"
+    write_results(
+        raw_orders_frame([original], ["o-1"]).lazy(),
+        quarantine_frame([]).lazy(),
+        outcomes_frame([outcome_row()]).lazy(),
+        path,
+    )
+    assert rows_of(path) == [
+        [
+            "original_original_outcome",
+            "original_outcome",
+            "^re.*$",
+            "'=f()",
+            "outcome",
+            "corso_order_id",
+            "reason",
+        ],
+        ["x", "y", "z", "1", "created", "1", ""],
+    ]
+
+
+def test_an_empty_batch_still_has_headers(tmp_path: Path) -> None:
+    """A program that reads the files finds their columns."""
+    write_results(
+        raw_orders_frame([], []).lazy(),
+        quarantine_frame([]).lazy(),
+        outcomes_frame([]).lazy(),
+        tmp_path / "r.csv",
+    )
+    write_quarantine(quarantine_frame([]).lazy(), tmp_path / "q.csv")
+    write_quarantine(quarantine_frame([]).drop("original").lazy(), tmp_path / "n.csv")
+    assert rows_of(tmp_path / "r.csv") == [["id", "outcome", "corso_order_id", "reason"]]
+    assert rows_of(tmp_path / "q.csv") == [["id", "total", "file", "line", "reasons"]]
+    assert rows_of(tmp_path / "n.csv") == [["file", "line", "reasons"]]
+
+
+def test_a_line_that_is_a_row_of_several_tables_is_quarantined_once(tmp_path: Path) -> None:
+    """A platform's one row holds the order and a line; its reasons are joined."""
+    rows = [
+        quarantine_row(2, "line_items", file="b.csv", line=2, reasons="sku is missing"),
+        quarantine_row(2, "orders", file="b.csv", line=2, reasons="total is wrong"),
+        quarantine_row(3, "orders", file="a.csv", line=10, reasons=""),
+        quarantine_row(4, "orders", file="a.csv", line=9, reasons="x"),
+    ]
+    path = tmp_path / "quarantine.csv"
+    write_quarantine(quarantine_frame(rows).lazy(), path)
+    assert [row[2:] for row in rows_of(path)[1:]] == [
+        ["a.csv", "9", "x"],
+        ["a.csv", "10", ""],
+        ["b.csv", "2", "sku is missing; total is wrong"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("=cmd()|' /C calc'!A0", "'=cmd()|' /C calc'!A0"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\r=1"),
+        ("+A1", "'+A1"),
+        ("-2+cmd()", "'-2+cmd()"),
+        ("'=1", "''=1"),
+        ("-12.50", "-12.50"),
+        ("+12025550123", "+12025550123"),
+        ("+1 (202) 555-0123", "+1 (202) 555-0123"),
+        ("-1.5e-3", "-1.5e-3"),
+        ("'quoted'", "'quoted'"),
+        ("a=b", "a=b"),
+        ("", ""),
+        (None, None),
+    ],
+)
+def test_a_cell_that_looks_like_a_formula_gets_an_apostrophe(cell: str | None, written: str | None) -> None:
+    """Numbers and phones stay numbers and phones."""
+    assert pl.Series([cell], dtype=pl.String).to_frame("c").select(harmless(pl.col("c"))).item() == written
+
+
+@given(st.lists(st.text(st.sampled_from("'=+-@\t\r\n1a. (e"), max_size=6), min_size=1))
+def test_the_apostrophe_can_be_taken_away_again(cells: list[str]) -> None:
+    """Nothing of the merchant's text is lost."""
+    frame = pl.DataFrame({"c": cells})
+    assert frame.select(as_they_were(harmless(pl.col("c"))))["c"].to_list() == cells
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    """A reader never finds half a file."""
+    path = tmp_path / "quarantine.csv"
+    path.write_text("old")
+    broken = (
+        quarantine_frame([quarantine_row()]).lazy().with_columns(reasons=pl.col("reasons").cast(pl.Int64))
+    )
+    with pytest.raises(pl.exceptions.PolarsError):
+        write_quarantine(broken, path)
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["quarantine.csv"]
+
+
+def test_problems_are_counted_by_rule_with_one_place_to_look() -> None:
+    """Rows and orders, the most frequent first; repetitions are not problems."""
+    other = {
+        "rule": "sku_is_there",
+        "column": "sku",
+        "value": None,
+        "sentence": "is missing",
+        "remedy": "fill it",
+    }
+    rows = [
+        quarantine_row(1, "line_items", problems=[other]),
+        quarantine_row(3),
+        quarantine_row(2),
+        quarantine_row(4, kind="repeated"),
+    ]
+    found = problems_by_frequency(quarantine_frame(rows).lazy())
+    assert found.select("rule", "rows", "orders", "file", "line").rows() == [
+        ("money_adds_up", 2, 2, "orders.csv", 3),
+        ("sku_is_there", 1, 1, "line_items.csv", 2),
+    ]
+
+
+def test_reasons_are_counted_for_what_is_not_settled() -> None:
+    """Created orders need no reason."""
+    rows = [
+        outcome_row(1),
+        outcome_row(2, outcome="rejected", reason="400"),
+        outcome_row(3, outcome="rejected", reason="400"),
+        outcome_row(4, outcome="not_sent"),
+    ]
+    assert reasons_by_frequency(outcomes_frame(rows).lazy()).rows() == [
+        ("rejected", "400", 2),
+        ("not_sent", "", 1),
+    ]
