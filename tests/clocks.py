@@ -10,7 +10,7 @@ class JumpingClock:
 
     Deterministic: sleepers wake in the order of their times, those of one instant in the order in which they went to
     sleep, each one alone. It knows the event loop's ready tasks only: what waits for a socket, a thread or a
-    subprocess counts as idle, and time runs past it.
+    subprocess counts as idle, and time runs past it. A task that spins on `asyncio.sleep(0)` stops time.
     """
 
     def __init__(self, utc: datetime = datetime(2026, 11, 22, tzinfo=UTC)) -> None:

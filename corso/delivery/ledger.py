@@ -9,7 +9,6 @@ IllegalTransition and changes nothing. A file lock admits one writer; it falls w
 """
 
 import fcntl
-import json
 import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,6 +26,9 @@ from corso.clock import Clock, SystemClock
 from corso.delivery.states import MAY_FOLLOW, State
 from corso.errors import IllegalTransition, LedgerError, LedgerInUse, LedgerTooNew
 from schemas.wire import Operation, OperationKind
+
+_KEYS_PER_QUERY = 1_000
+"""SQLite limits the variables of a statement."""
 
 VERSION = 1
 """The layout below; a ledger with a higher one is not touched."""
@@ -215,19 +217,17 @@ class Ledger:
 
     def entries_of(self, keys: Iterable[Key]) -> dict[Key, Entry]:
         """Return the entries that exist among `keys`."""
-        # One JSON array instead of thousands of bound variables, which SQLite limits.
-        pairs = sa.func.json_each(json.dumps([list(key) for key in keys])).table_valued("value")
-        wanted = sa.select(
-            sa.func.json_extract(pairs.c.value, "$[0]").label("o"),
-            sa.func.json_extract(pairs.c.value, "$[1]").label("f"),
-        ).subquery()
-        query = sa.select(_entries).join(
-            wanted,
-            (_entries.c.source_order_id == wanted.c.o) & (_entries.c.source_fulfillment_id == wanted.c.f),
-        )
+        wanted = list(dict.fromkeys(keys))
+        both = sa.tuple_(_entries.c.source_order_id, _entries.c.source_fulfillment_id)
+        found: dict[Key, Entry] = {}
         with self._reading() as connection:
-            rows = connection.execute(query.where(_entries.c.store_id == self._store_id)).mappings()
-            return {entry.key: entry for entry in map(_entry, rows)}
+            for start in range(0, len(wanted), _KEYS_PER_QUERY):
+                query = sa.select(_entries).where(
+                    _entries.c.store_id == self._store_id,
+                    both.in_([tuple(key) for key in wanted[start : start + _KEYS_PER_QUERY]]),
+                )
+                found |= {entry.key: entry for entry in map(_entry, connection.execute(query).mappings())}
+        return found
 
     def counts(self) -> dict[tuple[str, State], int]:
         """Return (order | fulfillment, state) -> number of entries."""

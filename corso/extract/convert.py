@@ -48,10 +48,13 @@ def instant(text: pl.Expr, zone: str) -> pl.Expr:
 
     One without an offset is a time of the store's zone. Where daylight saving shows it twice, the earlier is
     meant; where it skips it, the clock is taken to have been put forward already (02:30 -> 03:30).
+    What falls outside the years 1 to 9999 is no time: neither RFC 3339 nor Python can say it.
     """
     local, offset = _local_and_offset(text)
     here = _in_zone(local, zone)
-    return pl.when(offset.is_not_null()).then((local - offset).dt.replace_time_zone("UTC")).otherwise(here)
+    there = (local - offset).dt.replace_time_zone("UTC")
+    read = pl.when(offset.is_not_null()).then(there).otherwise(here)
+    return pl.when(read.dt.year().is_between(1, 9999)).then(read)
 
 
 def time_is_ambiguous(text: pl.Expr, zone: str) -> pl.Expr:
@@ -77,7 +80,8 @@ def phones(numbers: pl.Expr, countries: pl.Expr) -> pl.Expr:
     like = numbers.str.strip_chars().str.strip_chars("'")
     candidate = pl.when(like.str.contains(_PHONE_LIKE)).then(like)
     plain = candidate.str.replace_all(r"[ ().\-/]", "")
-    done = plain.str.contains(r"^\+[1-9]\d{6,14}$")
+    # +44 (0)20 …: the zero in brackets is dialled at home only, which phonenumbers knows.
+    done = plain.str.contains(r"^\+[1-9]\d{6,14}$") & ~candidate.str.contains("(0", literal=True)
     key = pl.when(candidate.is_not_null() & ~done).then(pl.struct(phone=candidate, country=countries))
     converted = key.map_batches(_to_e164, return_dtype=pl.String)
     return pl.when(done).then(plain).otherwise(pl.coalesce(converted, numbers))
@@ -164,14 +168,22 @@ def _read_options(texts: pl.Series) -> pl.Series:
 
 def _option_list(text: str) -> Sequence[dict[str, str]] | None:
     try:
-        value: Any = json.loads(text)
-    except ValueError:
+        # Numbers stay the text that they are: 5.50 is not 5.5.
+        value: Any = json.loads(text, parse_float=str, parse_int=str)
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(value, list) or not all(
-        isinstance(each, dict) and {"name", "value"} <= each.keys() for each in value
-    ):
+    if not isinstance(value, list) or not all(_is_option(each) for each in value):
         return None
-    return [{"name": str(each["name"]), "value": str(each["value"])} for each in value]
+    return [{"name": each["name"], "value": each["value"]} for each in value]
+
+
+def _is_option(value: Any) -> bool:
+    return isinstance(value, dict) and all(_is_text(value.get(key)) for key in ("name", "value"))
+
+
+def _is_text(value: Any) -> bool:
+    """Say whether it is text that UTF-8 can hold: JSON's escapes can spell half a character."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 _CONVERTERS: Sequence[tuple[pl.DataType, Converter]] = (

@@ -92,7 +92,10 @@ def _read_role(role: str, form: FileForm, files: Sequence[ExportFile], scratch: 
             headers.setdefault(normal(name), name)
         parts.append((file, own))
     union = list(headers.values())
-    frames = [_read_file(file, own, union, headers, form, csv_form, scratch) for file, own in parts]
+    frames = [
+        _read_file(file, own, union=union, headers=headers, form=form, csv_form=csv_form, scratch=scratch)
+        for file, own in parts
+    ]
     return _Role(pl.concat(frames), union)
 
 
@@ -101,7 +104,8 @@ def _check_needed(role: str, form: FileForm, file: ExportFile, headers: list[str
     if len(there) < len(headers):
         message = f"{file.name}:1: two columns have the same name but for case, spaces and underscores"
         raise ExportError(message)
-    missing = [header for header in form.needs if normal(header) not in there]
+    needed = (*form.needs, *filter(None, [form.order_starts_with]))
+    missing = [header for header in needed if normal(header) not in there]
     if missing:
         message = f"{file.name}:1: exports.{role} needs the column {missing[0]!r}; the file has {', '.join(headers[:8])}"
         raise ExportError(message)
@@ -110,6 +114,7 @@ def _check_needed(role: str, form: FileForm, file: ExportFile, headers: list[str
 def _read_file(
     file: ExportFile,
     own: list[str],
+    *,
     union: list[str],
     headers: Mapping[str, str],
     form: FileForm,

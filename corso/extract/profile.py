@@ -4,15 +4,17 @@ Profiles are YAML files; the built-in ones lie in `profiles/`, a merchant's own 
 loader.yaml. The models below are the whole vocabulary, each word with its line.
 """
 
+import codecs
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pandera.polars as pa
 import pydantic
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from corso.errors import SettingsError
 from corso.settings import line_of, nearest, parse_yaml_file
@@ -115,12 +117,21 @@ class Table(_Section):
     """Canonical column -> how it is filled."""
 
 
+def _known_encoding(name: str) -> str:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        message = f"unknown encoding {name!r}; e.g. utf-8, utf-16, cp1252, latin-1"
+        raise ValueError(message) from None
+    return name
+
+
 class FileForm(_Section):
     """How a file role's CSV files are laid out."""
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     """What parts the columns."""
-    encoding: str = "utf-8"
+    encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf-8"
     """Python's name of the encoding."""
     optional: bool = False
     """Whether a batch may go without this file."""
@@ -143,24 +154,40 @@ class Profile(_Section):
     """The canonical tables that it fills."""
 
     @model_validator(mode="after")
-    def _names_are_known(self) -> Self:
+    def _parts_fit(self) -> Self:
         for needed in ("orders", "line_items"):
             if needed not in self.tables:
-                message = f"tables: {needed} is needed"
-                raise ValueError(message)
+                raise _Misfit(f"{needed} is needed", "tables")
         for name, table in self.tables.items():
-            for role in (table.file, *(join.file for join in table.join)):
-                if role not in self.files:
-                    message = (
-                        f"tables.{name}: no file role {role!r} under files; {nearest(role, list(self.files))}"
-                    )
-                    raise ValueError(message)
-            known = [column for column in TABLES[name].columns if column not in {"file", "line"}]
-            for column in table.columns:
-                if column not in known:
-                    message = f"tables.{name}: unknown column {column!r}; {nearest(column, known)}"
-                    raise ValueError(message)
+            for misfit in _misfits(name, table, self.files):
+                raise misfit
         return self
+
+
+class _Misfit(ValueError):
+    """Two parts of a profile do not fit; `location` is the key at which the mistake stands."""
+
+    def __init__(self, message: str, *location: str) -> None:
+        super().__init__(message)
+        self.location = location
+
+
+def _misfits(name: TableName, table: Table, files: Mapping[str, FileForm]) -> Iterator[_Misfit]:
+    place = ("tables", name)
+    for role in (table.file, *(join.file for join in table.join)):
+        if role not in files:
+            yield _Misfit(f"no file role {role!r} under files; {nearest(role, list(files))}", *place, "file")
+    known = [column for column in TABLES[name].columns if column not in {"file", "line"}]
+    for column in table.columns:
+        if column not in known:
+            yield _Misfit(f"unknown column {column!r}; {nearest(column, known)}", *place, "columns", column)
+    if table.file in files and files[table.file].order_starts_with is None:
+        message = f"needs files.{table.file}.order_starts_with, which tells an order's first row"
+        if table.rows == "first_of_order":
+            yield _Misfit(message, *place, "rows")
+        for column, rule in table.columns.items():
+            if rule.order or "row_in_order" in placeholders(rule.template or ""):
+                yield _Misfit(message, *place, "columns", column)
 
 
 def placeholders(template: str) -> list[str]:
@@ -199,9 +226,33 @@ def _read(path: Path) -> Profile:
     try:
         return Profile.model_validate(data)
     except pydantic.ValidationError as error:
-        problems = [
-            f"{path}:{line_of(node, tuple(problem['loc']))}: {'.'.join(map(str, problem['loc']))}: "
-            f"{problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors()
-        ]
-        raise SettingsError("\n".join(problems)) from None
+        raise SettingsError("\n".join(_explain(path, node, each) for each in error.errors())) from None
+
+
+def _explain(path: Path, node: yaml.Node | None, problem: Any) -> str:
+    cause = problem.get("ctx", {}).get("error")
+    location = tuple(part for part in problem["loc"] if part != "[key]") + getattr(cause, "location", ())
+    text = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        text = f"unknown key; {nearest(str(location[-1]), _known_keys(location[:-1]))}"
+    elif problem["loc"] and problem["loc"][-1] == "[key]":
+        text = f"unknown table; {nearest(str(location[-1]), list(TABLES))}"
+    dotted = ".".join(map(str, location))
+    return f"{path}:{line_of(node, location)}: {f'{dotted}: ' if dotted else ''}{text}"
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that may stand in the section at this place of a profile."""
+    section: type[_Section] = Profile
+    match location:
+        case ("files", _):
+            section = FileForm
+        case ("tables", _):
+            section = Table
+        case ("tables", _, "columns", _):
+            section = Rule
+        case ("tables", _, "join", _):
+            section = Join
+        case _:
+            pass
+    return [field.alias or name for name, field in section.model_fields.items()]

@@ -2,8 +2,8 @@
 
 Type inference destroys data (leading zeros, 18-digit ids), so nothing is inferred. A quick pass over the lines
 of a CSV (a third of the time of parsing it) decides how it is read: polars reads a regular file; a file with
-ragged rows, line breaks inside quotes or stray quotes is read row by row with Python's csv module, which marks
-each ragged row instead of dropping or bending it. Polars by itself would fill short rows up without a word and
+ragged rows, line breaks inside quotes or stray quotes is read row by row with Python's csv module, where each
+ragged row is marked instead of dropped or bent, and a quote that nobody closed spoils its own line only. Polars by itself would fill short rows up without a word and
 refuse the file for one stray quote.
 """
 
@@ -13,7 +13,9 @@ import hashlib
 import itertools
 import re
 import sys
-from collections.abc import Iterator
+import zlib
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -32,6 +34,9 @@ FAULT = "__fault"
 
 _BATCH_ROWS = 20_000
 _SNIFFED_BYTES = 1 << 20
+_EXACT_IN_A_FLOAT = 2**53
+_DAMAGE = (UnicodeDecodeError, csv.Error, OSError, EOFError, zlib.error)
+"""What reading a file's text raises where its bytes are not as they should be."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,8 @@ def _parquet_schema(file: ExportFile) -> pa.Schema:
 
 def _parquet_rows(file: ExportFile) -> pl.LazyFrame:
     names = _parquet_schema(file).names
+    _check_names(file, names)
+    _check_pages(file)
     frame = pl.scan_parquet(file.path, row_index_name=LINE)
     schema = frame.collect_schema()
     return frame.select(
@@ -92,6 +99,16 @@ def _parquet_rows(file: ExportFile) -> pl.LazyFrame:
         *(_as_text(name, schema[name]) for name in names),
         pl.lit(None, pl.String).alias(FAULT),
     )
+
+
+def _check_pages(file: ExportFile) -> None:
+    """Read the file once through, so that a damaged page is found here and not in the middle of a stage."""
+    try:
+        for _ in pq.ParquetFile(file.path).iter_batches(_BATCH_ROWS):
+            pass
+    except (pa.ArrowException, OSError) as error:
+        message = f"{file.name}: damaged Parquet file ({str(error).splitlines()[0]}); copy it again"
+        raise ExportError(message) from None
 
 
 def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
@@ -109,6 +126,15 @@ def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
             .replace("null", None)
             .alias(name)
         )
+    if dtype.is_float():
+        # A database's whole numbers become floats where some are missing; 1001.0 is the id 1001.
+        whole = (column.round() == column) & (column.abs() < _EXACT_IN_A_FLOAT)
+        return (
+            pl.when(whole)
+            .then(column.cast(pl.Int64, strict=False).cast(pl.String))
+            .otherwise(column.cast(pl.String))
+            .alias(name)
+        )
     if isinstance(dtype, pl.Binary):
         return column.cast(pl.String, strict=False)
     text_column = column.cast(pl.String)
@@ -120,7 +146,7 @@ def _csv_header(file: ExportFile, form: CsvForm) -> tuple[list[str], int]:
         try:
             reader = csv.reader(itertools.islice(stream, 50), delimiter=form.delimiter)
             header = next(reader, None)
-        except (UnicodeDecodeError, csv.Error, OSError, EOFError) as error:
+        except _DAMAGE as error:
             raise _unreadable(file, form, error) from None
     if not header or not any(name.strip() for name in header):
         message = f"{file.name}:1: the file is empty or has no header"
@@ -136,15 +162,22 @@ def _csv_header(file: ExportFile, form: CsvForm) -> tuple[list[str], int]:
 
 
 def _check_header(file: ExportFile, form: CsvForm, names: list[str]) -> None:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        message = f"{file.name}:1: column {twice[0]!r} stands in the header more than once"
+    if any("\0" in name for name in names):
+        message = f"{file.name}:1: not {form.encoding.upper()} text (UTF-16?); save the file as UTF-8, or name its encoding in the profile"
         raise ExportError(message)
+    _check_names(file, names)
     others = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
     if len(names) == 1:
         for mark, word in others.items():
             if mark != form.delimiter and mark in names[0]:
                 message = f"{file.name}:1: the columns seem to be parted by {word}, not {others.get(form.delimiter, form.delimiter)}"
                 raise ExportError(message)
+
+
+def _check_names(file: ExportFile, names: list[str]) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        message = f"{file.name}:1: column {twice[0]!r} stands in the header more than once"
+        raise ExportError(message)
 
 
 def _open_text(file: ExportFile, form: CsvForm) -> TextIO:
@@ -170,7 +203,7 @@ def _is_regular(file: ExportFile, form: CsvForm, columns: int) -> bool:
     # other text, or is still a quote, was a stray one.
     bare = pl.when(has_quote).then(line.str.replace_all(r'(?:"[^"]*")+', "\x1f")).otherwise(line)
     whole = rf"(?:\x1f|[^\x1f\"{mark}]*)"
-    stray = has_quote & ~bare.str.contains(rf"^{whole}(?:{mark}{whole})*$")
+    stray = has_quote & ~bare.str.contains(rf"^\ufeff?{whole}(?:{mark}{whole})*$")
     ragged = (bare.str.count_matches(form.delimiter, literal=True) != columns - 1) & (line != "")
     try:
         irregular = pl.scan_lines(file.path).select((stray | ragged).any()).collect().item()
@@ -210,19 +243,71 @@ def _irregular_rows(file: ExportFile, form: CsvForm, names: list[str], scratch: 
 
 
 def _parse_rows(file: ExportFile, form: CsvForm, columns: int) -> Iterator[list[object]]:
-    """Yield [line, *values, fault] for every row but the header."""
+    """Yield [line, *values, fault] for every row but the header.
+
+    A row over several lines counts only where its quotes are closed and its fields are as many as the header's.
+    Else its first line is a row by itself, with a fault, and reading goes on with the next line: a quote that is
+    never closed would take all rows up to the next quote with it, without a word.
+    """
     csv.field_size_limit(sys.maxsize)
     with _open_text(file, form) as stream:
-        reader = csv.reader(stream, delimiter=form.delimiter)
+        lines = _Lines(stream)
+        reader = csv.reader(lines, delimiter=form.delimiter)
         try:
             next(reader)
-            end = reader.line_num
+            line = 1 + len(lines.take())
             for row in reader:
-                line, end = end + 1, reader.line_num
-                if row:
-                    yield [line, *_fit(row, columns), _fault(row, columns, line, end)]
-        except (UnicodeDecodeError, csv.Error, OSError, EOFError) as error:
+                taken = lines.take()
+                fault = _fault(row, columns)
+                if len(taken) > 1 and (fault or not _is_closed(taken, form)):
+                    lines.put_back(taken[1:])
+                    del taken[1:]
+                    alone = next(csv.reader(taken, delimiter=form.delimiter))
+                    yield [line, *_fit(alone, columns), _unclosed(alone, columns)]
+                elif row:
+                    yield [line, *_fit(row, columns), fault]
+                line += len(taken)
+        except _DAMAGE as error:
             raise _unreadable(file, form, error) from None
+
+
+def _unclosed(row: list[str], columns: int) -> str:
+    fault = _fault(row, columns) or "the row's fields do not end where its quotes do"
+    return f"{fault} (a quote may be open, or a line break may stand in the middle)"
+
+
+class _Lines:
+    """The lines of a file, which remembers those that a reader took for one row, and takes some back."""
+
+    def __init__(self, stream: Iterator[str]) -> None:
+        self._stream = stream
+        self._waiting: deque[str] = deque()
+        self._taken: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._waiting.popleft() if self._waiting else next(self._stream)
+        self._taken.append(line)
+        return line
+
+    def take(self) -> list[str]:
+        """Return the lines that were read since the last call."""
+        taken, self._taken = self._taken, []
+        return taken
+
+    def put_back(self, lines: Sequence[str]) -> None:
+        """Have these lines read again, in their order, before those that follow."""
+        self._waiting.extendleft(reversed(lines))
+
+
+def _is_closed(lines: Sequence[str], form: CsvForm) -> bool:
+    """Say whether quotes end where a field ends, as a row over several lines needs it."""
+    try:
+        return len(list(csv.reader(lines, delimiter=form.delimiter, strict=True))) == 1
+    except csv.Error:
+        return False
 
 
 def _fit(row: list[str], columns: int) -> list[str | None]:
@@ -230,20 +315,19 @@ def _fit(row: list[str], columns: int) -> list[str | None]:
     return values + [None] * (columns - len(values))
 
 
-def _fault(row: list[str], columns: int, line: int, end: int) -> str | None:
+def _fault(row: list[str], columns: int) -> str | None:
     """Say what is wrong with a row that has another number of fields than the header.
 
     Empty fields past the header's end mean nothing: spreadsheets write them.
     """
     if len(row) == columns or (len(row) > columns and not any(row[columns:])):
         return None
-    spread = f" and reaches to line {end} (is a quote not closed?)" if end > line else ""
-    return f"the row has {len(row)} fields where the header has {columns}{spread}"
+    return f"the row has {len(row)} fields where the header has {columns}"
 
 
 def _unreadable(file: ExportFile, form: CsvForm, error: Exception) -> ExportError:
     """Find out why a file could not be read, and where."""
-    if isinstance(error, EOFError | gzip.BadGzipFile) or _gzip_is_broken(file.path):
+    if isinstance(error, EOFError | gzip.BadGzipFile | zlib.error) or _gzip_is_broken(file.path):
         return ExportError(f"{file.name}: the gzip file is truncated or damaged; copy it again")
     bad = _first_bad_line(file, form)
     if bad:
@@ -262,14 +346,14 @@ def _gzip_is_broken(path: Path) -> bool:
         with gzip.open(path, "rb") as stream:
             while stream.read(_SNIFFED_BYTES):
                 pass
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         return True
     return False
 
 
 def _first_bad_line(file: ExportFile, form: CsvForm) -> int | None:
-    opened = gzip.open(file.path, "rb") if file.path.suffix.lower() == ".gz" else file.path.open("rb")
-    with opened as stream:
+    is_gzip = file.path.suffix.lower() == ".gz"
+    with gzip.open(file.path, "rb") if is_gzip else file.path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             try:
                 line.decode(form.encoding)

@@ -202,7 +202,7 @@ def _same_key_twice(table: _Table) -> _Table:
     rows = there.join(twice, on=keys, how="semi", maintain_order="left")
     if rows.is_empty():
         return table
-    content = [column for column in TABLES[table.name].columns if column not in PROVENANCE]
+    content = ["fault", *(column for column in TABLES[table.name].columns if column not in PROVENANCE)]
     content += [column for column in rows.columns if column.startswith(TEXT_OF)]
     first = rows.unique(content, keep="first", maintain_order=True)
     repeated = rows.join(first, on=_ROW, how="anti", maintain_order="left")[_ROW]
@@ -280,7 +280,11 @@ def _quarantined(table: _Table, bad: pl.Series, store: Store, original_fields: S
     )
     reasons = (
         pl.when(repeated)
-        .then(pl.lit("repeats a row word for word; loaded once"))
+        .then(
+            pl.when(pl.col("source_order_id").is_in(bad))
+            .then(pl.lit("repeats a row of a quarantined order word for word; counted once"))
+            .otherwise(pl.lit("repeats a row word for word; loaded once"))
+        )
         .otherwise(pl.col("reasons").fill_null("another row of its order is quarantined"))
     )
     return rows.select(

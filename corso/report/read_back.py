@@ -42,10 +42,7 @@ ALWAYS_THERE = (
 )
 """Fields of an order that Corso's reference documents as always answered (`orderId`: assigned by Corso)."""
 
-LINE_LONGEST_NUMBER = 60
-"""Digits of a number that is still written out: 1E+999999 would be a megabyte of zeros."""
-
-ALWAYS_THERE = ("sourceLineItemId", "name", "quantity", "sku", "tax", "price")
+LINE_ALWAYS_THERE = ("sourceLineItemId", "name", "quantity", "sku", "tax", "price")
 """The same for a line item."""
 
 LIFTS = {
@@ -93,6 +90,9 @@ _KNOWN = (
     frozenset(path.partition(".")[0] for path in ORDER_PATHS.values()) | _ASSIGNED_BY_CORSO | {"lineItems"}
 )
 _KNOWN_IN_LINES = frozenset(LINE_ITEM_PATHS.values()) | {"orderId", "lineItemId", "createdOn", "updatedOn"}
+
+
+_TEXT_OR_NOTHING = {str, type(None)}
 
 
 def records_to_frame(records: Sequence[JsonObject], store_id: int) -> pl.DataFrame:
@@ -155,11 +155,10 @@ def _typed(name: str, path: str, dtype: pl.DataType, values: list[Any], wrong: C
 
 
 def _texts(name: str, values: list[Any]) -> pl.Series:
-    try:
-        return pl.Series(name, values, pl.String(), strict=True)
-    except (TypeError, OverflowError, pl.exceptions.PolarsError):
+    if not set(map(type, values)) <= _TEXT_OR_NOTHING:
         plain: Callable[[Any], str | None] = _text if name.endswith(NUMBER_IS_TEXT) else _only_text
-        return pl.Series(name, [plain(value) for value in values], pl.String())
+        values = [plain(value) for value in values]
+    return pl.Series(name, values, pl.String())
 
 
 def _text(value: Any) -> str | None:

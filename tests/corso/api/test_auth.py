@@ -14,6 +14,8 @@ from corso.api.auth import NoToken
 from corso.api.client import CorsoApi
 from corso.errors import NotAuthorised, Parked
 
+REFUSED = "connection refused"
+
 
 def created(_request: httpx.Request) -> httpx.Response:
     """Answer like a create that went well."""
@@ -130,7 +132,7 @@ def test_an_endpoint_that_stumbles_is_asked_again() -> None:
         if number == 1:
             return answer(503)
         if number == 2:
-            raise httpx.ConnectError("refused")
+            raise httpx.ConnectError(REFUSED)
         if number == 3:
             return answer(429, Retry_After="30")
         return answer(200, {"access_token": "t"})

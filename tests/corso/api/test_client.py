@@ -23,8 +23,10 @@ from corso.errors import (
     RateLimited,
     Rejected,
 )
+from corso.settings import Credentials
 
 T = TypeVar("T")
+GONE = "the connection is gone"
 PLENTY = {"RateLimit-Limit": "100000", "RateLimit-Remaining": "99999", "RateLimit-Reset": "60"}
 
 
@@ -149,7 +151,7 @@ def test_a_broken_connection_is_never_met_with_a_second_post(
     """A closed keep-alive connection may have carried the order all the same."""
 
     def fail(_request: httpx.Request) -> httpx.Response:
-        raise failure("gone")
+        raise failure(GONE)
 
     fake = FakeCorso(fail)
     with pytest.raises(expected):
@@ -203,7 +205,7 @@ def test_an_api_that_does_not_answer_gets_no_operation() -> None:
     """When even the first read fails, the operation was surely not sent."""
 
     def dead(_request: httpx.Request) -> httpx.Response:
-        raise httpx.ReadTimeout("dead")
+        raise httpx.ReadTimeout(GONE)
 
     fake = FakeCorso(created)
 
@@ -248,21 +250,23 @@ def test_a_second_401_stops_the_run() -> None:
 def test_a_cancelled_send_gives_its_place_back() -> None:
     """A run that is interrupted can still send what it must."""
     fake = FakeCorso(created)
-    hangs = asyncio.Event
-
-    class Hanging(httpx.AsyncBaseTransport):
-        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            if request.method == "POST" and not request.url.path.endswith("token"):
-                await hangs().wait()
-            return fake(request)
 
     async def scenario() -> int:
-        async with client(fake) as api:
-            api._exchange._transport = Hanging()
+        arrived = asyncio.Event()
+
+        class Hanging(httpx.AsyncBaseTransport):
+            async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+                if request.method == "POST" and not request.url.path.endswith("token"):
+                    arrived.set()
+                    await asyncio.Event().wait()
+                return fake(request)
+
+        settings = loader_settings()
+        async with CorsoApi.open(
+            settings, Credentials("id", SECRET), clock=JumpingClock(), transport=Hanging()
+        ) as api:
             task = asyncio.create_task(api.send(operation()))
-            while api.limiter.sent < 2:
-                await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            await arrived.wait()
             assert api.limiter.pacer.in_flight == 1
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -283,7 +287,7 @@ def test_a_read_is_repeated_until_it_is_answered() -> None:
         except StopIteration:
             return httpx.Response(200, content=b'{"orderId": 1, "totalMoney": 129.53, "grams": 3}')
         if one is None:
-            raise httpx.ReadError("gone")
+            raise httpx.ReadError(GONE)
         return one
 
     fake = FakeCorso(flaky)

@@ -1,6 +1,7 @@
 """Shards: how many there are, when they are given back, what holds a request back."""
 
 import asyncio
+import contextlib
 import gzip
 from collections.abc import Callable
 
@@ -16,6 +17,9 @@ from corso.api.transport import (
     open_transport,
     read_bounded,
 )
+
+GONE = "the connection is gone"
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 
 
 class Shard(httpx.AsyncBaseTransport):
@@ -34,7 +38,7 @@ class Shard(httpx.AsyncBaseTransport):
             await trace("connection.connect_tcp.started", {})
             await trace("http11.send_request_headers.started", {})
         if request.url.path == "/fails":
-            raise httpx.ReadError("gone")
+            raise httpx.ReadError(GONE)
         return httpx.Response(200, stream=httpx.ByteStream(b"{}"))
 
     async def aclose(self) -> None:
@@ -82,7 +86,7 @@ def test_a_shard_is_busy_until_its_answer_is_closed() -> None:
 
 
 def test_a_shard_that_failed_is_used_again() -> None:
-    """httpcore opens a new connection by itself."""
+    """Its httpcore pool opens a new connection by itself."""
     transport, shards = sharded(1)
 
     async def scenario() -> None:
@@ -156,51 +160,67 @@ def test_the_environment_names_the_proxy(
     assert environment_proxy(url) == expected
 
 
-async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answers: list[bytes]) -> None:
-    """Answer each request on one connection with the next of `answers`; close on an empty one."""
-    for one in answers:
-        await reader.readuntil(b"\r\n\r\n")
-        if not one:
-            break
-        writer.write(one)
-        await writer.drain()
-    writer.close()
+class ClosingServer:
+    """A real server that answers two requests on a connection and hangs up on the third."""
+
+    def __init__(self) -> None:
+        self._handlers: list[asyncio.Task[None]] = []
+        self._server: asyncio.Server | None = None
+
+    @property
+    def connections(self) -> int:
+        """Connections so far."""
+        return len(self._handlers)
+
+    async def start(self) -> int:
+        """Listen; return the port."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Stop listening and wait for the connections to end."""
+        if self._server:
+            self._server.close()
+        await asyncio.gather(*self._handlers)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._handlers.append(asyncio.create_task(self._serve(reader, writer)))
+
+    @staticmethod
+    async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            for one in (OK, OK, b""):
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(one)
+                await writer.drain()
+        writer.close()
+        await writer.wait_closed()
 
 
 def test_over_a_real_socket_a_connection_is_kept_and_a_closed_one_is_noticed() -> None:
     """The fake shards are held against httpx's own: reuse, the guard after connecting, the lost connection."""
-    ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
-    connections: list[int] = []
+    asked: list[int] = []
+    guards: list[int] = []
 
-    async def scenario() -> None:
-        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            connections.append(1)
-            await serve(reader, writer, [ok, ok, b""])
-
-        server = await asyncio.start_server(accept, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        transport = open_transport(f"http://127.0.0.1:{port}", 1)
-        guards: list[int] = []
+    async def scenario() -> int:
+        server = ClosingServer()
+        url = f"http://127.0.0.1:{await server.start()}/"
+        transport = open_transport(url, 1)
 
         async def ask() -> bytes:
-            one = httpx.Request(
-                "GET",
-                f"http://127.0.0.1:{port}/",
-                extensions={BEFORE_BYTES: lambda: guards.append(1), "timeout": {"read": 5}},
-            )
+            extensions = {BEFORE_BYTES: lambda: guards.append(1)}
+            one = httpx.Request("GET", url, extensions=extensions)
             return await read_bounded(await transport.handle_async_request(one))
 
-        assert await ask() == b"{}"
-        assert len(guards) == 2
-        assert await ask() == b"{}"
-        assert len(guards) == 3
+        for _ in range(2):
+            assert await ask() == b"{}"
+            asked.append(len(guards))
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
             await ask()
         assert await ask() == b"{}"
         await transport.aclose()
-        server.close()
-        await server.wait_closed()
+        await server.stop()
+        return server.connections
 
-    asyncio.run(scenario())
-
-    assert len(connections) == 2
+    assert asyncio.run(scenario()) == 2
+    assert asked == [2, 3]

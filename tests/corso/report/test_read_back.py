@@ -35,7 +35,11 @@ def test_no_records_are_an_empty_frame_of_the_listing() -> None:
 
 def test_records_of_another_store_are_left_out_and_counted() -> None:
     """One client may own several stores; an answer without a store is taken as ours."""
-    records = [{"storeId": 1, "orderId": 1}, {"storeId": str(STORE_ID), "orderId": 2}, {"orderId": 3}]
+    records: list[dict[str, Any]] = [
+        {"storeId": 1, "orderId": 1},
+        {"storeId": str(STORE_ID), "orderId": 2},
+        {"orderId": 3},
+    ]
     frame, drift = read_records(records, STORE_ID)
     assert frame["corso_order_id"].to_list() == ["2", "3"]
     assert (drift.records, drift.other_store) == (3, 1)
