@@ -67,12 +67,15 @@ class _Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._said: dict[str, float] = {}
+        self._ended: dict[str, int] = {}
 
     def watch(self, what: str, done: int, total: int) -> None:
         word, now = _WORDS.get(what, what), time.monotonic()
-        if now - self._said.setdefault(word, now) < _SAID_EVERY_S and done != total:
+        ended = done == total
+        if self._ended.get(word) == total or (now - self._said.setdefault(word, now) < _SAID_EVERY_S and not ended):
             return
         self._said[word] = now
+        self._ended[word] = total if ended else -1
         self._console.print(f"{word}: {done}" + (f" of {total}" if total else ""), highlight=False)
 
 

@@ -107,7 +107,8 @@ class CorsoApi:
         """Send one operation, at most once; the payload's bytes go out as they are.
 
         `about_to_send` is awaited when the operation's turn has come, before a byte of it leaves: the ledger's
-        moment. What is raised before it was awaited has surely sent nothing. Raises an ApiError, whose class says what may happen next, or Parked when the API asks for too long a wait.
+        moment. What is raised before it was awaited has surely sent nothing. Raises an ApiError, whose class says
+        what may happen next, or Parked when the API asks for too long a wait.
         """
         method, url = self._route(operation)
         if not self.limiter.seeded:

@@ -112,7 +112,10 @@ class Exchange:
     ) -> Answer:
         """Send one request; return the answer if it says 2xx.
 
-        `about_to_send` is awaited once, when the request's turn has come and before a byte of it leaves. Raises an ApiError for everything else (429 as RateLimited, after the limiter has noted it), or Parked.
+        `about_to_send` is awaited once, when the request's turn has come and before a byte of it leaves. Raises an
+        ApiError for everything else (429 as RateLimited, after the limiter has noted it), or Parked. RateLimited,
+        too, when a pause begins after `about_to_send`: nothing has left, and nobody should write `sending` and then
+        wait for minutes.
         """
         answer, token = await self._in_turn(method, url, content, about_to_send)
         if answer.status == 401:
@@ -134,6 +137,7 @@ class Exchange:
         self, method: str, url: httpx.URL, content: bytes | None, about_to_send: AboutToSend | None = None
     ) -> tuple[Answer, Token]:
         """Send one request when its turn has come, and read its answer; return the token used, too."""
+        announced = False
         while True:
             ticket = await self.limiter.admit()
             token = self._tokens.current()
@@ -142,20 +146,23 @@ class Exchange:
                 self.limiter.withdrawn(ticket)
                 await self._tokens.obtain()
                 continue
-            if about_to_send is not None:
+            if about_to_send is not None and not announced:
                 try:
                     await about_to_send()
                 except BaseException:
                     self.limiter.withdrawn(ticket)
                     raise
-                about_to_send = None
+                announced = True
             try:
                 return await self._carry(ticket, self._request(method, url, content, token)), token
             except HeldBack:
-                continue
+                if announced:
+                    message = f"{method} {url.path} was held back: the API asked for a pause"
+                    raise RateLimited(message, retry_after_s=self.limiter.pause_s) from None
 
     async def _carry(self, ticket: Ticket, request: httpx.Request) -> Answer:
         try:
+            self._hold_back()
             response = await self._transport.handle_async_request(request)
             body = await read_bounded(response)
         except HeldBack:

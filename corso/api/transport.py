@@ -17,7 +17,10 @@ import httpx
 from corso.api.translate import BodyTooLong
 
 BEFORE_BYTES = "corso_before_bytes"
-"""Request extension: a function that is called right before a request's first byte; it raises to hold it back."""
+"""Request extension: a function that is called when a new connection is there, right before the first byte.
+
+It raises to hold the request back. On a connection that is kept open nothing happens between the caller's own look
+and the first byte, so that it is not called."""
 
 KEEPALIVE_S = 4.0
 """Idle connections are given up early: most servers close them after five seconds or more, and a request that
@@ -83,10 +86,7 @@ class ShardedTransport(httpx.AsyncBaseTransport):
     @staticmethod
     def _guard(extensions: MutableMapping[str, Any], idle_since: float) -> None:
         before_bytes: Callable[[], None] | None = extensions.get(BEFORE_BYTES)
-        if before_bytes is None:
-            return
-        before_bytes()
-        if time.monotonic() - idle_since < KEEPALIVE_S / 2:
+        if before_bytes is None or time.monotonic() - idle_since < KEEPALIVE_S / 2:
             return
         # Connecting takes several round trips, in which a pause may begin: ask again when it is done.
         check = before_bytes

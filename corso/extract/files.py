@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from glob import glob, has_magic
+from glob import escape, glob, has_magic
 from pathlib import Path
 
 from corso.errors import ExportError, SettingsError
@@ -64,7 +64,7 @@ def batch_folders(settings: Settings) -> dict[str, float]:
                 continue
             absolute = str(settings.home / pattern)
             before, _, after = absolute.partition(BATCH_PLACEHOLDER)
-            for hit in glob(f"{before}*{after}".replace(BATCH_PLACEHOLDER, "*"), recursive=True):
+            for hit in _glob(settings, pattern.replace(BATCH_PLACEHOLDER, "*")):
                 rest = hit[len(before) :]
                 name = (
                     re.split(r"[/\\]", rest)[0] if after.startswith(("/", "\\")) else rest.removesuffix(after)
@@ -93,12 +93,17 @@ def _is_batch_name(name: str) -> bool:
 
 
 def _fitting(settings: Settings, pattern: str, batch: str) -> list[Path]:
-    path = settings.home / pattern.replace(BATCH_PLACEHOLDER, batch)
-    if path.is_file():
-        return [path]
-    if not has_magic(str(path)):
+    pattern = pattern.replace(BATCH_PLACEHOLDER, batch)
+    if (settings.home / pattern).is_file():
+        return [settings.home / pattern]
+    if not has_magic(pattern):
         return []
-    return [Path(hit) for hit in glob(str(path), recursive=True) if Path(hit).is_file()]
+    return [Path(hit) for hit in _glob(settings, pattern) if Path(hit).is_file()]
+
+
+def _glob(settings: Settings, pattern: str) -> list[str]:
+    # Only the merchant's pattern is one: a folder above it may be called [2026].
+    return glob(str(Path(escape(str(settings.home))) / pattern), recursive=True)  # noqa: PTH207  (Path.glob takes no absolute pattern)
 
 
 def _shown(settings: Settings, path: Path) -> str:

@@ -157,7 +157,8 @@ class Profile(_Section):
     def _parts_fit(self) -> Self:
         for needed in ("orders", "line_items"):
             if needed not in self.tables:
-                raise _Misfit(f"{needed} is needed", "tables")
+                message = f"{needed} is needed"
+                raise _Misfit(message, "tables")
         for name, table in self.tables.items():
             for misfit in _misfits(name, table, self.files):
                 raise misfit

@@ -82,13 +82,17 @@ class Batch:
 
 
 def add_requests(facts: Facts, more: Requests) -> Facts:
-    """Return the facts with the requests of one more part of the run; the latest known share of the quota counts."""
+    """Return the facts with the requests of one more part of the run."""
     so_far = facts.requests
+    # Each part's share weighs by its requests: reading back takes few, and little of the quota.
+    shares = [(part.quota_share, part.sent) for part in (so_far, more) if part.quota_share is not None]
+    weight = sum(sent for _, sent in shares)
+    share = sum(share * sent for share, sent in shares) / weight if weight else None
     total = Requests(
         sent=so_far.sent + more.sent,
         throttled=so_far.throttled + more.throttled,
         retried=so_far.retried + more.retried,
         seconds=round(so_far.seconds + more.seconds, 3),
-        quota_share=more.quota_share if more.quota_share is not None else so_far.quota_share,
+        quota_share=share if share is None else round(share, 4),
     )
     return facts.model_copy(update={"requests": total})

@@ -13,6 +13,8 @@ from clocks import JumpingClock
 
 from corso.api.client import CorsoApi
 from corso.api.listing import CursorRefused, ListingBroken, ListingRefused, Page
+from corso.api.quota_headers import QuotaNotice
+from corso.api.translate import BodyTooLong
 from corso.errors import (
     ApiError,
     NotAuthorised,
@@ -27,7 +29,6 @@ from corso.settings import Credentials
 
 T = TypeVar("T")
 GONE = "the connection is gone"
-PLENTY = {"RateLimit-Limit": "100000", "RateLimit-Remaining": "99999", "RateLimit-Reset": "60"}
 
 
 def run(
@@ -177,6 +178,75 @@ def test_a_429_is_handed_back_and_the_next_try_waits() -> None:
 
     assert error.retry_after_s >= 600
     assert clock.elapsed >= 600
+
+
+def test_a_pause_that_begins_while_the_ledger_is_written_holds_the_operation_back() -> None:
+    """It was admitted and announced, but no byte has left: it is throttled, and nothing was sent."""
+    fake = FakeCorso(created)
+
+    async def interrupted(api: CorsoApi) -> None:
+        other = await api.limiter.admit()
+
+        async def pause_begins() -> None:
+            api.limiter.answered(other, 429, QuotaNotice(retry_after_s=30))
+
+        with pytest.raises(RateLimited) as caught:
+            await api.send(operation(), pause_begins)
+        assert caught.value.retry_after_s >= 30
+        assert api.limiter.pacer.in_flight == 0
+
+    async def seeded_first(api: CorsoApi) -> None:
+        await api.send(operation())
+        fake.requests.clear()
+        await interrupted(api)
+
+    run(fake, seeded_first)
+
+    assert fake.requests == []
+
+
+def test_what_fails_before_the_announcement_has_sent_nothing() -> None:
+    """The ledger's own error comes through, and the place is given back."""
+    fake = FakeCorso(created)
+
+    async def ledger_is_full() -> None:
+        raise OSError(GONE)
+
+    async def ask(api: CorsoApi) -> int:
+        with pytest.raises(OSError, match=GONE):
+            await api.send(operation(), ledger_is_full)
+        return api.limiter.pacer.in_flight
+
+    assert run(fake, ask) == 0
+    assert fake.requests == []
+
+
+def test_the_announcement_comes_once_even_when_the_token_is_renewed() -> None:
+    """One attempt, one line in the ledger, although a 401 made the request leave twice."""
+    fake = FakeCorso(
+        lambda request: (
+            created(request) if request.headers["authorization"] == "Bearer token-2" else answer(401)
+        )
+    )
+    announced: list[int] = []
+
+    async def announce() -> None:
+        announced.append(len(fake.requests))
+
+    run(fake, lambda api: api.send(operation(), announce))
+
+    assert announced == [0]
+    assert len(fake.requests) == 2
+
+
+def test_an_operation_without_the_id_it_needs_is_a_mistake_of_ours() -> None:
+    """Nothing is sent."""
+    fake = FakeCorso(created)
+
+    with pytest.raises(ValueError, match="S-1"):
+        run(fake, lambda api: api.send(operation("update_order")))
+
+    assert fake.requests == fake.seeds == []
 
 
 def test_too_long_a_pause_parks() -> None:
@@ -416,6 +486,61 @@ def test_an_api_that_takes_small_pages_only_is_asked_for_small_ones() -> None:
     run(fake, read_all)
 
     assert [request.url.params["first"] for request in fake.requests] == ["250", "50", "50"]
+
+
+def test_pages_that_are_too_long_to_read_are_asked_for_in_smaller_ones() -> None:
+    """250 huge orders do not fit into the bound of an answer: 50 may, 10 surely."""
+
+    def listing(request: httpx.Request) -> httpx.Response:
+        if request.url.params["first"] != "10":
+            raise BodyTooLong(GONE)
+        return one_page(order("S-1"))
+
+    fake = FakeCorso(listing)
+
+    assert len(run(fake, read_all)) == 1
+    assert [request.url.params["first"] for request in fake.requests] == ["250", "50", "10"]
+
+
+@pytest.mark.parametrize("first_answer", [httpx.Response(200, content=b"<html>"), httpx.Response(500)])
+def test_a_page_that_cannot_be_read_is_asked_for_again(first_answer: httpx.Response) -> None:
+    """A gateway's error page in the middle of a pass does not end it."""
+    answers = iter([first_answer, one_page(order("S-1"))])
+    fake = FakeCorso(lambda _: next(answers))
+
+    assert len(run(fake, read_all)) == 1
+
+
+def test_a_refusal_other_than_400_is_no_question_of_size() -> None:
+    """It is raised as it is, after one request."""
+    fake = FakeCorso(lambda _: answer(422))
+
+    for ask in (read_all, lambda api: api.orders_by_source_id("S-1")):
+        with pytest.raises(Rejected) as caught:
+            run(fake, ask)
+        assert type(caught.value) is Rejected
+    assert len(fake.requests) == 2
+
+
+@pytest.mark.parametrize("content", [None, {}, {"fulfillments": {}}, {"fulfillments": [1]}])
+def test_a_record_that_is_not_one_is_unknown(content: Any) -> None:
+    """Reads end with an error rather than with half a record."""
+    fake = FakeCorso(lambda _: answer(200, content))
+
+    for ask in (lambda api: api.order("1"), lambda api: api.fulfillments("1")):
+        with pytest.raises(OutcomeUnknown):
+            run(fake, ask)
+
+
+def test_newest_first_yields_the_orders_of_each_page() -> None:
+    """The listing as recovery reads it."""
+    fake = FakeCorso(lambda _: one_page(order("S-1"), order("S-2")))
+
+    async def read(api: CorsoApi) -> list[Any]:
+        return [orders async for orders in api.newest_first()]
+
+    assert [len(orders) for orders in run(fake, read)] == [2]
+    assert fake.requests[0].url.params["orderBy"] == "desc"
 
 
 def test_a_listing_that_wants_filters_says_so() -> None:
