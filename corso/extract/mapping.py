@@ -171,9 +171,9 @@ def _with_order_columns(role: _Role, table: Table) -> pl.LazyFrame:
 
 
 def _join(rows: pl.LazyFrame, role: _Role, join: Join, other: _Role) -> pl.LazyFrame:
-    key, other_key = role.find(join.on), other.find(join.on)
+    key, other_key = role.find(join.by), other.find(join.by)
     if key is None or other_key is None:
-        message = f"join of {join.file}: both files need the column {join.on!r}"
+        message = f"join of {join.file}: both files need the column {join.by!r}"
         raise ExportError(message)
     if join.totals:
         totals = [

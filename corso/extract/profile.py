@@ -94,7 +94,7 @@ class Join(_Section):
 
     file: str
     """The file role; also the prefix of its columns, `role.header`."""
-    on: str
+    by: str
     """The header that both files share."""
     totals: dict[str, str] = {}
     """New column -> header whose amounts are added up over the file's rows; without totals the first row counts."""
