@@ -56,8 +56,12 @@ def _told(story: Story) -> list[str]:
         )
         lines += [f"    {reason}" for reason in place["reasons"]]
     for entry in story.entries:
-        what = f"fulfillment {entry['source_fulfillment_id']}" if entry["source_fulfillment_id"] else "order"
-        lines.append(f"  {what}: {entry['state']} ({entry['kind']}), Corso id {entry['corso_id'] or 'none'}")
+        subject = (
+            f"fulfillment {entry['source_fulfillment_id']}" if entry["source_fulfillment_id"] else "order"
+        )
+        lines.append(
+            f"  {subject}: {entry['state']} ({entry['kind']}), Corso id {entry['corso_id'] or 'none'}"
+        )
         if entry["reason"]:
             lines.append(f"    {entry['reason']}")
     for attempt in story.attempts:
@@ -67,8 +71,8 @@ def _told(story: Story) -> list[str]:
             f"  {attempt['started_at']} {attempt['kind']} in batch {attempt['batch']}: {ended}{answer}"
         )
     for finding in story.findings:
-        place = f" in {finding['field']}" if finding["field"] else ""
-        lines.append(f"  batch {finding['batch']}: {finding['kind']}{place}, cause: {finding['cause']}")
+        where = f" in {finding['field']}" if finding["field"] else ""
+        lines.append(f"  batch {finding['batch']}: {finding['kind']}{where}, cause: {finding['cause']}")
     return lines
 
 

@@ -72,7 +72,9 @@ class _Lines:
     def watch(self, what: str, done: int, total: int) -> None:
         word, now = _WORDS.get(what, what), time.monotonic()
         ended = done == total
-        if self._ended.get(word) == total or (now - self._said.setdefault(word, now) < _SAID_EVERY_S and not ended):
+        if self._ended.get(word) == total or (
+            now - self._said.setdefault(word, now) < _SAID_EVERY_S and not ended
+        ):
             return
         self._said[word] = now
         self._ended[word] = total if ended else -1

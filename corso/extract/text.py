@@ -65,7 +65,7 @@ def read_rows(file: ExportFile, form: CsvForm, scratch: Path) -> pl.LazyFrame:
     frame. Raises ExportError: as `read_header`, and for bytes that are not in the encoding and truncated gzip.
     """
     if _is_parquet(file.path):
-        return _parquet_rows(file)
+        return _without_empty(_parquet_rows(file), read_header(file, form))
     names, header_lines = _csv_header(file, form)
     if form.encoding.lower().replace("_", "-") in {"utf-8", "utf8", "utf-8-sig"} and _is_regular(
         file, form, len(names)
@@ -73,6 +73,10 @@ def read_rows(file: ExportFile, form: CsvForm, scratch: Path) -> pl.LazyFrame:
         rows = _regular_rows(file, form, names, header_lines)
     else:
         rows = _irregular_rows(file, form, names, scratch)
+    return _without_empty(rows, names)
+
+
+def _without_empty(rows: pl.LazyFrame, names: Sequence[str]) -> pl.LazyFrame:
     return rows.filter(pl.any_horizontal(pl.col(names).is_not_null()) | pl.col(FAULT).is_not_null())
 
 

@@ -34,6 +34,8 @@ def finished(
         "corso_order_id",
         "file",
         "line",
+        "source_value",
+        "corso_value",
         nulls_last=True,
         maintain_order=True,
     )

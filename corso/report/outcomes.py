@@ -2,16 +2,16 @@
 
 import polars as pl
 
-LEDGER_COLUMNS: pl.Schema = pl.Schema(
+LEDGER_COLUMNS = pl.Schema(
     {
-        "source_order_id": pl.String,
-        "source_fulfillment_id": pl.String,
-        "corso_id": pl.String,
-        "held_hash": pl.String,
+        "source_order_id": pl.String(),
+        "source_fulfillment_id": pl.String(),
+        "corso_id": pl.String(),
+        "held_hash": pl.String(),
         "held_at": pl.Datetime("us", "UTC"),
-        "state": pl.String,
-        "attempted_hash": pl.String,
-        "reason": pl.String,
+        "state": pl.String(),
+        "attempted_hash": pl.String(),
+        "reason": pl.String(),
     }
 )
 """What the ledger says of an entry, as a frame; attempted_hash is of its current operation."""

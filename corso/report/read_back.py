@@ -93,6 +93,8 @@ _KNOWN_IN_LINES = frozenset(LINE_ITEM_PATHS.values()) | {"orderId", "lineItemId"
 
 
 _TEXT_OR_NOTHING = {str, type(None)}
+_NOTHING: dict[str, Any] = {}
+_PATHS = {name: LIFTS.get(name) or ORDER_PATHS[name] for name in dtypes(LISTING) if name != "line_items"}
 
 
 def records_to_frame(records: Sequence[JsonObject], store_id: int) -> pl.DataFrame:
@@ -112,11 +114,7 @@ def read_records(records: Sequence[JsonObject], store_id: int) -> tuple[pl.DataF
     missing = _missing(ours, ALWAYS_THERE, "")
     unknown: Counter[str] = Counter()
     _count_unknown(ours, _KNOWN, "", unknown)
-    columns = [
-        _column(name, LIFTS.get(name) or ORDER_PATHS[name], dtype, ours, wrong)
-        for name, dtype in dtypes(LISTING).items()
-        if name != "line_items"
-    ]
+    columns = _columns(_PATHS, dtypes(LISTING), ours, wrong)
     lines = _lines(ours, wrong, missing, unknown)
     frame = pl.DataFrame([*columns, lines]).with_columns(
         pl.col("corso_order_id", "source_order_id").fill_null("")
@@ -124,16 +122,20 @@ def read_records(records: Sequence[JsonObject], store_id: int) -> tuple[pl.DataF
     return frame, Drift(len(records), len(records) - len(ours), wrong, missing, unknown)
 
 
-def _column(
-    name: str, path: str, dtype: pl.DataType, records: Sequence[Any], wrong: Counter[str]
-) -> pl.Series:
-    parent, _, key = path.rpartition(".")
-    if parent:
-        parents = (record.get(parent) for record in records)
-        values = [value.get(key) if isinstance(value, Mapping) else None for value in parents]
-    else:
-        values = [record.get(key) for record in records]
-    return _typed(name, path, dtype, values, wrong)
+def _columns(
+    paths: Mapping[str, str], types: Mapping[str, pl.DataType], records: Sequence[Any], wrong: Counter[str]
+) -> list[pl.Series]:
+    """Return one typed column for each path; a path is a key of the record, or `parent.key`."""
+    holders: dict[str, Sequence[Any]] = {"": records}
+    columns = []
+    for name, path in paths.items():
+        parent, _, key = path.rpartition(".")
+        if parent not in holders:
+            held = (record.get(parent) for record in records)
+            holders[parent] = [value if isinstance(value, dict) else _NOTHING for value in held]
+        values = [holder.get(key) for holder in holders[parent]]
+        columns.append(_typed(name, path, types[name], values, wrong))
+    return columns
 
 
 def _typed(name: str, path: str, dtype: pl.DataType, values: list[Any], wrong: Counter[str]) -> pl.Series:
@@ -171,16 +173,19 @@ def _only_text(value: Any) -> str | None:
 
 def _digits(value: Any) -> str | None:
     """Write a JSON number without an exponent; None for everything else."""
-    if type(value) is int:
+    kind = type(value)
+    if kind is int:
         return str(value)
-    if isinstance(value, float):
+    if kind is float:
         value = Decimal(str(value))
-    if not isinstance(value, Decimal) or not value.is_finite() or abs(value.adjusted()) > LONGEST_NUMBER:
+    elif kind is not Decimal:
         return None
     text = str(value)
-    if "E" in text:
+    if "E" in text or "N" in text or "I" in text:
+        if not value.is_finite() or abs(value.adjusted()) > LONGEST_NUMBER:
+            return None
         text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if text.endswith("0") and "." in text else text
+    return text.rstrip("0").rstrip(".") if text[-1] == "0" and "." in text else text
 
 
 def _number_text(value: Any) -> str | None:
@@ -206,12 +211,12 @@ def _instants(name: str, values: list[Any]) -> pl.Series:
 
 
 def _options(value: Any) -> list[dict[str, str | None]] | None:
-    if not isinstance(value, Sequence) or isinstance(value, str):
+    if not isinstance(value, list):
         return None
     return [
         {"name": _text(option.get("name")), "value": _text(option.get("value"))}
         for option in value
-        if isinstance(option, Mapping)
+        if isinstance(option, dict)
     ]
 
 
@@ -224,9 +229,7 @@ def _lines(
     missing.update(_missing(flat, LINE_ALWAYS_THERE, "lineItems."))
     _count_unknown(flat, _KNOWN_IN_LINES, "lineItems.", unknown)
     found: Counter[str] = Counter()
-    columns = [
-        _column(name, path, dtypes(LINE_ITEMS)[name], flat, found) for name, path in LINE_ITEM_PATHS.items()
-    ]
+    columns = _columns(LINE_ITEM_PATHS, dtypes(LINE_ITEMS), flat, found)
     wrong.update({f"lineItems.{path}": count for path, count in found.items()})
     owners = pl.Series("owner", [row for row, lines in enumerate(lists) for _ in lines], pl.Int64())
     structs = pl.DataFrame(columns).to_struct("line_items")
@@ -239,13 +242,13 @@ def _lines(
     return joined["line_items"].to_frame().select(pl.col("line_items").fill_null(nothing)).to_series()
 
 
-def _line_list(value: Any, wrong: Counter[str]) -> list[Mapping[str, Any]]:
+def _line_list(value: Any, wrong: Counter[str]) -> list[dict[str, Any]]:
     if value is None:
         return []
-    if not isinstance(value, Sequence) or isinstance(value, str):
+    if not isinstance(value, list):
         wrong["lineItems"] += 1
         return []
-    lines = [line for line in value if isinstance(line, Mapping)]
+    lines = [line for line in value if isinstance(line, dict)]
     if len(lines) < len(value):
         wrong["lineItems"] += len(value) - len(lines)
     return lines

@@ -59,7 +59,7 @@ def validate(batch: Batch, raw: Tables, scratch: Path) -> Validated:
         message = f"the export files of batch {batch.name} hold no order"
         raise ExportError(message)
     fallbacks = read_fallbacks(batch.settings.loader.fallbacks)
-    fields = _original_fields(raw)
+    fields = original_fields(raw)
     used: dict[str, int] = {}
     times: dict[str, int] = {}
     for number, bucket in enumerate(_buckets(raw)):
@@ -100,7 +100,8 @@ def _rows_by_file(raw: Tables) -> dict[str, int]:
     return dict(places.group_by("file").len().collect().iter_rows())
 
 
-def _original_fields(raw: Tables) -> list[str]:
+def original_fields(raw: Tables) -> list[str]:
+    """Return the fields that the `original` structs of the raw tables have together."""
     names: dict[str, None] = {}
     for table in raw.values():
         dtype = table.collect_schema()["original"]

@@ -43,9 +43,14 @@ def trace_order(settings: Settings, source_order_id: str) -> Story:
     batches = [Batch(settings, folder.parent.name) for folder in folders]
     with Ledger.read(settings.ledger_path, settings.loader.store.id) as ledger:
         attempts = [dict(attempt) for attempt in ledger.attempts(source_order_id)]
-        keys = {Key(source_order_id), *(Key(source_order_id, each["source_fulfillment_id"]) for each in attempts)}
+        keys = {
+            Key(source_order_id),
+            *(Key(source_order_id, each["source_fulfillment_id"]) for each in attempts),
+        }
         found = sorted(ledger.entries_of(keys).values(), key=lambda entry: entry.key)
-    entries = [{**entry.key._asdict(), **{k: v for k, v in asdict(entry).items() if k != "key"}} for entry in found]
+    entries = [
+        {**entry.key._asdict(), **{k: v for k, v in asdict(entry).items() if k != "key"}} for entry in found
+    ]
     return Story(
         source_order_id,
         [place for batch in batches for place in _places(batch, source_order_id)],
@@ -58,7 +63,14 @@ def trace_order(settings: Settings, source_order_id: str) -> Story:
 def _places(batch: Batch, source_order_id: str) -> Iterator[dict[str, Any]]:
     for table in ("orders", "line_items", "fulfillments"):
         for file, line in _rows(batch, f"accepted_{table}", source_order_id, *_PLACE):
-            yield {"batch": batch.name, "table": table, "file": file, "line": line, "state": "accepted", "reasons": []}
+            yield {
+                "batch": batch.name,
+                "table": table,
+                "file": file,
+                "line": line,
+                "state": "accepted",
+                "reasons": [],
+            }
     for table, file, line, kind, reasons in _rows(
         batch, "quarantined_orders", source_order_id, "table", *_PLACE, "kind", "reasons"
     ):

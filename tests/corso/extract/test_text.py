@@ -251,6 +251,7 @@ def test_the_quick_and_the_careful_way_agree(
     assert "where the header has" in str(careful[-1][-1])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(st.text(st.sampled_from('a,"\n'), max_size=40))
 def test_no_line_with_text_is_ever_lost(tmp_path_factory: pytest.TempPathFactory, body: str) -> None:

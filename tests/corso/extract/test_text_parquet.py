@@ -56,7 +56,10 @@ def test_typed_values_become_careful_text(
 
 def test_a_number_that_a_float_cannot_hold_is_not_made_to_look_exact(tmp_path: Path) -> None:
     """Beyond 2^53 digits are lost already; the text shows it, so that validation can refuse it."""
-    assert texts(tmp_path, pl.Series([12345678901234567.0, float("nan")])) == ["1.2345678901234568e16", "NaN"]
+    assert texts(tmp_path, pl.Series([12345678901234567.0, float("nan")])) == [
+        "1.2345678901234568e+16",
+        "NaN",
+    ]
 
 
 def test_rows_are_numbered_from_one(tmp_path: Path) -> None:
