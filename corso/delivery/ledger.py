@@ -11,6 +11,7 @@ IllegalTransition and changes nothing. A file lock admits one writer; it falls w
 import fcntl
 import os
 import socket
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
@@ -32,6 +34,9 @@ _KEYS_PER_QUERY = 1_000
 
 VERSION = 1
 """The layout below; a ledger with a higher one is not touched."""
+
+APPLICATION_ID = 0x636F7273
+"""Marks an SQLite file as a ledger ("cors"); one without the mark is not touched."""
 
 _metadata = sa.MetaData()
 
@@ -153,7 +158,8 @@ class Ledger:
         try:
             engine = _engine(path)
             with _told(path), engine.begin() as connection:
-                _check_version(connection, path)
+                connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
                 _metadata.create_all(connection)
         except BaseException:
             lock.release()
@@ -165,8 +171,8 @@ class Ledger:
         """Open the ledger for reading; one that does not exist yet is empty. Leaves no trace."""
         if path.exists():
             engine = _engine(path, read_only=True)
-            with _told(path), engine.begin() as connection:
-                _check_version(connection, path)
+            with _told(path), engine.connect():
+                pass
         else:
             engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
             _metadata.create_all(engine)
@@ -491,15 +497,26 @@ def _instant(text: str | None) -> datetime | None:
 
 
 def _engine(path: Path, *, read_only: bool = False) -> sa.Engine:
-    url = f"sqlite:///file:{path}?mode=ro&uri=true" if read_only else f"sqlite:///{path}"
-    engine = sa.create_engine(url, connect_args={"timeout": 10}, hide_parameters=True)
+    def connect() -> sqlite3.Connection:
+        mode = _reading_mode(path) if read_only else "mode=rwc"
+        # Not as SQLAlchemy's URL: a folder may have %, ? and # in its name.
+        uri = f"file:{quote(str(path.absolute()))}?{mode}"
+        # Transactions are begun below, before the first write is seen.
+        connection = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None, check_same_thread=False)
+        try:
+            # First: setting the journal's mode would write to a file that is not ours.
+            _check_identity(connection, path)
+            if read_only:
+                connection.execute("PRAGMA query_only=ON")
+            else:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
-    @sa.event.listens_for(engine, "connect")
-    def _set_up(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions are begun below, before the first write is seen
-        if not read_only:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
+    engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.QueuePool, hide_parameters=True)
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
@@ -508,17 +525,29 @@ def _engine(path: Path, *, read_only: bool = False) -> sa.Engine:
     return engine
 
 
-def _check_version(connection: sa.Connection, path: Path) -> None:
-    version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+def _reading_mode(path: Path) -> str:
+    """Choose how to read so that no file is left behind.
+
+    A read-only connection makes the files of the write-ahead log where there are none, and cannot take them away.
+    """
+    if path.with_name(f"{path.name}-wal").exists():
+        return "mode=ro"
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        return "mode=rw"
+    return "immutable=1"
+
+
+def _check_identity(connection: sqlite3.Connection, path: Path) -> None:
+    (mark,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    is_new = not (mark or version or tables)
+    if mark != APPLICATION_ID and not is_new:
+        message = f"{path}: this is not a ledger"
+        raise LedgerError(message)
     if version > VERSION:
         message = f"{path}: written by a newer corso-loader (ledger version {version}, this one knows {VERSION}); update the program"
         raise LedgerTooNew(message)
-    if version == 0:
-        tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
-        if tables:
-            message = f"{path}: this is not a ledger"
-            raise LedgerError(message)
-        connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
 
 
 @contextmanager
@@ -526,8 +555,9 @@ def _told(path: Path) -> Iterator[None]:
     """Turn the database's errors into one sentence."""
     try:
         yield
-    except sa.exc.DBAPIError as error:
-        message = f"{path}: the ledger cannot be used ({error.orig}); nothing that was sent is lost: mend this and run the same command again"
+    except (sa.exc.DBAPIError, sqlite3.Error) as error:
+        reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+        message = f"{path}: the ledger cannot be used ({reason}); nothing that was sent is lost: mend this and run the same command again"
         raise LedgerError(message) from error
 
 

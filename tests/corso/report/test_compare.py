@@ -233,6 +233,7 @@ def test_quarantined_rows_without_an_order_id_are_findings_of_their_own() -> Non
     assert found.findings["finding_id"].n_unique() == 2
 
 
+@pytest.mark.slow
 def test_cutting_the_work_into_buckets_loses_no_row_without_an_id() -> None:
     """A null belongs to one bucket too."""
     orders, lines = (

@@ -147,6 +147,7 @@ def test_a_cell_that_looks_like_a_formula_gets_an_apostrophe(cell: str | None, w
     assert pl.Series([cell], dtype=pl.String).to_frame("c").select(harmless(pl.col("c"))).item() == written
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(st.sampled_from("'=+-@\t\r\n1a. (e"), max_size=6), min_size=1))
 def test_the_apostrophe_can_be_taken_away_again(cells: list[str]) -> None:
     """Nothing of the merchant's text is lost."""
