@@ -4,8 +4,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
-
 from corso.delivery.ledger import Ledger
 from corso.errors import UsageError
 from corso.settings import read_settings
@@ -84,10 +82,12 @@ def ui(config: Path | None, port: int) -> int:
         raise UsageError(message)
     settings = read_settings(path)
     home = prepare_home(settings)
-    environment: dict[str, Any] = {
+    environment = {
         **os.environ,
         "CORSO_LOADER_CONFIG": str(settings.path),
         "DAGSTER_HOME": str(home),
+        # Dagster announces its next command-line tool at every start.
+        "PYTHONWARNINGS": "ignore",
     }
     say(f"Dagster on http://127.0.0.1:{port} with {settings.path}; stop it with Ctrl-C")
     command = [

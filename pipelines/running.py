@@ -21,6 +21,7 @@ from pipelines.definitions import build_defs
 _INSTANCE = """\
 # Made by corso-loader; yours to change.
 telemetry: {enabled: false}
+nux: {enabled: false}
 """
 
 

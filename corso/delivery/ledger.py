@@ -137,7 +137,10 @@ class Change:
 class Ledger:
     """An open ledger, for one store. Close it, or use it as a context manager."""
 
-    def __init__(self, engine: sa.Engine, store_id: int, lock: "_Lock | None", clock: Clock) -> None:
+    def __init__(
+        self, path: Path, engine: sa.Engine, store_id: int, lock: "_Lock | None", clock: Clock
+    ) -> None:
+        self._path = path
         self._engine = engine
         self._store_id = store_id
         self._lock = lock
@@ -164,7 +167,7 @@ class Ledger:
         except BaseException:
             lock.release()
             raise
-        return cls(engine, store_id, lock, clock or SystemClock())
+        return cls(path, engine, store_id, lock, clock or SystemClock())
 
     @classmethod
     def read(cls, path: Path, store_id: int) -> Self:
@@ -176,7 +179,7 @@ class Ledger:
         else:
             engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
             _metadata.create_all(engine)
-        return cls(engine, store_id, None, SystemClock())
+        return cls(path, engine, store_id, None, SystemClock())
 
     def close(self) -> None:
         """Close it and let the next one in."""
@@ -462,7 +465,7 @@ class Ledger:
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
-        with _told(Path(self._engine.url.database or "ledger")), self._engine.connect() as connection:
+        with _told(self._path), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -470,7 +473,7 @@ class Ledger:
         if self._lock is None:
             message = "this ledger was opened for reading"
             raise LedgerError(message)
-        with _told(Path(self._engine.url.database or "ledger")), self._engine.begin() as connection:
+        with _told(self._path), self._engine.begin() as connection:
             yield connection
 
 

@@ -62,12 +62,16 @@ class Sender:
         self._max_rejected = max_rejected
         self._watch = watch
         self._stopped: CorsoError | None = None
+        self._stop_asked = asyncio.Event()
+        self._in_flight: set[asyncio.Task[None] | None] = set()
+        """Workers whose operation is written down as `sending`, or is about to be."""
         self._troubles = 0
 
     def stop(self, why: CorsoError) -> None:
         """Admit no further operation; what is under way gets `DRAIN_S` to finish."""
         if self._stopped is None:
             self._stopped = why
+            self._stop_asked.set()
 
     async def send(self, operations: Iterable[Operation], total: int) -> Tally:
         """Send all of them, which the ledger holds as planned.
@@ -87,21 +91,26 @@ class Sender:
         return tally
 
     async def _join(self, workers: list[asyncio.Task[None]]) -> None:
-        """Wait for the workers; after a stop, for DRAIN_S at the most. A failed worker stops the others."""
+        """Wait for the workers. After a stop, those that only wait for their turn end at once, the others in DRAIN_S."""
         pending = set(workers)
+        stop_asked = asyncio.create_task(self._stop_asked.wait())
         while pending and not self._stopped:
-            done, pending = await asyncio.wait(pending, timeout=0.2, return_when=asyncio.FIRST_EXCEPTION)
-            self._note_failures(done)
+            done, _ = await asyncio.wait({*pending, stop_asked}, return_when=asyncio.FIRST_COMPLETED)
+            pending -= done
+            self._note_failures(done & set(workers))
+        stop_asked.cancel()
+        for worker in pending - self._in_flight:
+            worker.cancel()
         if pending:
             done, pending = await asyncio.wait(pending, timeout=DRAIN_S)
             self._note_failures(done)
         for worker in pending:
             worker.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
+        await asyncio.gather(stop_asked, *pending, return_exceptions=True)
 
     def _note_failures(self, done: Iterable[asyncio.Task[None]]) -> None:
         for worker in done:
-            error = worker.exception()
+            error = None if worker.cancelled() else worker.exception()
             if isinstance(error, CorsoError):
                 self.stop(error)
             elif error is not None:
@@ -126,6 +135,7 @@ class Sender:
 
             async def about_to_send() -> None:
                 nonlocal started
+                self._in_flight.add(asyncio.current_task())
                 await self._journal.start(operation)
                 started = True
 
@@ -135,7 +145,6 @@ class Sender:
                 if not await self._ended(operation, error, tally, started=started):
                     return
                 failures += verdict(error) is Verdict.RESEND
-                await self._back_off(failures)
             except Parked:
                 if started:
                     await self._put_back(operation, "not sent", "the run was parked")
@@ -143,6 +152,9 @@ class Sender:
             else:
                 await self._accept(operation, receipt, tally)
                 return
+            finally:
+                self._in_flight.discard(asyncio.current_task())
+            await self._back_off(failures)
 
     async def _accept(self, operation: Operation, receipt: Receipt, tally: Tally) -> None:
         self._troubles = 0

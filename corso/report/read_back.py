@@ -157,6 +157,7 @@ def _typed(name: str, path: str, dtype: pl.DataType, values: list[Any], wrong: C
 
 
 def _texts(name: str, values: list[Any]) -> pl.Series:
+    # Not left to polars to refuse: 2.1 panics on a Decimal of more than some 40 digits in a column of text.
     if not set(map(type, values)) <= _TEXT_OR_NOTHING:
         plain: Callable[[Any], str | None] = _text if name.endswith(NUMBER_IS_TEXT) else _only_text
         values = [plain(value) for value in values]
@@ -200,7 +201,6 @@ def _decimals(name: str, dtype: Any, values: list[Any]) -> pl.Series:
     plain = _text if name.endswith(NUMBER_IS_TEXT) else _number_text
     texts = pl.Series(name, [plain(value) for value in values], pl.String())
     fits = texts.str.contains(rf"^-?\d{{1,{dtype.precision - dtype.scale}}}(\.\d{{1,{dtype.scale}}})?$")
-    # Not left to the cast: polars 2.1 panics on a number of some 40 digits or more.
     return texts.set(~fits, None).cast(dtype)
 
 

@@ -43,6 +43,7 @@ def test_money_is_digits_with_a_decimal_point(text: str, expected: str | None) -
     assert read(MONEY, text) == [None if expected is None else Decimal(expected)]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.decimals(min_value=-(10**18) + 1, max_value=10**18 - 1, places=4), min_size=1))
 def test_money_is_exact_to_the_last_digit(amounts: list[Decimal]) -> None:
@@ -50,6 +51,7 @@ def test_money_is_exact_to_the_last_digit(amounts: list[Decimal]) -> None:
     assert read(MONEY, *(f"{amount:f}" for amount in amounts)) == amounts
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.text(st.sampled_from("0159.,-+eE $"), max_size=12))
 def test_money_is_never_another_number_than_the_text_says(text: str) -> None:
@@ -145,6 +147,7 @@ def test_a_half_hour_gap_is_settled_too() -> None:
     assert read(INSTANT, "2026-10-04 02:15", zone="Australia/Lord_Howe") == [utc(2026, 10, 3, 15, 45)]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.datetimes(datetime(1990, 1, 1), datetime(2099, 1, 1), timezones=st.timezones()))  # noqa: DTZ001  # bounds are naive by contract
 def test_an_instant_is_the_same_whatever_offset_it_is_written_with(moment: datetime) -> None:

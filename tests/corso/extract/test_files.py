@@ -1,0 +1,91 @@
+"""Which files make up a batch, and what it is called."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from export_factories import loader_settings
+
+from corso.errors import ExportError
+from corso.extract.files import batch_folders, default_batch, find_exports, fingerprint, total_size
+
+
+def write(folder: Path, *names: str, day: int = 1) -> None:
+    """Write files of that day of November 2026."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a\n1\n")
+        moment = datetime(2026, 11, day, 12, tzinfo=UTC).timestamp()
+        os.utime(path, (moment, moment))
+
+
+def test_a_pattern_finds_its_files_sorted_and_named_from_loader_yaml(tmp_path: Path) -> None:
+    """Reports name files as the merchant knows them, in an order that does not change between runs."""
+    write(tmp_path, "in/orders-2.csv", "in/orders-1.csv", "in/other.csv")
+    files = find_exports(loader_settings(tmp_path, 'orders: "in/orders*.csv"'), "x")
+    assert [file.name for file in files["orders"]] == ["in/orders-1.csv", "in/orders-2.csv"]
+
+
+def test_a_role_may_have_several_patterns_and_counts_each_file_once(tmp_path: Path) -> None:
+    """Patterns that overlap do not load a file twice."""
+    write(tmp_path, "in/orders-1.csv", "old/orders.csv")
+    files = find_exports(
+        loader_settings(tmp_path, 'orders: ["in/*.csv", "in/orders*.csv", old/orders.csv]'), "x"
+    )
+    assert [file.name for file in files["orders"]] == ["in/orders-1.csv", "old/orders.csv"]
+
+
+def test_a_pattern_without_files_is_refused_by_name(tmp_path: Path) -> None:
+    """The path is named as it stands in loader.yaml, with the folder that it is relative to."""
+    settings = loader_settings(tmp_path, 'orders: "in/orders*.csv"')
+    with pytest.raises(ExportError) as error:
+        find_exports(settings, "x")
+    assert str(error.value) == f"exports.orders: no file fits in/orders*.csv (relative to {tmp_path})"
+
+
+def test_brackets_in_a_folder_above_are_no_pattern(tmp_path: Path) -> None:
+    """Only what the merchant wrote is a pattern."""
+    home = tmp_path / "orders [2026]"
+    write(home, "in/orders-1.csv")
+    files = find_exports(loader_settings(home, 'orders: "in/*.csv"'), "x")
+    assert [file.name for file in files["orders"]] == ["in/orders-1.csv"]
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_found(tmp_path: Path) -> None:
+    """A path that is there is meant as it stands."""
+    write(tmp_path, "orders [1].csv")
+    files = find_exports(loader_settings(tmp_path, 'orders: "orders [1].csv"'), "x")
+    assert [file.name for file in files["orders"]] == ["orders [1].csv"]
+
+
+def test_a_batch_is_named_after_its_newest_file(tmp_path: Path) -> None:
+    """So that the nightly drop is a new batch and a second run on the same files is the same one."""
+    write(tmp_path, "in/orders.csv", day=3)
+    write(tmp_path, "in/lines.csv", day=5)
+    settings = loader_settings(tmp_path, "orders: in/orders.csv, line_items: in/lines.csv")
+    assert default_batch(settings) == "2026-11-05"
+
+
+def test_with_a_placeholder_each_folder_is_a_batch(tmp_path: Path) -> None:
+    """The newest is the default; another is read by its name, and hidden folders are none."""
+    write(tmp_path, "in/monday/orders.csv", day=3)
+    write(tmp_path, "in/sunday/orders.csv", day=2)
+    write(tmp_path, "in/.trash/orders.csv", day=9)
+    settings = loader_settings(tmp_path, 'orders: "in/{batch}/orders*.csv"')
+    assert set(batch_folders(settings)) == {"monday", "sunday"}
+    assert default_batch(settings) == "monday"
+    (file,) = find_exports(settings, "sunday")["orders"]
+    assert file.name == "in/sunday/orders.csv"
+
+
+def test_files_are_told_apart_by_their_bytes(tmp_path: Path) -> None:
+    """The fingerprint is the SHA-256 that any tool prints; the size is that of all files together."""
+    write(tmp_path, "a.csv", "b.csv")
+    files = find_exports(loader_settings(tmp_path, 'orders: "*.csv"'), "x")
+    assert (
+        fingerprint(tmp_path / "a.csv") == "309b0e45a73d3fc5325e2b6ed0a01ef8b9cde6b05a5633c1f893f970d52bfddc"
+    )
+    assert fingerprint(tmp_path / "a.csv") == fingerprint(tmp_path / "b.csv")
+    assert total_size(files) == 8

@@ -1,0 +1,173 @@
+"""From files to raw tables: headers in any spelling and order, any number of files, every row with its place."""
+
+from pathlib import Path
+
+import pytest
+from export_factories import csv_text, line_text, mapped, order_text
+
+from corso.errors import ExportError
+from corso.extract.profile import Profile
+
+LINES = csv_text([line_text()])
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "source_order_id",
+        "sourceOrderId",
+        "SOURCE ORDER ID",
+        "Source_Order-Id",
+        " sourceorderid ",
+        "source.order.id",
+    ],
+)
+def test_a_header_matches_in_any_spelling(tmp_path: Path, header: str) -> None:
+    """Case, spaces, underscores, dots and dashes do not tell headers apart, so that the API's names work too."""
+    tables = mapped(tmp_path, orders=f"{header},billingAddress.line1\n1,Main St\n", line_items=LINES)
+    assert tables["orders"].select("source_order_id", "billing_address_line1").rows() == [("1", "Main St")]
+
+
+def test_every_row_knows_its_file_and_line(tmp_path: Path) -> None:
+    """Rows of several files are told apart, blank lines counted."""
+    tables = mapped(tmp_path, orders=["source_order_id\n1\n\n2\n", "source_order_id\n3\n"], line_items=LINES)
+    assert tables["orders"].select("source_order_id", "file", "line").rows() == [
+        ("1", "orders-1.csv", 2),
+        ("2", "orders-1.csv", 4),
+        ("3", "orders-2.csv", 2),
+    ]
+
+
+def test_files_of_a_role_may_order_and_spell_their_columns_differently(tmp_path: Path) -> None:
+    """Two months' exports are one table, whatever the program did in between; a column of one file is empty in the other."""
+    tables = mapped(
+        tmp_path,
+        orders=["source_order_id,notes\n1,x\n", "Channel,sourceOrderId\nweb,2\n"],
+        line_items=LINES,
+    )
+    assert tables["orders"].select("source_order_id", "notes", "channel").rows() == [
+        ("1", "x", None),
+        ("2", None, "web"),
+    ]
+
+
+def test_the_original_row_is_kept_under_its_own_headers(tmp_path: Path) -> None:
+    """Reports give the merchant back what they wrote, columns that nobody reads among it."""
+    tables = mapped(tmp_path, orders="Source Order ID,Our Remark\n1,vip\n", line_items=LINES)
+    assert tables["orders"]["original"].to_list() == [{"Source Order ID": "1", "Our Remark": "vip"}]
+
+
+def test_ids_lose_the_blanks_around_them_and_nothing_else(tmp_path: Path) -> None:
+    """Tables are joined by ids; other text is the merchant's."""
+    tables = mapped(tmp_path, orders='source_order_id,notes\n" 007 ", x \n', line_items=LINES)
+    assert tables["orders"].select("source_order_id", "notes").rows() == [("007", " x ")]
+
+
+def test_a_ragged_row_keeps_its_fault(tmp_path: Path) -> None:
+    """The mark goes with the row into the raw table."""
+    tables = mapped(tmp_path, orders="source_order_id,notes\n1\n2,x\n", line_items=LINES)
+    assert tables["orders"]["fault"].to_list() == ["the row has 1 fields where the header has 2", None]
+
+
+def test_a_batch_may_go_without_fulfillments(tmp_path: Path) -> None:
+    """The table is there, and empty, with all of its columns."""
+    tables = mapped(tmp_path, orders=csv_text([order_text()]), line_items=LINES)
+    assert tables["fulfillments"].is_empty()
+    assert {"source_fulfillment_id", "file", "line", "fault", "original"} <= set(
+        tables["fulfillments"].columns
+    )
+
+
+REFUSED = {
+    "unknown role": ({"orders": "source_order_id\n1\n", "line_items": LINES, "refunds": "a\n1\n"}, "exports.refunds: profile 'canonical' reads no such file; it knows orders, line_items, fulfillments"),
+    "missing role": ({"orders": "source_order_id\n1\n"}, "exports.line_items: profile 'canonical' needs this file"),
+    "missing column": ({"orders": "id,total\n1,2\n", "line_items": LINES}, "orders.csv:1: exports.orders needs the column 'source_order_id'; the file has id, total"),
+    "same name twice": ({"orders": "source_order_id,notes,Notes\n1,x,y\n", "line_items": LINES}, "orders.csv:1: two columns have the same name but for case, spaces and underscores"),
+    "empty file": ({"orders": "", "line_items": LINES}, "orders.csv:1: the file is empty or has no header"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("contents", "sentence"), REFUSED.values(), ids=REFUSED.keys())
+def test_files_that_do_not_fit_the_profile_are_refused(
+    tmp_path: Path, contents: dict[str, str], sentence: str
+) -> None:
+    """One sentence names the role or the file and the column that is wanted."""
+    with pytest.raises(ExportError) as error:
+        mapped(tmp_path, **contents)
+    assert str(error.value) == sentence
+
+
+def profile_of(**columns: object) -> Profile:
+    """Return a profile of one file, `orders`, with a row a line, whose orders have these columns."""
+    return Profile.model_validate(
+        {
+            "name": "test",
+            "title": "A test's profile",
+            "files": {"orders": {"order_starts_with": "Total"}, "payments": {"optional": True}},
+            "tables": {
+                "orders": {"file": "orders", "rows": "first_of_order", "columns": columns},
+                "line_items": {"file": "orders", "columns": {"source_order_id": {"order": "Name"}}},
+            },
+        }
+    )
+
+
+RULES = {
+    "from": ({"from": "Note"}, "hi"),
+    "the first of several": ({"from": ["Nothing", "Empty", "Note"]}, "hi"),
+    "constant": ({"constant": "web"}, "web"),
+    "template": ({"template": "{Name}/{row_in_order}"}, "#1/1"),
+    "template with an empty part": ({"template": "{Name}/{Empty}"}, None),
+    "sum": ({"sum": ["Total", "Tax", "Empty"]}, "12.5000"),
+    "difference": ({"sum": ["Total", "-Tax"]}, "7.5000"),
+    "sum of nothing": ({"sum": ["Empty", "Nothing"]}, None),
+    "sum with something unreadable": ({"sum": ["Total", "Note"]}, "unreadable amount"),
+    "first word": ({"first_word": "Full"}, "Mary"),
+    "other words": ({"other_words": "Full"}, "Jane O'Neill"),
+    "other words of one": ({"other_words": "Note"}, None),
+    "strip": ({"from": "Zip", "strip": "'"}, "02101"),
+    "map": ({"from": "Note", "map": {"hi": "hello", "x": "y"}}, "hello"),
+    "where it has a value": ({"constant": "yes", "where": "Note"}, "yes"),
+    "where it has none": ({"constant": "yes", "where": "Empty"}, None),
+    "a header that the file lacks": ({"from": "Nothing"}, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "expected"), RULES.values(), ids=RULES.keys())
+def test_each_rule_of_a_profile_does_what_it_says(
+    tmp_path: Path, rule: dict[str, object], expected: str | None
+) -> None:
+    """The whole vocabulary, on one row."""
+    row = "Name,Total,Tax,Note,Empty,Full,Zip\n#1,10.00,2.50,hi,,Mary Jane O'Neill,'02101\n"
+    tables = mapped(tmp_path, profile_of(source_order_id="Name", notes=rule), orders=row)
+    assert tables["orders"]["notes"].to_list() == [expected]
+
+
+def test_another_files_amounts_can_be_added_up_beside_an_order(tmp_path: Path) -> None:
+    """A join with totals gives each order the sum of its rows there, and nothing where there are none."""
+    profile = Profile.model_validate(
+        {
+            "name": "test",
+            "title": "A test's profile",
+            "files": {"orders": {}, "payments": {}},
+            "tables": {
+                "orders": {
+                    "file": "orders",
+                    "join": [{"file": "payments", "by": "Name", "totals": {"paid": "Amount"}}],
+                    "columns": {"source_order_id": "Name", "total_money": "payments.paid"},
+                },
+                "line_items": {"file": "orders"},
+            },
+        }
+    )
+    tables = mapped(tmp_path, profile, orders="Name\n#1\n#2\n", payments="name,amount\n#1,1.10\n#1,2.20\n")
+    assert tables["orders"].select("source_order_id", "total_money").rows() == [
+        ("#1", "3.3000"),
+        ("#2", None),
+    ]
+
+
+def test_the_header_that_starts_an_order_is_needed(tmp_path: Path) -> None:
+    """Without it nobody could tell where an order begins."""
+    with pytest.raises(ExportError, match=r"orders\.csv:1: exports\.orders needs the column 'Total'"):
+        mapped(tmp_path, profile_of(source_order_id="Name"), orders="Name\n#1\n")
