@@ -41,7 +41,7 @@ def every_row_is_accounted_for(
 def accepted_tables_satisfy_the_contract(
     context: dg.AssetCheckExecutionContext, loader: LoaderFile
 ) -> dg.AssetCheckResult:
-    """pandera itself, which did not sort the rows, finds nothing wrong with the accepted ones."""
+    """Validated by pandera itself, which did not sort the rows, the accepted ones are without fault."""
     broken = broken_contracts(loader.batch(context.partition_key))
     return dg.AssetCheckResult(passed=not any(broken.values()), metadata=dict(broken))
 

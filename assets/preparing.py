@@ -61,7 +61,10 @@ def validated_tables(
             yield dg.Output(table, f"accepted_{name}", metadata=_rows(table))
         used: Mapping[str, int] = batch.read_facts().fallbacks_used
         rows = _rows(validated.quarantine)["rows"]
-        metadata: dict[str, int | dg.JsonMetadataValue] = {"rows": rows, "fallbacks used": dg.MetadataValue.json(dict(used))}
+        metadata: dict[str, int | dg.JsonMetadataValue] = {
+            "rows": rows,
+            "fallbacks used": dg.MetadataValue.json(dict(used)),
+        }
         yield dg.Output(validated.quarantine, "quarantined_orders", metadata=metadata)
 
 

@@ -31,7 +31,10 @@ class TableFiles(dg.UPathIOManager):
         super().__init__(base_path=base_path)
 
     def get_path_for_partition(
-        self, context: dg.InputContext | dg.OutputContext, path: UPath, partition: str
+        self,
+        context: dg.InputContext | dg.OutputContext,  # noqa: ARG002
+        path: UPath,
+        partition: str,
     ) -> UPath:
         """Put a batch's tables side by side."""
         return self._base_path / partition / "tables" / path.name

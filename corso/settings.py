@@ -106,7 +106,7 @@ class Corso(_Section):
     """Where the OAuth 2 token comes from."""
     audience: str = ""
     """The token's audience."""
-    token_encoding: Literal["json", "form"] = "json"
+    token_encoding: Literal["json", "form"] = "json"  # noqa: S105  (no password)
     """How the token request's body is encoded; Corso's pages disagree, the current one shows JSON."""
     timeout_s: float = Field(default=30.0, gt=0)
     """Seconds to wait for an answer before its outcome counts as unknown."""

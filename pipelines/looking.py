@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+
 from corso.delivery.ledger import Ledger
 from corso.errors import UsageError
 from corso.settings import read_settings

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from corso.errors import CorsoError, SettingsError, UsageError
 from corso.extract.files import default_batch
 from corso.report.summary import Stage, Summary
@@ -118,6 +120,8 @@ def _say(batch: Batch, summary: Summary, stage: Stage, *, as_json: bool) -> int:
     else:
         say_summary(summary)
         say()
-        say(verdict(summary, stage=stage))
+        compared = stage == "reconcile" and (batch.folder / "reconciliation.parquet").exists()
+        findings = pl.read_parquet(batch.folder / "reconciliation.parquet") if compared else None
+        say(verdict(summary, findings, stage=stage))
         say(f"Report: {batch.folder / 'reconciliation.html'}")
     return summary.exit_code

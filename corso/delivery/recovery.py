@@ -34,6 +34,13 @@ class Recovered:
     still_unknown: int = 0
     differing: list[Key] = field(default_factory=list)
     """Those that are there with another content than was sent."""
+    absent: list[Key] = field(default_factory=list)
+    """Those that are planned again."""
+
+    @property
+    def to_send(self) -> list[Key]:
+        """What has to be sent now, where it belongs to the plan at hand."""
+        return [*self.differing, *self.absent]
 
 
 Payloads = Callable[[Iterable[Key]], Mapping[Key, Operation]]
@@ -174,6 +181,7 @@ class Recovery:
 
     async def _plan_again(self, entry: Entry, recovered: Recovered, reason: str) -> None:
         recovered.planned_again += 1
+        recovered.absent.append(entry.key)
         await self._journal.settle(Change(entry.key, State.PLANNED, ended_as="absent", reason=reason))
 
 

@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from corso.clock import Clock
 from corso.delivery.journal import Journal
@@ -35,6 +36,10 @@ class Tally:
     unknown: int = 0
     in_doubt: list[Operation] = field(default_factory=list)
     """Those that are unknown now, to be looked up."""
+    refused: int = 0
+    """Creates that the API refused and nobody has looked up yet; they may be there already."""
+    paused: bool = False
+    """Whether so many creates were refused that they have to be looked up before more are sent."""
 
     @property
     def done(self) -> int:
@@ -73,13 +78,19 @@ class Sender:
             self._stopped = why
             self._stop_asked.set()
 
-    async def send(self, operations: Iterable[Operation], total: int) -> Tally:
+    async def send(self, operations: Iterable[Operation], total: int, tally: Tally | None = None) -> Tally:
         """Send all of them, which the ledger holds as planned.
 
-        Raises what stopped it (Stopped, Parked, NotAuthorised, Interrupted, LedgerError), once nothing is under way.
+        Where the tally says `paused`, the refused creates are to be looked up; then it goes on with the rest of the
+        same iterator and the same tally. Raises what stopped it (Stopped, Parked, NotAuthorised, Interrupted,
+        LedgerError), once nothing is under way.
         """
-        tally = Tally()
+        tally = tally or Tally()
+        tally.refused, tally.paused = 0, False
         allowed = max(REJECTS_ALWAYS_ALLOWED, int(self._max_rejected * total))
+        self._judge(tally, allowed)
+        if self._stopped:
+            raise self._stopped
         feed = iter(operations)
         workers = [
             asyncio.create_task(self._work(feed, tally, total, allowed))
@@ -92,12 +103,12 @@ class Sender:
 
     async def _join(self, workers: list[asyncio.Task[None]]) -> None:
         """Wait for the workers. After a stop, those that only wait for their turn end at once, the others in DRAIN_S."""
-        pending = set(workers)
-        stop_asked = asyncio.create_task(self._stop_asked.wait())
+        pending: set[asyncio.Task[Any]] = set(workers)
+        stop_asked: asyncio.Task[Any] = asyncio.create_task(self._stop_asked.wait())
         while pending and not self._stopped:
             done, _ = await asyncio.wait({*pending, stop_asked}, return_when=asyncio.FIRST_COMPLETED)
             pending -= done
-            self._note_failures(done & set(workers))
+            self._note_failures(done - {stop_asked})
         stop_asked.cancel()
         for worker in pending - self._in_flight:
             worker.cancel()
@@ -108,7 +119,7 @@ class Sender:
             worker.cancel()
         await asyncio.gather(stop_asked, *pending, return_exceptions=True)
 
-    def _note_failures(self, done: Iterable[asyncio.Task[None]]) -> None:
+    def _note_failures(self, done: Iterable[asyncio.Task[Any]]) -> None:
         for worker in done:
             error = None if worker.cancelled() else worker.exception()
             if isinstance(error, CorsoError):
@@ -117,15 +128,20 @@ class Sender:
                 raise error
 
     async def _work(self, feed: Iterator[Operation], tally: Tally, total: int, allowed: int) -> None:
-        while self._stopped is None and (operation := next(feed, None)) is not None:
+        while not (self._stopped or tally.paused) and (operation := next(feed, None)) is not None:
             await self._deliver(operation, tally)
             self._watch(operation.kind, tally.done, total)
-            if tally.rejected > allowed:
-                self.stop(
-                    Stopped(
-                        f"the API rejected {tally.rejected} of {tally.done} operations; upload.max_rejected allows {allowed}"
-                    )
+            self._judge(tally, allowed)
+
+    def _judge(self, tally: Tally, allowed: int) -> None:
+        """Stop where too many operations are rejected; pause where too many creates may be."""
+        tally.paused = tally.paused or tally.rejected + tally.refused > allowed
+        if tally.rejected > allowed:
+            self.stop(
+                Stopped(
+                    f"the API rejected {tally.rejected} of {tally.done} operations; upload.max_rejected allows {allowed}"
                 )
+            )
 
     async def _deliver(self, operation: Operation, tally: Tally) -> None:
         """Send one operation until it leaves once; write down how that ended."""
@@ -198,6 +214,8 @@ class Sender:
                 )
                 if verdict(error) is Verdict.LOOK_UP:
                     self._trouble(error)
+                else:
+                    tally.refused += 1
         return False
 
     async def _put_back(self, operation: Operation, ended_as: str, reason: str) -> None:

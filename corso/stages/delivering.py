@@ -16,8 +16,8 @@ from corso.delivery.admission import admit
 from corso.delivery.journal import Journal
 from corso.delivery.ledger import Entry, Key, Ledger, key_of
 from corso.delivery.ports import OrderApi, Watch
-from corso.delivery.recovery import Recovery
-from corso.delivery.sender import Sender, interrupted
+from corso.delivery.recovery import Recovered, Recovery
+from corso.delivery.sender import Sender, Tally, interrupted
 from corso.delivery.states import State
 from corso.report.summary import Requests
 from corso.stages.batch import Batch, add_requests
@@ -125,9 +125,22 @@ class Delivery:
             for _ in range(_ROUNDS):
                 if not total:
                     break
-                await self._sender.send(self._admitted(todo, total), total)
                 # What was surely not there is planned again, what was there with other content is to be updated.
-                todo, total = await self._look_up()
+                todo = self._rows_of(await self._deliver(self._admitted(todo, total), total))
+                total = todo.select(pl.len()).collect().item()
+
+    async def _deliver(self, operations: Iterator[Operation], total: int) -> list[Key]:
+        """Send operations and look up what is in doubt of them; return what of it has to be sent again."""
+        again: list[Key] = []
+        tally = Tally()
+        while True:
+            await self._sender.send(operations, total, tally)
+            recovered = await self._look_up()
+            tally.unknown -= recovered.rejected
+            tally.rejected += recovered.rejected
+            again += recovered.to_send
+            if not tally.paused:
+                return again
 
     def _to_do(self) -> pl.LazyFrame:
         return self._plan.filter(pl.col("action").is_in(["create", "update", "cancel"]))
@@ -142,18 +155,10 @@ class Delivery:
             if left <= 0:
                 return
 
-    async def _look_up(self) -> tuple[pl.LazyFrame, int]:
-        """Find out about all that is in doubt; return what of it has to be sent, and how many these are."""
+    async def _look_up(self) -> Recovered:
+        """Find out about all that is in doubt."""
         doubtful = list(self._ledger.entries(states=[State.UNKNOWN], fulfillments=self._fulfillments))
-        if not doubtful:
-            return self._plan.clear(), 0
-        recovered = await self._recovery.resolve(doubtful, self._planned_operations)
-        again = (
-            self._rows_of(entry.key for entry in doubtful)
-            if recovered.planned_again or recovered.differing
-            else self._plan.clear()
-        )
-        return again, again.select(pl.len()).collect().item()
+        return await self._recovery.resolve(doubtful, self._planned_operations)
 
     def _planned_operations(self, keys: Iterable[Key]) -> dict[Key, Operation]:
         operations = _operations(self._rows_of(keys).collect())

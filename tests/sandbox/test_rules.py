@@ -173,7 +173,7 @@ def test_an_order_needs_no_customer(api: httpx.Client):
         ("0.00000000000000000001", "100000000000000", "0", "100000000000000.00000000000000000001", 201),
     ],
 )
-def test_the_total_is_the_exact_sum(  # noqa: PLR0917 - one amount, one argument
+def test_the_total_is_the_exact_sum(
     api: httpx.Client, shipping: str, subtotal: str, tax: str, total: str, status: int
 ):
     """The sum is exact in decimals; what binary floats make of it plays no part."""
