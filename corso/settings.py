@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pydantic
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from corso.errors import SettingsError
 
@@ -36,6 +36,11 @@ def _known_zone(name: str) -> str:
         message = f"unknown time zone {name!r}{hint}"
         raise ValueError(message)
     return name
+
+
+def _as_written(value: Any) -> Any:
+    """Take a bare number in YAML for the text that it is."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 class Store(_Section):
@@ -191,7 +196,7 @@ class Loader(_Section):
     store: Store
     exports: Exports
     corso: Corso = Corso()
-    fallbacks: dict[str, str] = {}
+    fallbacks: dict[str, Annotated[str, BeforeValidator(_as_written)]] = {}
     """`table.column` -> the template that fills it where the export has nothing; each use is counted."""
     limits: Limits = Limits()
     validation: Validation = Validation()

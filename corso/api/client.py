@@ -56,7 +56,7 @@ class CorsoApi:
         self._store_id = str(settings.loader.store.id)
         self._base = settings.loader.corso.base_url
         self._orders_url = httpx.URL(f"{self._base}/orders")
-        self._seeding = asyncio.Lock()
+        self._seeding: asyncio.Task[None] | None = None
         self._page_sizes = PAGE_SIZES
 
     @classmethod
@@ -112,7 +112,7 @@ class CorsoApi:
         """
         method, url = self._route(operation)
         if not self.limiter.seeded:
-            await self._seed()
+            await self._seeded()
         answer = await self._exchange.ask(method, url, operation.payload, about_to_send)
         return Receipt(answer.status, _corso_id(operation, answer))
 
@@ -235,20 +235,23 @@ class CorsoApi:
         method = "DELETE" if operation.kind == "cancel_order" else "POST"
         return method, self._order_url(operation.corso_order_id, rest)
 
+    async def _seeded(self) -> None:
+        """Wait until the quota is known; all who wait share one read, and its failure."""
+        if self._seeding is None or self._seeding.done():
+            self._seeding = asyncio.create_task(self._seed())
+        await asyncio.shield(self._seeding)
+
     async def _seed(self) -> None:
         """Learn the quota by one cheap read before anything else is sent."""
-        async with self._seeding:
-            if self.limiter.seeded:
-                return
-            try:
-                await self._get(self._listing_url({"first": 1}), _read_nothing)
-            except (NotAuthorised, NoToken):
-                raise
-            except (Rejected, NotFound):
-                return  # an answer all the same: the limiter has read its fields
-            except ApiError as error:
-                message = f"nothing is sent as long as the API does not answer: {error}"
-                raise NotSent(message, status=error.status, body=error.body) from error
+        try:
+            await self._get(self._listing_url({"first": 1}), _read_nothing)
+        except (NotAuthorised, NoToken):
+            raise
+        except (Rejected, NotFound):
+            return  # an answer all the same: the limiter has read its fields
+        except ApiError as error:
+            message = f"nothing is sent as long as the API does not answer: {error}"
+            raise NotSent(message, status=error.status, body=error.body) from error
 
     async def _get(self, url: httpx.URL, read: Callable[[Answer], T]) -> T:
         """Read something: repeated on 5xx, connection errors and answers that `read` calls unknown."""

@@ -441,7 +441,11 @@ class Ledger:
         ]
 
     def _guarded(self, state: State) -> sa.Update:
-        return _entries.update().where(*self._matches(), _state_is_one_of(MAY_FOLLOW[state]))
+        before = MAY_FOLLOW[state]
+        if state is State.PLANNED:
+            # What has ended is planned anew by `plan` or `plan_rejected_again`, never put back.
+            before -= {State.ACCEPTED, State.REJECTED}
+        return _entries.update().where(*self._matches(), _state_is_one_of(before))
 
     def _bound(self, key: Key) -> dict[str, Any]:
         return {

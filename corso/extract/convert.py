@@ -19,6 +19,7 @@ _DATE_TIME = (
     r"(?:[T ](?P<minute>\d{2}:\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?)?"
     r" ?(?P<zone>[Zz]|UTC|GMT|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?$"
 )
+_OFFSET = r"(?:[Zz]|UTC|GMT|[+-]\d{2}:?\d{2})\s*$"
 _MONEY = r"^[+-]?(?:\d{1,18}(?:\.\d{0,4}0*)?|\.\d{1,4}0*)$"
 _NUMBER = r"^[+-]?(?:\d{1,18}(?:\.\d{0,10}0*)?|\.\d{1,10}0*)$"
 _TRUE = ("true", "yes", "y", "1", "t")
@@ -50,26 +51,22 @@ def instant(text: pl.Expr, zone: str) -> pl.Expr:
     meant; where it skips it, the clock is taken to have been put forward already (02:30 -> 03:30).
     What falls outside the years 1 to 9999 is no time: neither RFC 3339 nor Python can say it.
     """
-    local, offset = _local_and_offset(text)
-    here = _in_zone(local, zone)
-    there = (local - offset).dt.replace_time_zone("UTC")
-    read = pl.when(offset.is_not_null()).then(there).otherwise(here)
-    return pl.when(read.dt.year().is_between(1, 9999)).then(read)
+    return text.map_batches(lambda texts: _instants(texts, zone), return_dtype=INSTANT)
+
+
+def has_offset(texts: pl.Series) -> pl.Series:
+    """Say of each date-time whether it ends with an offset; null where there is none to look at."""
+    return texts.str.contains(_OFFSET)
 
 
 def time_is_ambiguous(text: pl.Expr, zone: str) -> pl.Expr:
     """Say whether the store's clock showed this time twice and no offset tells which is meant."""
-    local, offset = _local_and_offset(text)
-    earlier = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-    later = local.dt.replace_time_zone(zone, ambiguous="latest", non_existent="null")
-    return (offset.is_null() & (earlier != later)).fill_null(value=False)
+    return text.map_batches(lambda texts: _settled(texts, zone)["ambiguous"], return_dtype=pl.Boolean)
 
 
 def time_is_impossible(text: pl.Expr, zone: str) -> pl.Expr:
     """Say whether the store's clock never showed this time."""
-    local, offset = _local_and_offset(text)
-    there = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-    return offset.is_null() & local.is_not_null() & there.is_null()
+    return text.map_batches(lambda texts: _settled(texts, zone)["impossible"], return_dtype=pl.Boolean)
 
 
 def phones(numbers: pl.Expr, countries: pl.Expr) -> pl.Expr:
@@ -111,26 +108,54 @@ def _e164(phone: str, country: str | None) -> str | None:
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 
-def _local_and_offset(text: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
-    parts = text.str.strip_chars().str.extract_groups(_DATE_TIME).struct
-    zone = parts.field("zone")
+# Times are read column by column and step by step: as one expression, polars would take the text apart again
+# for every use of a part of it, which took more than half of all validation.
+
+
+def _instants(texts: pl.Series, zone: str) -> pl.Series:
+    moments = _moments(texts)
+    without_offset = moments["offset"].is_null() & moments["local"].is_not_null()
+    read = moments.select(
+        (pl.col("local") - pl.col("offset")).dt.replace_time_zone("UTC").alias(texts.name)
+    ).to_series()
+    if without_offset.any():
+        local = pl.when(without_offset).then(pl.col("local"))
+        read = moments.select(pl.coalesce(read, _in_zone(local, zone)).alias(texts.name)).to_series()
+    return read.set(~read.dt.year().is_between(1, 9999), None)
+
+
+def _settled(texts: pl.Series, zone: str) -> pl.DataFrame:
+    """Return for each text whether daylight saving makes it `ambiguous` or `impossible`."""
+    local, offset = pl.col("local"), pl.col("offset")
+    earlier = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    later = local.dt.replace_time_zone(zone, ambiguous="latest", non_existent="null")
+    return _moments(texts).select(
+        ambiguous=(offset.is_null() & (earlier != later)).fill_null(value=False),
+        impossible=offset.is_null() & local.is_not_null() & earlier.is_null(),
+    )
+
+
+def _moments(texts: pl.Series) -> pl.DataFrame:
+    """Take date-times apart: `local`, what the clock showed, and `offset` from UTC; null where there is none."""
+    parts = texts.str.strip_chars().str.extract_groups(_DATE_TIME).struct.unnest()
+    zone = pl.col("zone")
     written = pl.concat_str(
-        parts.field("date"),
+        "date",
         pl.lit("T"),
-        parts.field("minute").fill_null("00:00"),
+        pl.col("minute").fill_null("00:00"),
         pl.lit(":"),
-        parts.field("second").fill_null("00"),
+        pl.col("second").fill_null("00"),
         pl.lit("."),
-        parts.field("fraction").fill_null("0"),
+        pl.col("fraction").fill_null("0"),
     )
-    local = written.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", strict=False, time_unit="us")
     digits = zone.str.replace(":", "", literal=True)
-    minutes = digits.str.slice(1, 2).cast(pl.Int64, strict=False) * 60 + digits.str.slice(3, 2).cast(
-        pl.Int64, strict=False
-    )
-    signed = pl.when(digits.str.starts_with("-")).then(-minutes).otherwise(minutes)
+    hours, minutes = (digits.str.slice(start, 2).cast(pl.Int64, strict=False) for start in (1, 3))
+    signed = pl.when(digits.str.starts_with("-")).then(-1).otherwise(1) * (hours * 60 + minutes)
     named = zone.str.to_uppercase().is_in(["Z", "UTC", "GMT"])
-    return local, pl.duration(minutes=pl.when(named).then(0).otherwise(signed))
+    return parts.select(
+        local=written.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", strict=False, time_unit="us"),
+        offset=pl.duration(minutes=pl.when(named).then(0).otherwise(signed)),
+    )
 
 
 def _in_zone(local: pl.Expr, zone: str) -> pl.Expr:
@@ -139,8 +164,9 @@ def _in_zone(local: pl.Expr, zone: str) -> pl.Expr:
             zone, ambiguous="earliest", non_existent="null"
         ).dt.convert_time_zone("UTC")
 
-    hour = pl.duration(hours=1)
-    return pl.coalesce(at(local), at(local - hour) + hour)
+    # Clocks are put forward by an hour or less; Samoa once skipped a day.
+    gaps = (pl.duration(hours=hours) for hours in (1, 24))
+    return pl.coalesce(at(local), *(at(local - gap) + gap for gap in gaps))
 
 
 def _decimal(pattern: str, dtype: pl.DataType) -> Callable[[pl.Expr, str], pl.Expr]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from corso.extract.convert import converter_of, phones, time_is_ambiguous, time_is_impossible
+from corso.extract.convert import converter_of, has_offset, phones, time_is_ambiguous, time_is_impossible
 from corso.extract.fallbacks import Fallback, apply_fallbacks
 from corso.extract.profile import TABLES, TableName
 from corso.extract.rules import TEXT_OF, compile_rules
@@ -145,12 +145,17 @@ def _typed(frame: pl.DataFrame, name: TableName, store: Store) -> pl.DataFrame:
 
 
 def _settled_times(frame: pl.DataFrame, name: TableName, store: Store) -> dict[str, int]:
-    texts = [pl.col(TEXT_OF + column) for column, dtype in dtypes(TABLES[name]).items() if dtype == INSTANT]
-    counts = frame.select(
-        ambiguous=pl.sum_horizontal(time_is_ambiguous(text, store.time_zone).sum() for text in texts),
-        impossible=pl.sum_horizontal(time_is_impossible(text, store.time_zone).sum() for text in texts),
+    # A time with an offset is never in doubt, and most have one.
+    texts = pl.concat(
+        frame[TEXT_OF + column].filter(~has_offset(frame[TEXT_OF + column])).alias("text")
+        for column, dtype in dtypes(TABLES[name]).items()
+        if dtype == INSTANT
     )
-    return {kind: int(count) for kind, count in counts.row(0, named=True).items()}
+    counts = texts.to_frame().select(
+        ambiguous=time_is_ambiguous(pl.col("text"), store.time_zone).sum(),
+        impossible=time_is_impossible(pl.col("text"), store.time_zone).sum(),
+    )
+    return counts.row(0, named=True)
 
 
 def _checked_table(name: TableName, rows: pl.DataFrame) -> _Table:

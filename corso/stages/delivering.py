@@ -158,6 +158,8 @@ class Delivery:
     async def _look_up(self) -> Recovered:
         """Find out about all that is in doubt."""
         doubtful = list(self._ledger.entries(states=[State.UNKNOWN], fulfillments=self._fulfillments))
+        if not doubtful:
+            return Recovered()
         return await self._recovery.resolve(doubtful, self._planned_operations)
 
     def _planned_operations(self, keys: Iterable[Key]) -> dict[Key, Operation]:

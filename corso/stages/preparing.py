@@ -15,6 +15,7 @@ from corso.extract.payloads import fulfillment_payloads, order_payloads
 from corso.extract.plan import KNOWN_COLUMNS, PLAN_COLUMNS, plan_fulfillments, plan_orders
 from corso.extract.profile import TABLES, TableName, load_profile
 from corso.extract.validate import check_bucket
+from corso.report.tolerances import ignored_columns
 from corso.stages.batch import Batch, Facts
 
 ORDERS_PER_BUCKET = 100_000
@@ -38,7 +39,9 @@ def extract(batch: Batch, scratch: Path) -> Tables:
     """
     settings = batch.settings
     profile = load_profile(settings.loader.exports.profile, settings.home)
+    # What would be noticed only after the upload is checked now.
     read_fallbacks(settings.loader.fallbacks)
+    ignored_columns(settings)
     files = find_exports(settings, batch.name)
     raw = map_exports(profile, files, scratch)
     counts = _rows_by_file(raw)
@@ -56,7 +59,8 @@ def validate(batch: Batch, raw: Tables, scratch: Path) -> Validated:
     Raises ExportError where there is no order at all.
     """
     if not raw["orders"].select(pl.len()).collect().item():
-        message = f"the export files of batch {batch.name} hold no order"
+        names = ", ".join(name for name, _, _ in batch.read_facts().files)
+        message = f"the export files of batch {batch.name} hold no order ({names})"
         raise ExportError(message)
     fallbacks = read_fallbacks(batch.settings.loader.fallbacks)
     fields = original_fields(raw)

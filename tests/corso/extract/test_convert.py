@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corso.extract.convert import converter_of, phones, time_is_ambiguous, time_is_impossible
+from corso.extract.convert import converter_of, has_offset, phones, time_is_ambiguous, time_is_impossible
 from schemas.fields import FLAG, INSTANT, MONEY, NUMBER, OPTIONS, TEXT
 
 ZONE = "America/New_York"
@@ -145,6 +145,20 @@ def test_a_half_hour_gap_is_settled_too() -> None:
     """Lord Howe Island puts its clock forward by half an hour; a skipped time is still read."""
     assert settled("2026-10-04 02:15", "Australia/Lord_Howe") == (False, True)
     assert read(INSTANT, "2026-10-04 02:15", zone="Australia/Lord_Howe") == [utc(2026, 10, 3, 15, 45)]
+
+
+def test_a_skipped_day_is_settled_too() -> None:
+    """Samoa had no 30 December 2011."""
+    assert settled("2011-12-30 10:00", "Pacific/Apia") == (False, True)
+    assert read(INSTANT, "2011-12-30 10:00", zone="Pacific/Apia") == [utc(2011, 12, 30, 20, 0)]
+
+
+@pytest.mark.parametrize("text", [text for text, instant in TIME_TABLE.items() if instant])
+def test_a_time_with_an_offset_is_never_in_doubt(text: str) -> None:
+    """Only times without one are looked at for daylight saving, so none with one may be missed."""
+    alone = pl.Series([text])
+    same_everywhere = read(INSTANT, text, zone="Asia/Tokyo") == read(INSTANT, text)
+    assert has_offset(alone).item() == same_everywhere
 
 
 @pytest.mark.slow

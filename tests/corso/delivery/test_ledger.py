@@ -1,0 +1,434 @@
+"""The ledger: guarded, durable, for one writer, and left alone by readers and by what is not its own."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from corso.delivery.ledger import VERSION, Change, Key, Ledger
+from corso.delivery.states import MAY_FOLLOW, State
+from corso.errors import IllegalTransition, LedgerError, LedgerInUse, LedgerTooNew
+from schemas.wire import OperationKind
+from tests.clocks import JumpingClock
+from tests.fake_corso import STORE_ID, entry_of, opened, operation
+
+ALLOWED = {
+    # from: to
+    State.PLANNED: {State.PLANNED, State.SENDING},
+    State.SENDING: {State.PLANNED, State.ACCEPTED, State.REJECTED, State.UNKNOWN},
+    State.ACCEPTED: set(),
+    State.REJECTED: set(),
+    State.UNKNOWN: {State.PLANNED, State.ACCEPTED, State.REJECTED, State.UNKNOWN},
+}
+"""What starting and settling may do. Written out once more, by hand: a slip in the code's table must not excuse
+itself."""
+
+
+def bring_to(ledger: Ledger, state: State) -> None:
+    """Make order `o-1` stand in this state."""
+    ledger.plan([operation()], "b1")
+    if state is not State.PLANNED:
+        ledger.start([operation()])
+    if state not in {State.PLANNED, State.SENDING}:
+        ledger.settle([Change(Key("o-1"), state, corso_id="7", held_hash="h", reason="why")])
+
+
+def move_to(ledger: Ledger, state: State) -> None:
+    """Ask for the transition to this state."""
+    if state is State.SENDING:
+        ledger.start([operation()])
+    else:
+        ledger.settle([Change(Key("o-1"), state)])
+
+
+def everything_in(path: Path) -> list[Any]:
+    """Read the ledger's tables with a connection of our own."""
+    with closing(sqlite3.connect(path)) as connection:
+        return [connection.execute(f"SELECT * FROM {table}").fetchall() for table in ("entries", "attempts")]
+
+
+def test_the_table_of_transitions_is_what_it_was_agreed_to_be() -> None:
+    """`MAY_FOLLOW` says the same the other way round."""
+    forwards = {before: {after for after in State if before in MAY_FOLLOW[after]} for before in State}
+    # What has ended becomes planned, too, but not by being put back.
+    assert forwards == {**ALLOWED, State.ACCEPTED: {State.PLANNED}, State.REJECTED: {State.PLANNED}}
+
+
+@pytest.mark.parametrize("after", State)
+@pytest.mark.parametrize("before", State)
+def test_a_transition_is_made_or_refused_whole(tmp_path: Path, before: State, after: State) -> None:
+    """What is not allowed raises and changes nothing, not even beside an allowed change in the same group."""
+    with opened(tmp_path) as ledger:
+        bring_to(ledger, before)
+        was = everything_in(tmp_path / "ledger.sqlite")
+        if after in ALLOWED[before]:
+            move_to(ledger, after)
+            assert entry_of(ledger).state is after
+        else:
+            with pytest.raises(IllegalTransition):
+                move_to(ledger, after)
+            assert everything_in(tmp_path / "ledger.sqlite") == was
+
+
+def test_a_group_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    """One change that finds another state takes back the others of its transaction."""
+    with opened(tmp_path) as ledger:
+        ledger.plan([operation(1), operation(2)], "b1")
+        ledger.start([operation(1)])
+        with pytest.raises(IllegalTransition, match="1 of 2 operations"):
+            ledger.settle([Change(Key("o-1"), State.ACCEPTED), Change(Key("o-2"), State.ACCEPTED)])
+        assert entry_of(ledger, 1).state is State.SENDING
+        with pytest.raises(IllegalTransition):
+            ledger.start([operation(2), operation(1)])
+        assert entry_of(ledger, 2).state is State.PLANNED
+        assert [each["source_order_id"] for each in ledger.attempts("o-2")] == []
+
+
+@pytest.mark.parametrize("state", [State.SENDING, State.UNKNOWN])
+def test_what_may_be_in_corso_is_never_planned_over(tmp_path: Path, state: State) -> None:
+    """A new batch cannot make one forget that an order is in doubt."""
+    with opened(tmp_path) as ledger:
+        bring_to(ledger, state)
+        with pytest.raises(IllegalTransition):
+            ledger.plan([operation(1, totalMoney=99)], "b2")
+        assert entry_of(ledger).batch == "b1"
+
+
+def test_a_new_operation_keeps_what_corso_holds(tmp_path: Path) -> None:
+    """Planning an update forgets the last operation's attempts, not Corso's id nor what it holds."""
+    with opened(tmp_path) as ledger:
+        bring_to(ledger, State.ACCEPTED)
+        update = operation(1, "update_order", corso_order_id="7", totalMoney=99)
+        ledger.plan([update], "b2")
+        entry = entry_of(ledger)
+    assert (entry.state, entry.kind, entry.payload_hash) == (
+        State.PLANNED,
+        "update_order",
+        update.payload_hash,
+    )
+    assert (entry.corso_id, entry.held_hash, entry.batch) == ("7", "h", "b2")
+    assert (entry.attempts, entry.first_sent_at, entry.reason) == (0, None, None)
+
+
+def test_sending_is_durable_before_the_call_returns(tmp_path: Path) -> None:
+    """Another connection sees it at once: a byte may leave now."""
+    with opened(tmp_path) as ledger:
+        ledger.plan([operation()], "b1")
+        ledger.start([operation()])
+        with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as other:
+            assert other.execute("SELECT state FROM entries").fetchone() == ("sending",)
+            assert other.execute("SELECT payload_hash FROM attempts").fetchone() == (
+                operation().payload_hash,
+            )
+        with ledger._engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+def test_attempts_say_how_they_ended(tmp_path: Path) -> None:
+    """A 429 is no attempt and stands in the record all the same; the first time of sending stays."""
+    clock = JumpingClock()
+    with opened(tmp_path, clock) as ledger:
+        ledger.plan([operation()], "b1")
+        began = clock.utc()
+        for number, change in enumerate(
+            [
+                Change(Key("o-1"), State.PLANNED, ended_as="throttled", reason="429"),
+                Change(Key("o-1"), State.PLANNED, ended_as="not sent", reason="refused"),
+                Change(Key("o-1"), State.UNKNOWN, status=502, reason="bad gateway"),
+            ]
+        ):
+            ledger.start([operation()])
+            clock.jump(1)
+            ledger.settle([change])
+            assert entry_of(ledger).attempts == number
+        ledger.settle([Change(Key("o-1"), State.ACCEPTED, ended_as="found", corso_id="7", held_hash="h")])
+        attempts = ledger.attempts("o-1")
+        entry = entry_of(ledger)
+    assert [each["ended_as"] for each in attempts] == ["throttled", "not sent", "unknown"]
+    assert [each["status"] for each in attempts] == [None, None, 502]
+    assert {each["batch"] for each in attempts} == {"b1"}
+    assert all(each["ended_at"] > each["started_at"] for each in attempts)
+    assert (entry.first_sent_at, entry.held_at) == (began, clock.utc())
+
+
+@pytest.mark.parametrize(
+    ("kind", "cancelled", "held"),
+    [
+        ("create_order", False, ""),
+        ("create_order", True, "sent"),
+        ("update_order", True, "sent"),
+        ("cancel_order", True, "deleted"),
+    ],
+)
+def test_it_is_known_how_an_order_was_cancelled(
+    tmp_path: Path, kind: OperationKind, cancelled: bool, held: str
+) -> None:
+    """After DELETE Corso changes nothing any more; after a cancellation that was sent it does."""
+    sent = operation(1, kind, corso_order_id="7")
+    sent = type(sent)(**{**{name: getattr(sent, name) for name in sent.__slots__}, "cancelled": cancelled})
+    with opened(tmp_path) as ledger:
+        ledger.plan([sent], "b1")
+        ledger.start([sent])
+        ledger.settle([Change(Key("o-1"), State.ACCEPTED, corso_id="7", held_hash="h")])
+        assert list(ledger.known()) == [("o-1", "", "7", "h", held)]
+
+
+def test_what_a_killed_run_left_in_sending_is_unknown(tmp_path: Path) -> None:
+    """Its attempt has ended, too; what was planned or settled stays."""
+    with opened(tmp_path) as ledger:
+        ledger.plan([operation(1), operation(2), operation(3)], "b1")
+        ledger.start([operation(1), operation(2)])
+        ledger.settle([Change(Key("o-2"), State.ACCEPTED, corso_id="7", held_hash="h")])
+    with opened(tmp_path) as ledger:
+        assert ledger.doubt_unfinished() == 1
+        states = [entry_of(ledger, number).state for number in (1, 2, 3)]
+        (attempt,) = ledger.attempts("o-1")
+        assert ledger.doubt_unfinished() == 0
+    assert states == [State.UNKNOWN, State.ACCEPTED, State.PLANNED]
+    assert (attempt["ended_as"], attempt["ended_at"] is None) == ("unknown", False)
+
+
+@pytest.mark.parametrize("state", [State.PLANNED, State.ACCEPTED, State.REJECTED])
+def test_what_has_ended_can_be_planned_anew(tmp_path: Path, state: State) -> None:
+    """The next batch brings the next operation."""
+    with opened(tmp_path) as ledger:
+        bring_to(ledger, state)
+        ledger.plan([operation(1, totalMoney=99)], "b2")
+        entry = entry_of(ledger)
+    assert (entry.state, entry.batch, entry.payload_hash) == (
+        State.PLANNED,
+        "b2",
+        operation(1, totalMoney=99).payload_hash,
+    )
+
+
+def test_only_what_is_rejected_is_planned_again_on_request(tmp_path: Path) -> None:
+    """`retry` sends refused operations once more, and nothing that is in doubt."""
+    with opened(tmp_path) as ledger:
+        ledger.plan([operation(number) for number in (1, 2, 3)], "b1")
+        ledger.start([operation(number) for number in (1, 2, 3)])
+        states = (State.REJECTED, State.UNKNOWN, State.ACCEPTED)
+        ledger.settle([Change(Key(f"o-{number}"), state) for number, state in enumerate(states, 1)])
+        assert ledger.plan_rejected_again() == 1
+        found = [entry_of(ledger, number).state for number in (1, 2, 3)]
+    assert found == [State.PLANNED, State.UNKNOWN, State.ACCEPTED]
+
+
+def test_stores_do_not_see_each_other(tmp_path: Path) -> None:
+    """One ledger may serve all stores of a workdir."""
+    with opened(tmp_path) as ledger:
+        bring_to(ledger, State.REJECTED)
+    with Ledger.open(tmp_path / "ledger.sqlite", 1) as other:
+        assert other.entries_of([Key("o-1")]) == {}
+        assert (other.counts(), list(other.known()), other.attempts("o-1")) == ({}, [], [])
+        assert other.plan_rejected_again() == 0
+        with pytest.raises(IllegalTransition):
+            other.settle([Change(Key("o-1"), State.PLANNED)])
+
+
+def test_counts_entries_and_keys_agree(tmp_path: Path) -> None:
+    """Three ways to ask give one answer; so many keys as one statement may not hold are looked up, too."""
+    orders = [operation(number) for number in range(1, 2502)]
+    fulfillments = [operation(number, "create_fulfillment", corso_order_id="7") for number in (1, 2)]
+    with opened(tmp_path) as ledger:
+        ledger.plan([*orders, *fulfillments], "b1")
+        ledger.start(orders[:3])
+        found = ledger.entries_of([Key(each.source_order_id) for each in [*orders, *orders]])
+        assert len(found) == len(list(ledger.entries(fulfillments=False))) == 2501
+        assert ledger.counts() == {
+            ("order", State.PLANNED): 2498,
+            ("order", State.SENDING): 3,
+            ("fulfillment", State.PLANNED): 2,
+        }
+        assert {each.key for each in ledger.entries(fulfillments=True)} == {
+            Key("o-1", "f-1"),
+            Key("o-2", "f-2"),
+        }
+        assert [each.key for each in ledger.entries(states=[State.SENDING])] == [
+            Key("o-1"), Key("o-2"), Key("o-3"),
+        ]  # fmt: skip
+
+
+def test_states_and_kinds_are_stored_as_their_own_words(tmp_path: Path) -> None:
+    """Other programs read the file: what it says is what the enum says."""
+    assert {state.value for state in State} == {"planned", "sending", "accepted", "rejected", "unknown"}
+    with opened(tmp_path) as ledger:
+        for number, state in enumerate(State, 1):
+            ledger.plan([operation(number)], "b1")
+            if state is not State.PLANNED:
+                ledger.start([operation(number)])
+            if state not in {State.PLANNED, State.SENDING}:
+                ledger.settle([Change(Key(f"o-{number}"), state)])
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as connection:
+        stored = connection.execute("SELECT state, kind FROM entries ORDER BY source_order_id").fetchall()
+    assert stored == [(state.value, get_args(OperationKind)[0]) for state in State]
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from corso.delivery.ledger import Ledger
+ledger = Ledger.open(Path(sys.argv[1]), 9359)
+print("open", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+def test_a_second_loader_is_refused_and_told_who_holds_the_ledger_until_that_one_dies(tmp_path: Path) -> None:
+    """The lock falls with its holder, also by kill -9; nobody has to delete anything."""
+    path = tmp_path / "ledger.sqlite"
+    with subprocess.Popen([sys.executable, "-c", HOLDER, path], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "open\n"
+        with pytest.raises(LedgerInUse, match=f"process {holder.pid} on "):
+            Ledger.open(path, STORE_ID)
+        with Ledger.read(path, STORE_ID) as reader:
+            assert reader.counts() == {}
+        holder.send_signal(signal.SIGKILL)
+    with Ledger.open(path, STORE_ID) as ledger:
+        assert ledger.counts() == {}
+
+
+def test_the_lock_is_free_after_closing_and_after_a_failed_opening(tmp_path: Path) -> None:
+    """A refused file does not stay locked."""
+    (tmp_path / "ledger.sqlite").write_bytes(b"not a database at all, but long enough to look like one" * 40)
+    for _ in range(2):
+        with pytest.raises(LedgerError, match="the ledger cannot be used"):
+            opened(tmp_path)
+    (tmp_path / "ledger.sqlite").unlink()
+    for _ in range(2):
+        with opened(tmp_path):
+            pass
+
+
+def test_a_ledger_of_a_newer_version_is_refused_untouched(tmp_path: Path) -> None:
+    """An old program must not write into what it does not understand."""
+    path = tmp_path / "ledger.sqlite"
+    opened(tmp_path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+    was = path.read_bytes()
+    for way in (Ledger.open, Ledger.read):
+        with pytest.raises(LedgerTooNew, match=r"newer corso-loader.*update the program"):
+            way(path, STORE_ID)
+    assert path.read_bytes() == was
+
+
+@pytest.mark.parametrize(
+    "pragma", ["user_version = 0", "user_version = 1", "user_version = 9", "application_id = 5"]
+)
+def test_somebody_elses_database_is_refused_untouched(tmp_path: Path, pragma: str) -> None:
+    """Its version number may be anything; not a byte of it changes."""
+    path = tmp_path / "ledger.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE photos (id)")
+        connection.execute(f"PRAGMA {pragma}")
+    was = path.read_bytes()
+    for way in (Ledger.open, Ledger.read):
+        with pytest.raises(LedgerError, match="this is not a ledger"):
+            way(path, STORE_ID)
+    assert path.read_bytes() == was
+    assert {each.name for each in tmp_path.iterdir()} <= {"ledger.sqlite", "ledger.lock"}
+
+
+def test_a_full_disk_is_one_sentence_and_nothing_is_lost(tmp_path: Path) -> None:
+    """What was written before stays; what was not is not half there."""
+    with opened(tmp_path) as ledger:
+        ledger.plan([operation(1)], "b1")
+        with ledger._engine.connect() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(LedgerError) as raised:
+            ledger.plan([operation(number) for number in range(2, 2000)], "b1")
+        assert ledger.counts() == {("order", State.PLANNED): 1}
+    sentence = str(raised.value)
+    assert "database or disk is full" in sentence
+    assert "run the same command again" in sentence
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize("obstacle", ["the folder is a file", "the ledger is a folder"])
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, obstacle: str) -> None:
+    """It names the place."""
+    path = tmp_path / "work" / "ledger.sqlite"
+    if obstacle == "the folder is a file":
+        path.parent.write_text("")
+    else:
+        path.mkdir(parents=True)
+    with pytest.raises(LedgerError, match=f"{path}: the ledger cannot be") as raised:
+        Ledger.open(path, STORE_ID)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
+def test_a_folder_that_may_only_be_read_is_read_and_not_written(tmp_path: Path) -> None:
+    """An analyst may look at a ledger that is not theirs."""
+    opened(tmp_path).close()
+    tmp_path.chmod(0o500)
+    try:
+        with Ledger.read(tmp_path / "ledger.sqlite", STORE_ID) as ledger:
+            assert ledger.counts() == {}
+        (tmp_path / "ledger.lock").chmod(0o400)
+        with pytest.raises(LedgerError, match="cannot be opened"):
+            opened(tmp_path)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Return every file of a folder with its bytes."""
+    return {each.name: each.read_bytes() for each in folder.iterdir()}
+
+
+def test_reading_leaves_no_trace(tmp_path: Path) -> None:
+    """No file is made and none changes, be there a ledger or not."""
+    path = tmp_path / "ledger.sqlite"
+    with Ledger.read(path, STORE_ID) as ledger:
+        assert (ledger.counts(), list(ledger.entries()), list(ledger.known())) == ({}, [], [])
+    assert snapshot(tmp_path) == {}
+
+    with opened(tmp_path) as ledger:
+        bring_to(ledger, State.UNKNOWN)
+    was = snapshot(tmp_path)
+    with Ledger.read(path, STORE_ID) as ledger:
+        assert ledger.counts() == {("order", State.UNKNOWN): 1}
+        with pytest.raises(LedgerError, match="opened for reading"):
+            ledger.plan([operation()], "b1")
+    assert snapshot(tmp_path) == was
+
+
+def test_a_reader_sees_what_a_killed_writer_had_committed(tmp_path: Path) -> None:
+    """The log that was not merged yet is read, too."""
+    with opened(tmp_path) as ledger:
+        bring_to(ledger, State.SENDING)
+        left = tmp_path / "left"
+        left.mkdir()
+        for name in ("ledger.sqlite", "ledger.sqlite-wal"):
+            shutil.copy(tmp_path / name, left / name)
+    with Ledger.read(left / "ledger.sqlite", STORE_ID) as reader:
+        assert reader.counts() == {("order", State.SENDING): 1}
+    with opened(left) as again:
+        assert again.doubt_unfinished() == 1
+
+
+@pytest.mark.parametrize("name", ["100% of it", "50%25", "what?mode=memory", "a#b", "späť 🗂"])
+def test_the_ledger_is_where_it_was_asked_for_whatever_the_folder_is_called(
+    tmp_path: Path, name: str
+) -> None:
+    """A path is not an URL."""
+    folder = tmp_path / name
+    with opened(folder) as ledger:
+        bring_to(ledger, State.PLANNED)
+    assert (folder / "ledger.sqlite").stat().st_size > 0
+    with Ledger.read(folder / "ledger.sqlite", STORE_ID) as reader:
+        assert reader.counts() == {("order", State.PLANNED): 1}
+    assert [each.name for each in tmp_path.iterdir()] == [name]

@@ -1,0 +1,470 @@
+"""The sender: what leaves is written down first, ends in one state, and nothing that may be there leaves twice."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from corso.delivery import sender as sender_module
+from corso.delivery.journal import Journal
+from corso.delivery.ledger import Change, Key, Ledger, key_of
+from corso.delivery.sender import TROUBLES_IN_A_ROW, Sender, Tally, interrupted
+from corso.delivery.states import State
+from corso.errors import (
+    ApiError,
+    CorsoError,
+    Interrupted,
+    LedgerError,
+    NotAuthorised,
+    NotFound,
+    NotSent,
+    OutcomeUnknown,
+    Parked,
+    RateLimited,
+    Rejected,
+    Stopped,
+)
+from schemas.wire import Operation
+from tests.clocks import JumpingClock
+from tests.fake_corso import FakeCorso, Fault, entry_of, opened, operation, sender_of
+
+THROTTLED = Fault(RateLimited("429", retry_after_s=1))
+NOT_SENT = Fault(NotSent("refused"), before=True)
+RESET = Fault(OutcomeUnknown("connection reset"), carried_out=True)
+REFUSED = Fault(Rejected("POST /orders answered 400", status=400, body="postalCode is missing"))
+
+
+@contextmanager
+def a_scene(folder: Path, operations: Sequence[Operation]) -> Iterator[tuple[FakeCorso, Ledger]]:
+    """Give an API and a ledger in which these operations are planned."""
+    clock = JumpingClock()
+    with opened(folder, clock) as ledger:
+        ledger.plan(operations, "b1")
+        yield FakeCorso(clock), ledger
+
+
+def deliver(
+    api: FakeCorso,
+    ledger: Ledger,
+    operations: Sequence[Operation],
+    during: Callable[[Sender], Awaitable[None]] | None = None,
+    **limits: float,
+) -> Tally:
+    """Send the operations; meanwhile do `during`."""
+
+    async def scene() -> Tally:
+        sender = sender_of(api, Journal(ledger), **limits)  # type: ignore[arg-type]  # numbers of two types
+        meanwhile = asyncio.create_task(during(sender)) if during else None
+        try:
+            return await sender.send(operations, len(operations))
+        finally:
+            if meanwhile:
+                await meanwhile
+
+    return asyncio.run(scene())
+
+
+def orders(count: int) -> list[Operation]:
+    """Return creates of orders `o-1` to `o-<count>`."""
+    return [operation(number) for number in range(1, count + 1)]
+
+
+def states(ledger: Ledger) -> dict[str, int]:
+    """Count the ledger's entries by state."""
+    return {state.value: count for (_, state), count in ledger.counts().items()}
+
+
+def test_what_is_accepted_is_written_down_with_corsos_id(tmp_path: Path) -> None:
+    """Content, id and status; every operation once."""
+    with a_scene(tmp_path, orders(30)) as (api, ledger):
+        tally = deliver(api, ledger, orders(30))
+        entry = entry_of(ledger, 7)
+        assert states(ledger) == {"accepted": 30}
+    assert (tally.accepted, tally.done, tally.in_doubt) == (30, 30, [])
+    assert sorted(each.source_order_id for each in api.sent) == sorted(
+        each.source_order_id for each in orders(30)
+    )
+    assert (entry.held_hash, entry.status, entry.attempts) == (operation(7).payload_hash, 201, 1)
+    assert entry.corso_id == str(
+        next(each["orderId"] for each in api.orders if each["sourceOrderId"] == "o-7")
+    )
+
+
+def test_nothing_leaves_before_it_is_written_that_it_leaves(tmp_path: Path) -> None:
+    """At the moment of the first byte another reader finds `sending`, this payload and an open attempt."""
+    seen = []
+
+    def on_the_wire(sent: Operation) -> None:
+        with Ledger.read(tmp_path / "ledger.sqlite", 9359) as reader:
+            entry = reader.entries_of([key_of(sent)])[key_of(sent)]
+            attempt = reader.attempts(sent.source_order_id)[-1]
+        seen.append((entry.state, attempt["payload_hash"] == sent.payload_hash, attempt["ended_at"]))
+
+    with a_scene(tmp_path, orders(6)) as (api, ledger):
+        api.on_the_wire = on_the_wire
+        api.fail(2, THROTTLED)
+        deliver(api, ledger, orders(6))
+    assert seen == [(State.SENDING, True, None)] * 7
+
+
+def test_a_429_is_no_attempt_and_is_sent_again(tmp_path: Path) -> None:
+    """However often; the record still tells of it."""
+    with a_scene(tmp_path, orders(1)) as (api, ledger):
+        api.fail(1, *[THROTTLED] * 5)
+        tally = deliver(api, ledger, orders(1))
+        entry, attempts = entry_of(ledger), ledger.attempts("o-1")
+    assert (tally.accepted, len(api.sent), len(api.orders)) == (1, 6, 1)
+    assert (entry.state, entry.attempts) == (State.ACCEPTED, 1)
+    assert [each["ended_as"] for each in attempts] == ["throttled"] * 5 + ["accepted"]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_what_surely_never_left_is_resent_after_a_growing_pause(tmp_path: Path, before: bool) -> None:
+    """No connection, no harm; but not in a tight loop."""
+    with a_scene(tmp_path, orders(1)) as (api, ledger):
+        api.latency_s = 0
+        api.fail(1, *[Fault(NotSent("refused"), before=before)] * 12)
+        tally = deliver(api, ledger, orders(1))
+        assert entry_of(ledger).state is State.ACCEPTED
+        ended = [each["ended_as"] for each in ledger.attempts("o-1")]
+    pauses = [pause for pause in api.clock.slept if pause]
+    assert tally.accepted == 1
+    assert ended == [*([] if before else ["not sent"] * 12), "accepted"]
+    assert len(pauses) == 12
+    assert all(pause <= min(30, 0.5 * 2**number) for number, pause in enumerate(pauses))
+    assert max(pauses[6:]) > max(pauses[:3])
+
+
+def test_what_may_be_there_is_never_sent_again(tmp_path: Path) -> None:
+    """It is handed back to be looked up."""
+    with a_scene(tmp_path, orders(3)) as (api, ledger):
+        api.fail(2, RESET)
+        tally = deliver(api, ledger, orders(3))
+        entry = entry_of(ledger, 2)
+    assert [each.source_order_id for each in api.sent].count("o-2") == 1
+    assert [each.source_order_id for each in tally.in_doubt] == ["o-2"]
+    assert (tally.accepted, tally.unknown) == (2, 1)
+    assert (entry.state, entry.reason) == (State.UNKNOWN, "connection reset")
+
+
+def test_a_refused_create_is_in_doubt_since_it_may_be_there_already(tmp_path: Path) -> None:
+    """Corso refuses a double: that must not read as a reject. Status and body are kept for the look-up."""
+    with a_scene(tmp_path, orders(1)) as (api, ledger):
+        api.fail(1, REFUSED)
+        tally = deliver(api, ledger, orders(1))
+        entry = entry_of(ledger)
+    assert (tally.rejected, tally.unknown, tally.refused) == (0, 1, 1)
+    assert (entry.state, entry.status) == (State.UNKNOWN, 400)
+    assert entry.reason == "POST /orders answered 400: postalCode is missing"
+
+
+@pytest.mark.parametrize(
+    "error", [Rejected("400", status=400, body="why"), NotFound("404", status=404, body="why")]
+)
+@pytest.mark.parametrize("kind", ["update_order", "cancel_order", "create_fulfillment"])
+def test_a_refused_change_is_rejected_with_its_reason_and_the_others_go_on(
+    tmp_path: Path, kind: str, error: ApiError
+) -> None:
+    """One bad order is not everybody's problem."""
+    changes = [operation(number, kind, corso_order_id=str(99 + number)) for number in (1, 2)]  # type: ignore[arg-type]
+    with a_scene(tmp_path, changes) as (api, ledger):
+        for number in (1, 2):
+            api.has({"sourceOrderId": f"o-{number}"})
+        api.fail(1, Fault(error))
+        tally = deliver(api, ledger, changes)
+        entry = entry_of(ledger, 1, changes[0].source_fulfillment_id)
+        assert states(ledger) == {"rejected": 1, "accepted": 1}
+    assert (tally.rejected, tally.accepted, tally.in_doubt) == (1, 1, [])
+    assert (entry.status, entry.reason) == (error.status, f"{error.status}: why")
+
+
+def test_refused_credentials_stop_everything_and_leave_nothing_in_between(tmp_path: Path) -> None:
+    """Exit code 3; what was under way when it happened is settled, the rest stays planned."""
+    with a_scene(tmp_path, orders(50)) as (api, ledger):
+        api.fail(3, Fault(NotAuthorised("403: this store is not yours", status=403)))
+        with pytest.raises(NotAuthorised, match="not yours") as raised:
+            deliver(api, ledger, orders(50))
+        assert states(ledger).keys() == {"planned", "accepted"}
+        assert entry_of(ledger, 3).state is State.PLANNED
+    assert raised.value.exit_code == 3
+    assert len(api.sent) < 10
+    assert len(api.orders) == len(api.sent) - 1
+
+
+def test_credentials_refused_before_the_first_byte_leave_all_planned(tmp_path: Path) -> None:
+    """No token, no request, no attempt."""
+    with a_scene(tmp_path, orders(5)) as (api, ledger):
+        api.every_fault = Fault(NotAuthorised("401"), before=True)
+        with pytest.raises(NotAuthorised):
+            deliver(api, ledger, orders(5))
+        assert states(ledger) == {"planned": 5}
+        assert ledger.attempts("o-1") == []
+    assert api.sent == []
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_too_long_a_wait_parks_the_run_and_what_waited_is_planned(tmp_path: Path, before: bool) -> None:
+    """Exit code 75; nothing is left in `sending`."""
+    later = datetime(2026, 11, 23, tzinfo=UTC)
+    with a_scene(tmp_path, orders(20)) as (api, ledger):
+        api.fail(2, Fault(Parked("try tomorrow", resume_at=later), before=before))
+        with pytest.raises(Parked) as raised:
+            deliver(api, ledger, orders(20))
+        assert states(ledger).keys() <= {"planned", "accepted"}
+        assert entry_of(ledger, 2).state is State.PLANNED
+    assert (raised.value.exit_code, raised.value.resume_at) == (75, later)
+    assert len(api.sent) < 10
+
+
+def test_too_many_rejected_changes_stop_the_run(tmp_path: Path) -> None:
+    """upload.max_rejected of the whole; nobody refuses a million orders one by one."""
+    changes = [operation(number, "update_order", corso_order_id="1") for number in range(1, 1001)]
+    with a_scene(tmp_path, changes) as (api, ledger):
+        api.every_fault = Fault(Rejected("400", status=400))
+        with pytest.raises(
+            Stopped, match=r"rejected 2\d of 2\d operations; upload.max_rejected allows 20"
+        ) as raised:
+            deliver(api, ledger, changes, max_rejected=0.02)
+        assert states(ledger)["rejected"] == len(api.sent) <= 24
+        assert states(ledger)["planned"] == 1000 - len(api.sent)
+    assert raised.value.exit_code == 3
+
+
+def test_a_few_rejected_changes_never_stop_the_run(tmp_path: Path) -> None:
+    """A small batch with one bad order in it is not an emergency."""
+    changes = [operation(number, "update_order", corso_order_id="1") for number in range(1, 11)]
+    with a_scene(tmp_path, changes) as (api, ledger):
+        api.every_fault = Fault(Rejected("400", status=400))
+        assert deliver(api, ledger, changes, max_rejected=0).rejected == 10
+
+
+def test_too_many_refused_creates_pause_the_sending_until_they_are_looked_up(tmp_path: Path) -> None:
+    """They may all be there already, or all be wrong: nobody knows before looking, so nobody sends on."""
+    with a_scene(tmp_path, orders(400)) as (api, ledger):
+        api.every_fault = REFUSED
+        feed = iter(orders(400))
+
+        async def scene(rejected: int) -> Tally:
+            sender = sender_of(api, Journal(ledger))
+            tally = await sender.send(feed, 400)
+            assert (tally.paused, tally.refused, len(api.sent)) == (True, tally.unknown, tally.unknown)
+            assert 11 <= tally.refused <= 14
+            # Looked up: this many are not there.
+            tally.unknown, tally.rejected = tally.unknown - rejected, rejected
+            return await sender.send(feed, 400, tally)
+
+        tally = asyncio.run(scene(2))
+        assert (tally.paused, tally.rejected) == (True, 2)
+        with pytest.raises(Stopped, match="rejected 11 of"):
+            asyncio.run(scene(11))
+        assert states(ledger)["planned"] > 350
+
+
+def test_the_circuit_opens_after_so_many_troubles_in_a_row(tmp_path: Path) -> None:
+    """A dead API is not hammered; what is in doubt stays so."""
+    with a_scene(tmp_path, orders(100)) as (api, ledger):
+        api.every_fault = Fault(OutcomeUnknown("502 Bad Gateway", status=502))
+        with pytest.raises(Stopped, match="the circuit is open: 20 requests in a row.*502 Bad Gateway"):
+            deliver(api, ledger, orders(100), max_in_flight=1)
+        assert states(ledger) == {"unknown": TROUBLES_IN_A_ROW, "planned": 100 - TROUBLES_IN_A_ROW}
+    assert len(api.sent) == TROUBLES_IN_A_ROW
+
+
+def test_an_api_that_cannot_be_reached_opens_the_circuit_too(tmp_path: Path) -> None:
+    """And leaves everything planned."""
+    with a_scene(tmp_path, orders(3)) as (api, ledger):
+        api.every_fault = NOT_SENT
+        with pytest.raises(Stopped, match="the circuit is open"):
+            deliver(api, ledger, orders(3))
+        assert states(ledger) == {"planned": 3}
+
+
+def test_one_good_answer_closes_the_circuit(tmp_path: Path) -> None:
+    """Troubles count in a row only."""
+    with a_scene(tmp_path, orders(60)) as (api, ledger):
+        for number in range(1, 61):
+            if number % 15:
+                api.fail(number, RESET)
+        tally = deliver(api, ledger, orders(60), max_in_flight=1)
+    assert (tally.accepted, tally.unknown) == (4, 56)
+
+
+def test_a_stop_lets_what_is_under_way_finish_and_keeps_the_rest_planned(tmp_path: Path) -> None:
+    """Nothing in between: that is what 130 promises."""
+
+    async def stop_soon(sender: Sender) -> None:
+        while api.under_way < 4:  # noqa: ASYNC110  (it is the loop's turn that is waited for)
+            await asyncio.sleep(0.001)
+        sender.stop(interrupted())
+        sender.stop(Stopped("a second reason does not hide the first"))
+
+    with a_scene(tmp_path, orders(100)) as (api, ledger):
+        with pytest.raises(Interrupted) as raised:
+            deliver(api, ledger, orders(100), stop_soon)
+        found = states(ledger)
+        assert found == {"accepted": len(api.sent), "planned": 100 - len(api.sent)}
+    assert 4 <= len(api.sent) < 100
+    assert raised.value.exit_code == 130
+
+
+def test_a_stop_does_not_wait_for_those_whose_turn_has_not_come(tmp_path: Path) -> None:
+    """A pause of an hour that the API asked for is no reason to answer Ctrl-C in an hour."""
+
+    class Waiting(FakeCorso):
+        async def send(self, operation: Operation, about_to_send: Callable[[], Awaitable[None]]) -> object:  # type: ignore[override]
+            if operation.source_order_id != "o-1":
+                await asyncio.Event().wait()
+            return await super().send(operation, about_to_send)
+
+    async def stop_when_one_is_through(sender: Sender) -> None:
+        while not api.orders:  # noqa: ASYNC110  (it is the loop's turn that is waited for)
+            await asyncio.sleep(0.001)
+        sender.stop(interrupted())
+
+    with a_scene(tmp_path, orders(20)) as (plain, ledger):
+        api = Waiting(plain.clock)
+        with pytest.raises(Interrupted):
+            asyncio.run(asyncio.wait_for(_until_stopped(api, ledger, stop_when_one_is_through), 5))
+        assert states(ledger) == {"accepted": 1, "planned": 19}
+
+
+async def _until_stopped(api: FakeCorso, ledger: Ledger, during: Callable[[Sender], Awaitable[None]]) -> None:
+    sender = sender_of(api, Journal(ledger))
+    meanwhile = asyncio.create_task(during(sender))
+    try:
+        await sender.send(orders(20), 20)
+    finally:
+        await meanwhile
+
+
+def test_what_does_not_finish_in_time_is_left_in_sending_to_be_looked_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that never answers does not keep the program alive; the next run asks what became of it."""
+    monkeypatch.setattr(sender_module, "DRAIN_S", 0.01)
+
+    class Silent(FakeCorso):
+        async def send(self, operation: Operation, about_to_send: Callable[[], Awaitable[None]]) -> object:  # type: ignore[override]
+            await about_to_send()
+            self.under_way += 1
+            await asyncio.Event().wait()
+
+    async def stop_soon(sender: Sender) -> None:
+        while api.under_way < 4:  # noqa: ASYNC110  (it is the loop's turn that is waited for)
+            await asyncio.sleep(0.001)
+        sender.stop(interrupted())
+
+    with a_scene(tmp_path, orders(20)) as (plain, ledger):
+        api = Silent(plain.clock)
+        with pytest.raises(Interrupted):
+            asyncio.run(_until_stopped(api, ledger, stop_soon))
+        assert states(ledger) == {"sending": 4, "planned": 16}
+        assert ledger.doubt_unfinished() == 4
+
+
+def test_a_ledger_that_fails_stops_the_sending(tmp_path: Path) -> None:
+    """Without the record nothing may leave."""
+
+    class Full(Journal):
+        async def start(self, operation: Operation) -> None:
+            message = "the disk is full"
+            raise LedgerError(message)
+
+    with a_scene(tmp_path, orders(20)) as (api, ledger):
+
+        async def scene() -> None:
+            await sender_of(api, Full(ledger)).send(orders(20), 20)
+
+        with pytest.raises(LedgerError, match="full"):
+            asyncio.run(scene())
+        assert states(ledger) == {"planned": 20}
+    assert api.sent == []
+
+
+def test_a_plan_that_cannot_be_read_on_stops_the_sending(tmp_path: Path) -> None:
+    """The operations come from a generator that asks the ledger; its errors are not lost among the workers."""
+
+    def feed() -> Iterator[Operation]:
+        yield from orders(2)
+        message = "cannot read on"
+        raise LedgerError(message)
+
+    with a_scene(tmp_path, orders(2)) as (api, ledger):
+
+        async def scene() -> None:
+            await sender_of(api, Journal(ledger)).send(feed(), 20)
+
+        with pytest.raises(LedgerError, match="read on"):
+            asyncio.run(scene())
+        assert states(ledger) == {"accepted": 2}
+
+
+def test_a_mistake_of_ours_is_not_swallowed(tmp_path: Path) -> None:
+    """What is no error of the tree comes out as it is."""
+    with a_scene(tmp_path, orders(3)) as (api, ledger):
+        api.fail(2, Fault(ZeroDivisionError("a slip")))  # type: ignore[arg-type]  # on purpose
+        with pytest.raises(ZeroDivisionError):
+            deliver(api, ledger, orders(3))
+
+
+def test_progress_is_told_after_every_operation(tmp_path: Path) -> None:
+    """Kind, done, total; it ends with all of them."""
+    told: list[tuple[str, int, int]] = []
+
+    async def scene() -> None:
+        sender = sender_of(api, Journal(ledger), watch=lambda *facts: told.append(facts))
+        await sender.send(orders(9), 9)
+
+    with a_scene(tmp_path, orders(9)) as (api, ledger):
+        api.fail(4, RESET)
+        asyncio.run(scene())
+    assert sorted(told) == [("create_order", done, 9) for done in range(1, 10)]
+
+
+def test_no_more_is_under_way_than_was_asked_for(tmp_path: Path) -> None:
+    """limits.max_in_flight."""
+    most = 0
+
+    def look(_operation: Operation) -> None:
+        nonlocal most
+        most = max(most, api.under_way)
+
+    with a_scene(tmp_path, orders(40)) as (api, ledger):
+        api.on_the_wire = look
+        deliver(api, ledger, orders(40), max_in_flight=7)
+    assert most == 7
+
+
+@pytest.mark.parametrize(
+    "error", [NotAuthorised("401"), Parked("later", resume_at=datetime(2027, 1, 1, tzinfo=UTC))]
+)
+def test_what_others_had_under_way_is_settled_when_one_stops_the_run(
+    tmp_path: Path, error: CorsoError
+) -> None:
+    """The stop of one worker is not the loss of another's answer."""
+    with a_scene(tmp_path, orders(8)) as (api, ledger):
+        for number in (1, 2, 3):
+            api.fail(number, THROTTLED)
+        api.fail(4, Fault(error))
+        with pytest.raises(type(error)):
+            deliver(api, ledger, orders(8))
+        assert State.SENDING not in {each.state for each in ledger.entries()}
+        open_attempts = [
+            each
+            for number in range(1, 9)
+            for each in ledger.attempts(f"o-{number}")
+            if each["ended_at"] is None
+        ]
+    assert open_attempts == []
+
+
+def test_a_change_names_its_key() -> None:
+    """A fulfillment's change must not hit its order."""
+    assert (
+        key_of(operation(1, "create_fulfillment"))
+        == Key("o-1", "f-1")
+        != Change(Key("o-1"), State.ACCEPTED).key
+    )
