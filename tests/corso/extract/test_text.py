@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from corso.errors import ExportError
 from corso.extract.files import ExportFile
-from corso.extract.text import FAULT, LINE, CsvForm, read_header, read_rows
+from corso.extract.text import FAULT, LINE, CsvForm, _Lines, read_header, read_rows
 
 Rows = list[tuple[object, ...]]
 
@@ -130,6 +130,23 @@ def test_a_quote_that_nobody_closes_spoils_its_own_row_only(tmp_path: Path, cont
     assert "a quote may be open" in str(found[0][-1])
     assert [row[:3] for row in found[1:3]] == [(3, "2", "y"), (4, "3", "z")]
     assert all(row[-1] is None for row in found[1:])
+
+
+def test_lines_that_are_given_back_come_before_those_that_wait() -> None:
+    """Rows that are read again stay in the file's order, however often that happens."""
+    lines = _Lines(iter("abcde"))
+    assert [next(lines) for _ in range(4)] == lines.take() == ["a", "b", "c", "d"]
+    lines.put_back(["b", "c", "d"])
+    assert [next(lines), next(lines)] == lines.take() == ["b", "c"]
+    lines.put_back(["c"])
+    assert list(lines) == ["c", "d", "e"]
+
+
+@pytest.mark.parametrize("content", [text for name, text in PLAIN.items() if name != "trailing empty fields"])
+def test_a_regular_file_is_never_written_again(tmp_path: Path, content: str) -> None:
+    """The careful way takes six times as long and a copy of the file; it is for files that need it."""
+    rows_of(tmp_path, content)
+    assert not (tmp_path / "scratch").exists()
 
 
 REFUSED = {
