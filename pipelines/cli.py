@@ -161,6 +161,11 @@ def _leave(act: Callable[[], int]) -> None:
     except CorsoError as error:
         print(f"corso-loader: {error}", file=sys.stderr)  # noqa: T201
         code = error.exit_code
+    except OSError as error:
+        # The disk is full, a folder may not be written to; whatever was sent is in the ledger.
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        print(f"corso-loader: {text}; mend this and run the same command again", file=sys.stderr)  # noqa: T201
+        code = 3
     except KeyboardInterrupt:
         print("corso-loader: interrupted; run the same command again to go on", file=sys.stderr)  # noqa: T201
         code = 130

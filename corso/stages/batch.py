@@ -1,5 +1,6 @@
 """A batch while it is worked on: its folder, and the facts about it that no table holds."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -74,11 +75,24 @@ class Batch:
     def scratch(self) -> Iterator[Path]:
         """Give a folder for what is needed until a stage's tables are written, and take it away again."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".scratch-", dir=self.folder))
+        for left in self.folder.glob(".scratch-*"):
+            if not _is_running(left.name.split("-")[1]):
+                shutil.rmtree(left, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".scratch-{os.getpid()}-", dir=self.folder))
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def add_requests(facts: Facts, more: Requests) -> Facts:

@@ -288,12 +288,12 @@ def test_an_api_that_cannot_be_reached_opens_the_circuit_too(tmp_path: Path) -> 
 
 def test_one_good_answer_closes_the_circuit(tmp_path: Path) -> None:
     """Troubles count in a row only."""
-    with a_scene(tmp_path, orders(60)) as (api, ledger):
-        for number in range(1, 61):
-            if number % 15:
+    with a_scene(tmp_path, orders(36)) as (api, ledger):
+        for number in range(1, 37):
+            if number % 18:
                 api.fail(number, RESET)
-        tally = deliver(api, ledger, orders(60), max_in_flight=1)
-    assert (tally.accepted, tally.unknown) == (4, 56)
+        tally = deliver(api, ledger, orders(36), max_in_flight=1)
+    assert (tally.accepted, tally.unknown) == (2, 34)
 
 
 def test_a_stop_lets_what_is_under_way_finish_and_keeps_the_rest_planned(tmp_path: Path) -> None:

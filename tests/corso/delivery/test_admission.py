@@ -1,0 +1,142 @@
+"""Admission: what is sent now, by what the ledger knows at this moment."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from corso.delivery.admission import admit
+from corso.delivery.ledger import Change, Key, Ledger
+from corso.delivery.states import State
+from schemas.wire import Operation, OperationKind
+from tests.fake_corso import entry_of, opened, operation
+
+SAME, OTHER = operation(1), operation(1, totalMoney=99)
+UPDATE = replace(OTHER, kind="update_order", corso_order_id="7")
+
+
+def ended(ledger: Ledger, sent: Operation, state: State | None, held: str | None = "its own") -> None:
+    """Bring an operation to a state; None: the ledger never heard of it."""
+    if state is None:
+        return
+    ledger.plan([sent], "before")
+    if state is State.PLANNED:
+        return
+    ledger.start([sent])
+    if state is not State.SENDING:
+        held_hash = sent.payload_hash if held == "its own" else held
+        key = Key(sent.source_order_id, sent.source_fulfillment_id)
+        ledger.settle([Change(key, state, corso_id="7", held_hash=held_hash)])
+
+
+@pytest.mark.parametrize(
+    ("earlier", "state", "now", "sent_as"),
+    [
+        (SAME, None, SAME, "create_order"),
+        (SAME, State.PLANNED, SAME, "create_order"),
+        (SAME, State.PLANNED, OTHER, "create_order"),
+        (SAME, State.SENDING, SAME, None),
+        (SAME, State.SENDING, OTHER, None),
+        (SAME, State.UNKNOWN, SAME, None),
+        (SAME, State.UNKNOWN, OTHER, None),
+        (SAME, State.REJECTED, SAME, None),
+        (SAME, State.REJECTED, OTHER, "create_order"),
+        (SAME, State.ACCEPTED, SAME, None),
+        # The plan is older than what is known now: the order is in Corso.
+        (SAME, State.ACCEPTED, OTHER, "update_order"),
+        (SAME, State.ACCEPTED, UPDATE, "update_order"),
+    ],
+)  # fmt: skip
+def test_orders(
+    tmp_path: Path, earlier: Operation, state: State | None, now: Operation, sent_as: OperationKind | None
+) -> None:
+    """Sent is what Corso does not hold, did not refuse and may not hold; under Corso's id where there is one."""
+    with opened(tmp_path) as ledger:
+        ended(ledger, earlier, state)
+        admitted = admit(ledger, [now], "now")
+        assert [each.kind for each in admitted] == ([sent_as] if sent_as else [])
+        if sent_as:
+            assert admitted[0].corso_order_id == ("7" if sent_as == "update_order" else None)
+            entry = entry_of(ledger)
+            assert (entry.state, entry.kind, entry.payload_hash) == (State.PLANNED, sent_as, now.payload_hash)
+            # What was planned already with the same content keeps its history.
+            assert entry.batch == ("before" if state is State.PLANNED and now is earlier else "now")
+        elif state:
+            assert entry_of(ledger).state is state
+
+
+def test_an_order_that_is_there_unverified_is_updated(tmp_path: Path) -> None:
+    """Found by the recovery with other content than was sent: its held hash is empty."""
+    with opened(tmp_path) as ledger:
+        ended(ledger, SAME, State.ACCEPTED, held="")
+        (admitted,) = admit(ledger, [SAME], "now")
+    assert (admitted.kind, admitted.corso_order_id) == ("update_order", "7")
+
+
+@pytest.mark.parametrize("kind", ["update_order", "cancel_order"])
+def test_an_order_that_was_cancelled_by_delete_is_left_alone(tmp_path: Path, kind: OperationKind) -> None:
+    """Corso changes it no more."""
+    with opened(tmp_path) as ledger:
+        ended(ledger, SAME, State.ACCEPTED)
+        ended(ledger, operation(1, "cancel_order", corso_order_id="7"), State.ACCEPTED)
+        assert (
+            admit(ledger, [replace(operation(1, kind, canceledReason="other"), corso_order_id="7")], "now")
+            == []
+        )
+
+
+FULFILLMENT = operation(1, "create_fulfillment")
+CHANGED = operation(1, "create_fulfillment", trackingInfoNumber="2")
+
+
+@pytest.mark.parametrize("order", [None, State.PLANNED, State.REJECTED, State.UNKNOWN, State.SENDING])
+def test_a_fulfillment_waits_for_its_order(tmp_path: Path, order: State | None) -> None:
+    """It needs Corso's id of the order, and is not written down before that is known."""
+    with opened(tmp_path) as ledger:
+        if order is not None:
+            ledger.plan([SAME], "before")
+            if order is not State.PLANNED:
+                ledger.start([SAME])
+            if order in {State.REJECTED, State.UNKNOWN}:
+                ledger.settle([Change(Key("o-1"), order)])
+        assert admit(ledger, [FULFILLMENT], "now") == []
+        assert ledger.entries_of([Key("o-1", "f-1")]) == {}
+
+
+@pytest.mark.parametrize(
+    ("state", "now", "is_sent"),
+    [
+        (None, FULFILLMENT, True),
+        (State.PLANNED, FULFILLMENT, True),
+        (State.PLANNED, CHANGED, True),
+        (State.SENDING, FULFILLMENT, False),
+        (State.UNKNOWN, FULFILLMENT, False),
+        (State.UNKNOWN, CHANGED, False),
+        (State.REJECTED, FULFILLMENT, False),
+        (State.REJECTED, CHANGED, True),
+        (State.ACCEPTED, FULFILLMENT, False),
+        (State.ACCEPTED, CHANGED, False),
+    ],
+)
+def test_fulfillments(tmp_path: Path, state: State | None, now: Operation, is_sent: bool) -> None:
+    """One that Corso has cannot be changed, and is not sent twice."""
+    with opened(tmp_path) as ledger:
+        ended(ledger, SAME, State.ACCEPTED)
+        ledger_entry = replace(FULFILLMENT, corso_order_id="7")
+        if state in {State.UNKNOWN, State.REJECTED}:
+            ledger.plan([ledger_entry], "before")
+            ledger.start([ledger_entry])
+            ledger.settle([Change(Key("o-1", "f-1"), state)])
+        else:
+            ended(ledger, ledger_entry, state)
+        admitted = admit(ledger, [now], "now")
+    assert [each.corso_order_id for each in admitted] == (["7"] if is_sent else [])
+
+
+def test_a_slice_is_admitted_in_its_order(tmp_path: Path) -> None:
+    """The files' order is the order of sending."""
+    with opened(tmp_path) as ledger:
+        ended(ledger, operation(3), State.ACCEPTED)
+        admitted = admit(ledger, [operation(number) for number in (5, 3, 4, 1)], "now")
+        assert admit(ledger, [], "now") == []
+    assert [each.source_order_id for each in admitted] == ["o-5", "o-4", "o-1"]
