@@ -125,6 +125,7 @@ def written(payload: Json) -> bytes:
     return json.dumps(payload, default=float, ensure_ascii=False).encode()
 
 
+@pytest.mark.slow
 @given(payloads(), st.randoms(use_true_random=False))
 def test_what_was_sent_is_held_however_a_server_writes_it(payload: Json, chance: Any) -> None:
     """Other zeros, other zones, other order of lines and keys, blanks around, more members."""
@@ -140,6 +141,7 @@ def test_what_was_sent_is_held_however_a_server_writes_it(payload: Json, chance:
     assert holds(record | {"orderId": 7}, written(payload))
 
 
+@pytest.mark.slow
 @given(payloads(), st.data())
 def test_any_changed_amount_quantity_or_line_is_noticed(payload: Json, data: st.DataObject) -> None:
     """To the cent."""

@@ -1,0 +1,357 @@
+"""Recovery: what became of an operation in doubt is looked up, twice where it is not there, and never tried out."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corso.delivery.journal import Journal
+from corso.delivery.ledger import Change, Entry, Key, Ledger, key_of
+from corso.delivery.ports import unwatched
+from corso.delivery.recovery import CLOCK_ALLOWANCE, Recovered, Recovery
+from corso.delivery.states import State
+from schemas.wire import Operation, OperationKind
+from tests.clocks import JumpingClock
+from tests.fake_corso import FakeCorso, entry_of, opened, operation, order_body
+
+DELAY_S = 2.0
+CREATE = operation(1)
+
+
+@contextmanager
+def a_scene(folder: Path) -> Iterator[tuple[FakeCorso, Ledger]]:
+    """Give an API and a ledger."""
+    clock = JumpingClock()
+    with opened(folder, clock) as ledger:
+        yield FakeCorso(clock), ledger
+
+
+def in_doubt(ledger: Ledger, *operations: Operation, **change: Any) -> None:
+    """Bring operations into doubt: they were sent, and no answer was read (or a refusal of a create)."""
+    ledger.plan(operations, "b1")
+    ledger.start(operations)
+    ledger.settle([Change(key_of(each), State.UNKNOWN, **change) for each in operations])
+
+
+def resolve(api: FakeCorso, ledger: Ledger, *planned: Operation) -> Recovered:
+    """Look up all that is in doubt; `planned` are the operations of the plan at hand."""
+    operations = {key_of(each): each for each in planned}
+
+    def payloads(keys: Any) -> Mapping[Key, Operation]:
+        return {key: operations[key] for key in keys if key in operations}
+
+    async def scene() -> Recovered:
+        recovery = Recovery(api, Journal(ledger), api.clock, listing_delay_s=DELAY_S, watch=unwatched)
+        return await recovery.resolve(list(ledger.entries(states=[State.UNKNOWN])), payloads)
+
+    return asyncio.run(scene())
+
+
+def cannot_filter(api: FakeCorso) -> None:
+    """Take the look-ups by filter away."""
+    api.finds_by_source_id = api.finds_by_email = False
+
+
+WAYS: dict[str, tuple[Callable[[FakeCorso], object], str]] = {
+    "by its source id": (lambda api: None, "source id"),
+    "by e-mail and name": (lambda api: setattr(api, "finds_by_source_id", False), "e-mail and name"),
+    "in the listing": (cannot_filter, "page"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("content", ["equal", "different"])
+def test_a_create_that_is_there_is_accepted(tmp_path: Path, way: str, content: str) -> None:
+    """With equal content for good; with other content unverified, so that an update follows."""
+    prepare, look = WAYS[way]
+    with a_scene(tmp_path) as (api, ledger):
+        prepare(api)
+        in_doubt(ledger, CREATE)
+        api.has(order_body(2))
+        there = api.has(order_body(1, totalMoney=27 if content == "equal" else 28))
+        recovered = resolve(api, ledger, CREATE)
+        entry = entry_of(ledger)
+        (attempt,) = ledger.attempts("o-1")
+    assert set(api.looks) == {look}
+    assert (entry.state, entry.corso_id) == (State.ACCEPTED, str(there["orderId"]))
+    assert entry.held_hash == (CREATE.payload_hash if content == "equal" else "")
+    assert recovered.accepted == 1
+    assert recovered.differing == recovered.to_send == ([] if content == "equal" else [Key("o-1")])
+    # How the request ended stays on record as it was seen then.
+    assert attempt["ended_as"] == "unknown"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_create_that_is_not_there_is_planned_again_after_a_second_look(tmp_path: Path, way: str) -> None:
+    """The second look comes when the listing's delay has passed."""
+    prepare, look = WAYS[way]
+    with a_scene(tmp_path) as (api, ledger):
+        prepare(api)
+        in_doubt(ledger, CREATE)
+        api.has(order_body(2))
+        recovered = resolve(api, ledger, CREATE)
+        entry = entry_of(ledger)
+    assert api.looks == [look, look]
+    assert api.clock.elapsed >= DELAY_S
+    assert (entry.state, entry.reason) == (State.PLANNED, "looked up twice: not there")
+    assert (recovered.planned_again, recovered.to_send) == (1, [Key("o-1")])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_create_that_shows_up_late_is_not_sent_again(tmp_path: Path, way: str) -> None:
+    """That is what the second look is for."""
+    prepare, look = WAYS[way]
+    with a_scene(tmp_path) as (api, ledger):
+        prepare(api)
+        in_doubt(ledger, CREATE)
+        api.has(order_body(1))
+        api.hidden_looks = 1
+        recovered = resolve(api, ledger, CREATE)
+        assert entry_of(ledger).state is State.ACCEPTED
+    assert api.looks == [look, look]
+    assert (recovered.accepted, recovered.planned_again) == (1, 0)
+
+
+def test_what_cannot_be_looked_up_stays_unknown_and_is_counted(tmp_path: Path) -> None:
+    """Sending it again would be a guess."""
+    with a_scene(tmp_path) as (api, ledger):
+        cannot_filter(api)
+        api.lists = False
+        in_doubt(ledger, CREATE, operation(2))
+        recovered = resolve(api, ledger, CREATE, operation(2))
+        assert ledger.counts() == {("order", State.UNKNOWN): 2}
+    assert recovered == Recovered(still_unknown=2)
+
+
+@pytest.mark.parametrize("lacking", [{"customer": {}}, {"customer": None}, {"orderName": None}])
+def test_a_guest_without_an_address_is_looked_for_in_the_listing(
+    tmp_path: Path, lacking: dict[str, Any]
+) -> None:
+    """The filter wants both e-mail and name."""
+    guest = operation(1, **lacking)
+    with a_scene(tmp_path) as (api, ledger):
+        api.finds_by_source_id = False
+        in_doubt(ledger, guest)
+        api.has(order_body(1, **lacking))
+        resolve(api, ledger, guest)
+        assert entry_of(ledger).state is State.ACCEPTED
+    assert set(api.looks) == {"page"}
+
+
+def test_another_order_of_the_same_buyer_and_name_is_not_taken_for_ours(tmp_path: Path) -> None:
+    """Order names repeat; ids do not."""
+    with a_scene(tmp_path) as (api, ledger):
+        api.finds_by_source_id = False
+        in_doubt(ledger, CREATE)
+        api.has(order_body(1) | {"sourceOrderId": "from elsewhere"})
+        resolve(api, ledger, CREATE)
+        assert entry_of(ledger).state is State.PLANNED
+
+
+@pytest.mark.parametrize(
+    ("kind", "there", "ends"),
+    [
+        ("update_order", order_body(1, totalMoney=99), State.ACCEPTED),
+        ("update_order", order_body(1), State.PLANNED),
+        ("update_order", None, State.PLANNED),
+        ("cancel_order", order_body(1, sourceCanceledOn="2026-11-21T00:00:00Z"), State.ACCEPTED),
+        ("cancel_order", order_body(1), State.PLANNED),
+        ("cancel_order", None, State.PLANNED),
+    ],
+)
+def test_a_change_was_made_or_not(
+    tmp_path: Path, kind: OperationKind, there: dict[str, Any] | None, ends: State
+) -> None:
+    """Its order is read under Corso's id. Done is accepted; the former state means that it never came."""
+    changes = {"totalMoney": 99} if kind == "update_order" else {}
+    change = operation(1, kind, corso_order_id="100", **changes)
+    with a_scene(tmp_path) as (api, ledger):
+        in_doubt(ledger, CREATE)
+        ledger.settle([Change(Key("o-1"), State.ACCEPTED, corso_id="100", held_hash="old")])
+        in_doubt(ledger, change)
+        if there:
+            api.has(there)
+        recovered = resolve(api, ledger, change)
+        entry = entry_of(ledger)
+    assert set(api.looks) == {"Corso id"}
+    assert (entry.state, entry.corso_id) == (ends, "100")
+    if ends is State.ACCEPTED:
+        assert (entry.held_hash, recovered.accepted) == (change.payload_hash, 1)
+    else:
+        assert (entry.held_hash, recovered.to_send) == ("old", [Key("o-1")])
+
+
+FULFILLMENT = operation(1, "create_fulfillment", corso_order_id="100")
+
+
+@pytest.mark.parametrize(
+    ("fulfillments", "ends", "held"),
+    [
+        (
+            [{"sourceFulfillmentId": "f-1", "fulfillmentLocationId": 12, "fulfillmentId": "F7"}],
+            State.ACCEPTED,
+            "equal",
+        ),
+        (
+            [{"sourceFulfillmentId": "f-1", "fulfillmentLocationId": 13, "fulfillmentId": "F7"}],
+            State.ACCEPTED,
+            "",
+        ),
+        (
+            [{"sourceFulfillmentId": "f-2", "fulfillmentLocationId": 12, "fulfillmentId": "F8"}],
+            State.PLANNED,
+            None,
+        ),
+        ([], State.PLANNED, None),
+        (None, State.PLANNED, None),
+    ],
+)
+def test_a_fulfillment_is_looked_for_at_its_order(
+    tmp_path: Path, fulfillments: list[dict[str, Any]] | None, ends: State, held: str | None
+) -> None:
+    """Another fulfillment, none, or no order at all: it is not there."""
+    with a_scene(tmp_path) as (api, ledger):
+        in_doubt(ledger, FULFILLMENT)
+        if fulfillments is not None:
+            api.has(order_body(1), fulfillments=fulfillments)
+        resolve(api, ledger, FULFILLMENT)
+        entry = entry_of(ledger, 1, "f-1")
+    assert entry.state is ends
+    if ends is State.ACCEPTED:
+        assert entry.corso_id == "F7"
+        assert entry.held_hash == (FULFILLMENT.payload_hash if held else "")
+
+
+def test_a_fulfillment_that_shows_up_late_is_not_sent_again(tmp_path: Path) -> None:
+    """Two looks for fulfillments, too."""
+    found = {"sourceFulfillmentId": "f-1", "fulfillmentLocationId": 12, "fulfillmentId": "F7"}
+    with a_scene(tmp_path) as (api, ledger):
+        in_doubt(ledger, FULFILLMENT)
+        api.has(order_body(1), fulfillments=[found])
+        api.hidden_looks = 1
+        resolve(api, ledger, FULFILLMENT)
+        assert entry_of(ledger, 1, "f-1").state is State.ACCEPTED
+    assert api.looks == ["fulfillments", "fulfillments"]
+
+
+def test_a_fulfillment_of_another_batch_stays_unknown(tmp_path: Path) -> None:
+    """The plan at hand does not say which order of Corso's it belongs to."""
+    with a_scene(tmp_path) as (api, ledger):
+        in_doubt(ledger, FULFILLMENT)
+        assert resolve(api, ledger).still_unknown == 1
+        assert entry_of(ledger, 1, "f-1").state is State.UNKNOWN
+
+
+def test_an_order_of_another_batch_is_found_unverified(tmp_path: Path) -> None:
+    """Without its payload nobody can say whether its content is right; that batch's next run will."""
+    with a_scene(tmp_path) as (api, ledger):
+        in_doubt(ledger, CREATE, operation(2))
+        api.has(order_body(1))
+        recovered = resolve(api, ledger)
+        found, absent = entry_of(ledger, 1), entry_of(ledger, 2)
+    assert (found.state, found.held_hash, absent.state) == (State.ACCEPTED, "", State.PLANNED)
+    assert recovered.differing == []
+
+
+def test_an_order_that_is_there_twice_is_accepted_once(tmp_path: Path) -> None:
+    """The double is the reconciliation's to report; no third is made."""
+    with a_scene(tmp_path) as (api, ledger):
+        in_doubt(ledger, CREATE)
+        api.has(order_body(1))
+        api.has(order_body(1))
+        recovered = resolve(api, ledger, CREATE)
+        entry = entry_of(ledger)
+    assert (entry.state, entry.corso_id, recovered.accepted) == (State.ACCEPTED, "100", 1)
+    assert recovered.to_send == []
+
+
+def test_a_refused_create_that_is_there_is_accepted(tmp_path: Path) -> None:
+    """It was refused because it is there."""
+    with a_scene(tmp_path) as (api, ledger):
+        in_doubt(ledger, CREATE, status=400, reason="400: exists already")
+        api.has(order_body(1))
+        resolve(api, ledger, CREATE)
+        entry = entry_of(ledger)
+    assert (entry.state, entry.status, entry.reason) == (State.ACCEPTED, None, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "ends"), [(400, State.REJECTED), (422, State.REJECTED), (502, State.PLANNED)]
+)
+def test_a_refused_create_that_is_not_there_is_rejected_with_what_the_api_said(
+    tmp_path: Path, status: int, ends: State
+) -> None:
+    """A 5xx is no refusal: it is planned again."""
+    with a_scene(tmp_path) as (api, ledger):
+        in_doubt(ledger, CREATE, status=status, reason="postalCode is missing")
+        recovered = resolve(api, ledger, CREATE)
+        entry = entry_of(ledger)
+    assert entry.state is ends
+    assert len(api.looks) == 2
+    if ends is State.REJECTED:
+        assert (entry.status, entry.reason) == (status, "postalCode is missing")
+        assert (recovered.rejected, recovered.to_send) == (1, [])
+
+
+def test_one_pass_over_the_listing_serves_all_and_ends_before_the_first_attempt(tmp_path: Path) -> None:
+    """Not a pass for each, and not back through five years of orders."""
+    with a_scene(tmp_path) as (api, ledger):
+        cannot_filter(api)
+        for number in range(50, 90):
+            api.has(order_body(number), age=CLOCK_ALLOWANCE + timedelta(days=90 - number))
+        for number in (90, 91):
+            api.has(order_body(number), age=CLOCK_ALLOWANCE - timedelta(minutes=1))
+        orders = [operation(number) for number in range(1, 5)]
+        in_doubt(ledger, *orders)
+        for number in (1, 2, 3):
+            api.has(order_body(number))
+        resolve(api, ledger, *orders)
+        states = [entry_of(ledger, number).state for number in range(1, 5)]
+    assert states == [State.ACCEPTED] * 3 + [State.PLANNED]
+    # Newest first, two a page: 3 2 | 1 91 | 90 and one that is too old; then the second look, for order 4.
+    assert len(api.looks) == 2 * 3
+
+
+def test_a_listing_that_tells_no_times_is_read_to_its_end(tmp_path: Path) -> None:
+    """Better slow than wrong."""
+    with a_scene(tmp_path) as (api, ledger):
+        cannot_filter(api)
+        in_doubt(ledger, CREATE)
+        api.has(order_body(1), createdOn="yesterday")
+        for number in range(2, 9):
+            api.has(order_body(number), createdOn=None)
+        resolve(api, ledger, CREATE)
+        assert entry_of(ledger).state is State.ACCEPTED
+
+
+def test_nothing_in_doubt_asks_nothing(tmp_path: Path) -> None:
+    """No wait, no request."""
+    with a_scene(tmp_path) as (api, ledger):
+        assert resolve(api, ledger) == Recovered()
+    assert (api.looks, api.clock.slept) == ([], [])
+
+
+def test_corsos_ids_of_any_type_become_text(tmp_path: Path) -> None:
+    """The ledger keeps them as text, as they go into a URL."""
+    with a_scene(tmp_path) as (api, ledger):
+        in_doubt(ledger, CREATE)
+        api.has(order_body(1), orderId=900719925474099312345)
+        resolve(api, ledger, CREATE)
+        assert entry_of(ledger).corso_id == "900719925474099312345"
+
+
+def test_content_that_changed_meanwhile_is_held_against_the_plan_at_hand(tmp_path: Path) -> None:
+    """The killed run sent yesterday's order; today's plan wants another total: found, and to be updated."""
+    today = replace(operation(1, totalMoney=99), kind="create_order")
+    with a_scene(tmp_path) as (api, ledger):
+        in_doubt(ledger, CREATE)
+        api.has(json.loads(CREATE.payload))
+        recovered = resolve(api, ledger, today)
+        entry: Entry = entry_of(ledger)
+    assert (entry.state, entry.held_hash, recovered.differing) == (State.ACCEPTED, "", [Key("o-1")])
