@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from assets.resources import LoaderFile, Progress
 from corso.delivery.ports import Watch
 from corso.errors import CorsoError, Stopped
 from corso.settings import Settings
-from corso.stages.batch import Batch
+from corso.stages.batch import Batch, is_running
 from corso.stages.counting import broken_contracts, quarantined_share, unaccounted_rows
 from pipelines.definitions import build_defs
+
+_HOST_TAG, _PROCESS_TAG = "corso-loader/host", "corso-loader/process"
+"""Where a run of the command runs."""
 
 _INSTANCE = """\
 # Made by corso-loader; yours to change.
@@ -55,15 +59,29 @@ def run_job(
     if upload:
         config["ops"] = {"uploaded_orders": {"config": upload}}
     with DagsterInstance.get() as instance:
+        _end_killed_runs(instance)
         instance.add_dynamic_partitions(BATCHES.name or "", [batch])
         try:
             defs.resolve_job_def(name).execute_in_process(
-                run_config=config, partition_key=batch, instance=instance
+                run_config=config,
+                partition_key=batch,
+                instance=instance,
+                tags={_HOST_TAG: socket.gethostname(), _PROCESS_TAG: str(os.getpid())},
             )
         except DagsterAssetCheckFailedError as error:
             raise Stopped(_guard_that_stopped(Batch(settings, batch))) from error
         except dg.DagsterError as error:
             raise _cause_of_ours(error) from error
+
+
+def _end_killed_runs(instance: DagsterInstance) -> None:
+    """Mark runs whose process is gone as failed: Dagster would show them as under way for ever."""
+    under_way = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags={_HOST_TAG: socket.gethostname()})
+    for run in instance.get_runs(under_way):
+        if not is_running(run.tags.get(_PROCESS_TAG, "")):
+            instance.report_run_failed(
+                run, "The process was killed; the next run of the same command goes on."
+            )
 
 
 def _cause_of_ours(error: BaseException) -> BaseException:

@@ -114,7 +114,9 @@ class Shop:
     def configure(self, extra: str = "", *, base_url: str = "", token_url: str = "") -> Path:
         """Write loader.yaml; `extra` are lines of its top level."""
         base_url = base_url or (self.sandbox.base_url if self.sandbox else "http://127.0.0.1:9/v1")
-        token_url = token_url or (self.sandbox.token_url if self.sandbox else "http://127.0.0.1:9/oauth/token")
+        token_url = token_url or (
+            self.sandbox.token_url if self.sandbox else "http://127.0.0.1:9/oauth/token"
+        )
         lines = [
             f"store: {{id: {self.store_id}, time_zone: America/New_York, currency: USD}}",
             f"exports: {json.dumps({'profile': 'canonical', **self.files})}",
@@ -133,10 +135,17 @@ class Shop:
     ) -> None:
         """Write the export; without `lines` each order gets one."""
         if lines is None:
-            lines = [line_text(source_order_id=each) for each in dict.fromkeys(row["source_order_id"] for row in orders)]
+            lines = [
+                line_text(source_order_id=each)
+                for each in dict.fromkeys(row["source_order_id"] for row in orders)
+            ]
         self.exports.mkdir(parents=True, exist_ok=True)
         for name, rows in (("orders", orders), ("line_items", lines), ("fulfillments", fulfillments)):
-            text = csv_text(rows or [dict.fromkeys(fulfillment_text())]) if rows else csv_text([fulfillment_text()]).splitlines()[0]
+            text = (
+                csv_text(rows or [dict.fromkeys(fulfillment_text())])
+                if rows
+                else csv_text([fulfillment_text()]).splitlines()[0]
+            )
             (self.exports / f"{name}.csv").write_text(text, encoding="utf-8")
 
     def run(self, verb: str, *arguments: str, batch: str | None = BATCH, **changes: str | None) -> Ended:
@@ -157,7 +166,9 @@ class Shop:
 
     def summary(self, batch: str = BATCH) -> dict[str, Any]:
         """Read summary.json."""
-        content: dict[str, Any] = json.loads((self.reports(batch) / "summary.json").read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(
+            (self.reports(batch) / "summary.json").read_text(encoding="utf-8")
+        )
         return content
 
     def table(self, name: str, batch: str = BATCH) -> list[dict[str, str]]:

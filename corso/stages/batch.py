@@ -76,7 +76,7 @@ class Batch:
         """Give a folder for what is needed until a stage's tables are written, and take it away again."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for left in self.folder.glob(".scratch-*"):
-            if not _is_running(left.name.split("-")[1]):
+            if not is_running(left.name.split("-")[1]):
                 shutil.rmtree(left, ignore_errors=True)
         folder = Path(tempfile.mkdtemp(prefix=f".scratch-{os.getpid()}-", dir=self.folder))
         try:
@@ -85,10 +85,11 @@ class Batch:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_running(process: str) -> bool:
+def is_running(process: str) -> bool:
+    """Say whether there is a process of this number on this machine."""
     try:
         os.kill(int(process), 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, ValueError):
         return False
     except PermissionError:
         pass
