@@ -7,9 +7,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from corso.delivery.ports import Watch
 from corso.settings import Settings, check_batch_name, read_settings
-from corso.stages.batch import Batch
+from corso.stages.batch import Batch, ProgressWatch
 
 
 class LoaderFile(dg.ConfigurableResource[Settings]):
@@ -30,5 +29,5 @@ class LoaderFile(dg.ConfigurableResource[Settings]):
 class Progress:
     """Where stages tell how far they are; the command gives it a progress bar."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: ProgressWatch) -> None:
         self.watch = watch

@@ -12,10 +12,9 @@ from dagster._core.errors import DagsterAssetCheckFailedError
 
 from assets.partitions import BATCHES
 from assets.resources import LoaderFile, Progress
-from corso.delivery.ports import Watch
 from corso.errors import CorsoError, Stopped
 from corso.settings import Settings
-from corso.stages.batch import Batch, is_running
+from corso.stages.batch import Batch, ProgressWatch, is_running
 from corso.stages.counting import broken_contracts, quarantined_share, unaccounted_rows
 from pipelines.definitions import build_defs
 
@@ -46,7 +45,7 @@ def prepare_home(settings: Settings) -> Path:
 
 
 def run_job(
-    name: str, settings: Settings, batch: str, watch: Watch, *, upload: dict[str, Any] | None = None
+    name: str, settings: Settings, batch: str, watch: ProgressWatch, *, upload: dict[str, Any] | None = None
 ) -> None:
     """Run one job for one batch.
 

@@ -13,8 +13,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from corso.delivery.ports import Watch
 from corso.report.summary import Summary
+from corso.stages.batch import ProgressWatch
 from schemas.money import money_text
 
 _SAID_EVERY_S = 10.0
@@ -29,7 +29,7 @@ _WORDS = {
 
 
 @contextmanager
-def progress() -> Iterator[Watch]:
+def progress() -> Iterator[ProgressWatch]:
     """Show how far the stages are, until the block ends."""
     console = Console(stderr=True)
     if console.is_terminal:
@@ -37,7 +37,7 @@ def progress() -> Iterator[Watch]:
             TextColumn("{task.description:13}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]:>10}"),
+            TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
             console=console,
             transient=True,
@@ -53,13 +53,14 @@ class _Bars:
         self._tasks: dict[str, TaskID] = {}
         self._began: dict[str, float] = {}
 
-    def watch(self, what: str, done: int, total: int) -> None:
+    def watch(self, what: str, done: int, total: int, pace: str = "") -> None:
         word = _WORDS.get(what, what)
         if word not in self._tasks:
             self._tasks[word] = self._bars.add_task(word, total=total or None, rate="")
             self._began[word] = time.monotonic()
         seconds = time.monotonic() - self._began[word]
         rate = f"{done / seconds:.0f}/s" if seconds > 1 else ""
+        rate = f"{rate} ({pace})" if pace and rate else rate
         self._bars.update(self._tasks[word], completed=done, total=total or None, rate=rate)
 
 
@@ -69,7 +70,7 @@ class _Lines:
         self._said: dict[str, float] = {}
         self._ended: dict[str, int] = {}
 
-    def watch(self, what: str, done: int, total: int) -> None:
+    def watch(self, what: str, done: int, total: int, pace: str = "") -> None:
         word, now = _WORDS.get(what, what), time.monotonic()
         ended = done == total
         if self._ended.get(word) == total or (
@@ -78,7 +79,8 @@ class _Lines:
             return
         self._said[word] = now
         self._ended[word] = total if ended else -1
-        self._console.print(f"{word}: {done}" + (f" of {total}" if total else ""), highlight=False)
+        of = f" of {total}" if total else ""
+        self._console.print(f"{word}: {done}{of}" + (f" ({pace})" if pace else ""), highlight=False)
 
 
 def say(text: str = "") -> None:

@@ -7,12 +7,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from corso.report.atomic import replacing
 from corso.report.summary import MoneyRow, ReconciliationCounts, Requests, Stage
 from corso.settings import Settings
+
+
+class ProgressWatch(Protocol):
+    """Told of progress by every stage."""
+
+    def __call__(self, what: str, done: int, total: int, pace: str = "", /) -> None:
+        """Take what is being done, how much of it is done, how much there is (0: not known), and the pace in words."""
+        ...
 
 
 class Facts(BaseModel):

@@ -20,7 +20,7 @@ from corso.delivery.recovery import Recovered, Recovery
 from corso.delivery.sender import Sender, Tally, interrupted
 from corso.delivery.states import State
 from corso.report.summary import Requests
-from corso.stages.batch import Batch, add_requests
+from corso.stages.batch import Batch, ProgressWatch, add_requests
 from schemas.wire import Operation, OperationKind
 
 _ROWS_AT_ONCE = 2_000
@@ -38,7 +38,7 @@ _KINDS: Mapping[tuple[str, str], OperationKind] = {
 
 
 def upload(
-    batch: Batch, plan: pl.LazyFrame, subject: Subject, watch: Watch, *, limit: int | None = None
+    batch: Batch, plan: pl.LazyFrame, subject: Subject, progress: ProgressWatch, *, limit: int | None = None
 ) -> None:
     """Send the operations of a plan that are about orders, or about fulfillments.
 
@@ -52,9 +52,20 @@ def upload(
 
         async def deliver() -> None:
             async with counted_api(batch, CorsoApi.open(settings, credentials, clock=clock)) as api:
+
+                def watch(what: str, done: int, total: int) -> None:
+                    progress(what, done, total, pace(api))
+
                 await Delivery(batch, plan, subject, ledger, api, clock, watch).run(limit)
 
         asyncio.run(deliver())
+
+
+def pace(api: CorsoApi) -> str:
+    """Say how the limiter is doing, for a progress bar."""
+    limiter = api.limiter
+    share = "" if limiter.quota_share is None else f", {limiter.quota_share:.0%} of the quota"
+    return f"{limiter.rate:.0f}/s allowed{share}, {limiter.throttled} throttled"
 
 
 def plan_rejected_again(batch: Batch) -> int:

@@ -9,9 +9,8 @@ import polars as pl
 from corso.api.client import CorsoApi
 from corso.api.listing import CursorRefused, ListingRefused
 from corso.delivery.ledger import Ledger
-from corso.delivery.ports import Watch
 from corso.report.read_back import Drift, read_records
-from corso.stages.batch import Batch
+from corso.stages.batch import Batch, ProgressWatch
 from corso.stages.delivering import counted_api
 from schemas.fields import empty_frame
 from schemas.listing import LISTING
@@ -25,7 +24,9 @@ BY_LISTING = "Read back from the listing of the whole store."
 BY_LOOK_UPS = "Read back by looking up every order of the batch; orders of other origin were not read."
 
 
-def read_back(batch: Batch, source_order_ids: pl.LazyFrame, scratch: Path, watch: Watch) -> pl.LazyFrame:
+def read_back(
+    batch: Batch, source_order_ids: pl.LazyFrame, scratch: Path, watch: ProgressWatch
+) -> pl.LazyFrame:
     """Return the listing, by whichever way reconcile.mode allows.
 
     `source_order_ids` (one column) are the batch's accepted orders, for look-ups. Raises ApiError's children,
@@ -52,7 +53,7 @@ def read_back(batch: Batch, source_order_ids: pl.LazyFrame, scratch: Path, watch
 class _Reader:
     """Reads records and writes them as parts of the listing."""
 
-    def __init__(self, batch: Batch, api: CorsoApi, scratch: Path, watch: Watch) -> None:
+    def __init__(self, batch: Batch, api: CorsoApi, scratch: Path, watch: ProgressWatch) -> None:
         self._batch = batch
         self._api = api
         self._scratch = scratch
