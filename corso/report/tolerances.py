@@ -32,7 +32,8 @@ class Tolerance:
 
 
 INSTANT_TOLERANCE = timedelta(seconds=1)
-CLOCK_ALLOWANCE = timedelta(seconds=60)
+CLOCK_ALLOWANCE = timedelta(seconds=2)
+"""How far Corso's clock may run ahead of ours before our own writing looks like a change made there."""
 
 WITHOUT_CASE = frozenset({"customer_email"})
 AS_PHONE = frozenset({"customer_phone"})

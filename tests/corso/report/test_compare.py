@@ -128,8 +128,8 @@ def test_a_missing_order_has_the_outcome_that_kept_it_away_as_its_cause(outcome:
 @pytest.mark.parametrize(
     ("outcome", "updated_after", "cause"),
     [
-        (outcome_row(), timedelta(seconds=61), "changed_in_corso"),
-        (outcome_row(), timedelta(seconds=60), "unexplained"),
+        (outcome_row(), timedelta(seconds=3), "changed_in_corso"),
+        (outcome_row(), timedelta(seconds=2), "unexplained"),
         (outcome_row(accepted_at=None), timedelta(hours=1), "unexplained"),
         (outcome_row(action="unchanged", outcome="unchanged"), timedelta(hours=1), "changed_in_corso"),
         (outcome_row(action="update", outcome="rejected", holds_planned=False), timedelta(0), "rejected"),
