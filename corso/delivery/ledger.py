@@ -8,10 +8,6 @@ Every change of state is guarded: it names the states it may start from, and one
 IllegalTransition and changes nothing. A file lock admits one writer; it falls with the process that held it.
 """
 
-import fcntl
-import os
-import socket
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,72 +15,19 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
-from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from corso.clock import Clock, SystemClock
+from corso.delivery.lock import Lock
 from corso.delivery.states import MAY_FOLLOW, State
-from corso.errors import IllegalTransition, LedgerError, LedgerInUse, LedgerTooNew
+from corso.delivery.tables import APPLICATION_ID, ATTEMPTS, ENTRIES, METADATA, VERSION, open_engine, told
+from corso.errors import IllegalTransition, LedgerError
 from schemas.wire import Operation, OperationKind
 
 _KEYS_PER_QUERY = 1_000
 """SQLite limits the variables of a statement."""
-
-VERSION = 1
-"""The layout below; a ledger with a higher one is not touched."""
-
-APPLICATION_ID = 0x636F7273
-"""Marks an SQLite file as a ledger ("cors"); one without the mark is not touched."""
-
-_metadata = sa.MetaData()
-
-_entries = sa.Table(
-    "entries",
-    _metadata,
-    sa.Column("store_id", sa.Integer, primary_key=True),
-    sa.Column("source_order_id", sa.Text, primary_key=True),
-    sa.Column("source_fulfillment_id", sa.Text, primary_key=True, comment="empty for orders"),
-    sa.Column("corso_id", sa.Text, comment="Corso's id, once known"),
-    sa.Column(
-        "held_hash", sa.Text, comment="payload hash of what Corso holds; empty: there, content not verified"
-    ),
-    sa.Column("held_cancelled", sa.Text, nullable=False, default="", comment="'', sent or deleted"),
-    sa.Column("held_at", sa.Text, comment="when Corso last accepted it"),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False, comment="of the current operation"),
-    sa.Column("payload_hash", sa.Text, nullable=False),
-    sa.Column("cancelled", sa.Boolean, nullable=False, comment="whether the payload says cancelled"),
-    sa.Column("batch", sa.Text, nullable=False, comment="that planned the current operation"),
-    sa.Column("attempts", sa.Integer, nullable=False, default=0),
-    sa.Column("first_sent_at", sa.Text, comment="of the current operation"),
-    sa.Column("status", sa.Integer, comment="HTTP status of the last answer"),
-    sa.Column("reason", sa.Text, comment="why it is rejected, unknown or not sent"),
-    sa.Column("updated_at", sa.Text, nullable=False),
-    sqlite_with_rowid=False,
-)
-sa.Index("entries_by_state", _entries.c.store_id, _entries.c.state)
-
-_attempts = sa.Table(
-    "attempts",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("store_id", sa.Integer, nullable=False),
-    sa.Column("source_order_id", sa.Text, nullable=False),
-    sa.Column("source_fulfillment_id", sa.Text, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("payload_hash", sa.Text, nullable=False),
-    sa.Column("batch", sa.Text, nullable=False),
-    sa.Column("started_at", sa.Text, nullable=False),
-    sa.Column("ended_at", sa.Text),
-    sa.Column("ended_as", sa.Text, comment="accepted, rejected, unknown, throttled, not sent"),
-    sa.Column("status", sa.Integer),
-    sa.Column("reason", sa.Text),
-)
-sa.Index(
-    "attempts_by_entry", _attempts.c.store_id, _attempts.c.source_order_id, _attempts.c.source_fulfillment_id
-)
 
 
 class Key(NamedTuple):
@@ -137,9 +80,7 @@ class Change:
 class Ledger:
     """An open ledger, for one store. Close it, or use it as a context manager."""
 
-    def __init__(
-        self, path: Path, engine: sa.Engine, store_id: int, lock: "_Lock | None", clock: Clock
-    ) -> None:
+    def __init__(self, path: Path, engine: sa.Engine, store_id: int, lock: Lock | None, clock: Clock) -> None:
         self._path = path
         self._engine = engine
         self._store_id = store_id
@@ -154,16 +95,16 @@ class Ledger:
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock = _Lock.take(path.with_suffix(".lock"))
+            lock = Lock.take(path.with_suffix(".lock"))
         except OSError as error:
             message = f"{path}: the ledger cannot be opened ({error.strerror})"
             raise LedgerError(message) from None
         try:
-            engine = _engine(path)
-            with _told(path), engine.begin() as connection:
+            engine = open_engine(path)
+            with told(path), engine.begin() as connection:
                 connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
-                _metadata.create_all(connection)
+                METADATA.create_all(connection)
         except BaseException:
             lock.release()
             raise
@@ -173,12 +114,12 @@ class Ledger:
     def read(cls, path: Path, store_id: int) -> Self:
         """Open the ledger for reading; one that does not exist yet is empty. Leaves no trace."""
         if path.exists():
-            engine = _engine(path, read_only=True)
-            with _told(path), engine.connect():
+            engine = open_engine(path, read_only=True)
+            with told(path), engine.connect():
                 pass
         else:
             engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
-            _metadata.create_all(engine)
+            METADATA.create_all(engine)
         return cls(path, engine, store_id, None, SystemClock())
 
     def close(self) -> None:
@@ -199,7 +140,7 @@ class Ledger:
 
     def known(self) -> Iterator[tuple[str, str, str | None, str | None, str]]:
         """Yield (source_order_id, source_fulfillment_id, corso_id, held_hash, held_cancelled) of every entry."""
-        columns = _entries.c
+        columns = ENTRIES.c
         query = sa.select(
             columns.source_order_id,
             columns.source_fulfillment_id,
@@ -213,13 +154,13 @@ class Ledger:
 
     def entries(self, *, states: Sequence[State] = (), fulfillments: bool | None = None) -> Iterator[Entry]:
         """Yield the store's entries in these states (all where none is named), of orders or fulfillments or both."""
-        query = sa.select(_entries).where(_entries.c.store_id == self._store_id)
+        query = sa.select(ENTRIES).where(ENTRIES.c.store_id == self._store_id)
         if states:
-            query = query.where(_entries.c.state.in_(states))
+            query = query.where(ENTRIES.c.state.in_(states))
         if fulfillments is not None:
-            no_fulfillment = _entries.c.source_fulfillment_id == ""
+            no_fulfillment = ENTRIES.c.source_fulfillment_id == ""
             query = query.where(~no_fulfillment if fulfillments else no_fulfillment)
-        query = query.order_by(_entries.c.source_order_id, _entries.c.source_fulfillment_id)
+        query = query.order_by(ENTRIES.c.source_order_id, ENTRIES.c.source_fulfillment_id)
         with self._reading() as connection:
             for rows in connection.execution_options(yield_per=10_000).execute(query).mappings().partitions():
                 yield from (_entry(row) for row in rows)
@@ -227,12 +168,12 @@ class Ledger:
     def entries_of(self, keys: Iterable[Key]) -> dict[Key, Entry]:
         """Return the entries that exist among `keys`."""
         wanted = list(dict.fromkeys(keys))
-        both = sa.tuple_(_entries.c.source_order_id, _entries.c.source_fulfillment_id)
+        both = sa.tuple_(ENTRIES.c.source_order_id, ENTRIES.c.source_fulfillment_id)
         found: dict[Key, Entry] = {}
         with self._reading() as connection:
             for start in range(0, len(wanted), _KEYS_PER_QUERY):
-                query = sa.select(_entries).where(
-                    _entries.c.store_id == self._store_id,
+                query = sa.select(ENTRIES).where(
+                    ENTRIES.c.store_id == self._store_id,
                     both.in_([tuple(key) for key in wanted[start : start + _KEYS_PER_QUERY]]),
                 )
                 found |= {entry.key: entry for entry in map(_entry, connection.execute(query).mappings())}
@@ -240,11 +181,11 @@ class Ledger:
 
     def counts(self) -> dict[tuple[str, State], int]:
         """Return (order | fulfillment, state) -> number of entries."""
-        subject = sa.case((_entries.c.source_fulfillment_id == "", "order"), else_="fulfillment")
+        subject = sa.case((ENTRIES.c.source_fulfillment_id == "", "order"), else_="fulfillment")
         query = (
-            sa.select(subject, _entries.c.state, sa.func.count())
-            .where(_entries.c.store_id == self._store_id)
-            .group_by(subject, _entries.c.state)
+            sa.select(subject, ENTRIES.c.state, sa.func.count())
+            .where(ENTRIES.c.store_id == self._store_id)
+            .group_by(subject, ENTRIES.c.state)
         )
         with self._reading() as connection:
             return {(what, State(state)): count for what, state, count in connection.execute(query)}
@@ -252,9 +193,9 @@ class Ledger:
     def attempts(self, source_order_id: str) -> list[Mapping[str, Any]]:
         """Return all attempts at an order and its fulfillments, oldest first."""
         query = (
-            sa.select(_attempts)
-            .where(_attempts.c.store_id == self._store_id, _attempts.c.source_order_id == source_order_id)
-            .order_by(_attempts.c.id)
+            sa.select(ATTEMPTS)
+            .where(ATTEMPTS.c.store_id == self._store_id, ATTEMPTS.c.source_order_id == source_order_id)
+            .order_by(ATTEMPTS.c.id)
         )
         with self._reading() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
@@ -283,7 +224,7 @@ class Ledger:
             }
             for operation in operations
         ]
-        insert = sqlite.insert(_entries)
+        insert = sqlite.insert(ENTRIES)
         fresh = insert.excluded
         settled = [
             state for state in MAY_FOLLOW[State.PLANNED] if state not in {State.SENDING, State.UNKNOWN}
@@ -318,20 +259,20 @@ class Ledger:
         keys = [self._bound(key_of(operation)) for operation in operations]
         update = self._guarded(State.SENDING).values(
             state=State.SENDING,
-            attempts=_entries.c.attempts + 1,
-            first_sent_at=sa.func.coalesce(_entries.c.first_sent_at, now),
+            attempts=ENTRIES.c.attempts + 1,
+            first_sent_at=sa.func.coalesce(ENTRIES.c.first_sent_at, now),
             updated_at=now,
         )
         select = sa.select(
-            _entries.c.store_id,
-            _entries.c.source_order_id,
-            _entries.c.source_fulfillment_id,
-            _entries.c.kind,
-            _entries.c.payload_hash,
-            _entries.c.batch,
+            ENTRIES.c.store_id,
+            ENTRIES.c.source_order_id,
+            ENTRIES.c.source_fulfillment_id,
+            ENTRIES.c.kind,
+            ENTRIES.c.payload_hash,
+            ENTRIES.c.batch,
             sa.literal(now),
         ).where(*self._matches())
-        insert = _attempts.insert().from_select(
+        insert = ATTEMPTS.insert().from_select(
             [
                 "store_id",
                 "source_order_id",
@@ -360,8 +301,8 @@ class Ledger:
                         connection, self._settling(state), [self._settled(change) for change in of_state]
                     )
             ended = (
-                _attempts.update()
-                .where(*self._matches(_attempts), _attempts.c.ended_at.is_(None))
+                ATTEMPTS.update()
+                .where(*self._matches(ATTEMPTS), ATTEMPTS.c.ended_at.is_(None))
                 .values(
                     ended_at=sa.bindparam("b_now"),
                     ended_as=sa.bindparam("b_ended_as"),
@@ -376,13 +317,13 @@ class Ledger:
         now = self._now()
         found = "the run ended while it was being sent"
         update = (
-            _entries.update()
-            .where(_entries.c.store_id == self._store_id, _entries.c.state == State.SENDING)
+            ENTRIES.update()
+            .where(ENTRIES.c.store_id == self._store_id, ENTRIES.c.state == State.SENDING)
             .values(state=State.UNKNOWN, reason=found, updated_at=now)
         )
         ended = (
-            _attempts.update()
-            .where(_attempts.c.store_id == self._store_id, _attempts.c.ended_at.is_(None))
+            ATTEMPTS.update()
+            .where(ATTEMPTS.c.store_id == self._store_id, ATTEMPTS.c.ended_at.is_(None))
             .values(ended_at=now, ended_as=State.UNKNOWN, reason=found)
         )
         with self._writing() as connection:
@@ -393,8 +334,8 @@ class Ledger:
     def plan_rejected_again(self) -> int:
         """Plan the store's rejected operations again, for `retry`; return how many there are."""
         update = (
-            _entries.update()
-            .where(_entries.c.store_id == self._store_id, _entries.c.state == State.REJECTED)
+            ENTRIES.update()
+            .where(ENTRIES.c.store_id == self._store_id, ENTRIES.c.state == State.REJECTED)
             .values(state=State.PLANNED, updated_at=self._now())
         )
         with self._writing() as connection:
@@ -410,16 +351,16 @@ class Ledger:
             "updated_at": sa.bindparam("b_now"),
         }
         if state is State.ACCEPTED:
-            deleted = _entries.c.kind == "cancel_order"
+            deleted = ENTRIES.c.kind == "cancel_order"
             values |= {
                 "corso_id": sa.bindparam("b_corso_id"),
                 "held_hash": sa.bindparam("b_held_hash"),
-                "held_cancelled": sa.case((deleted, "deleted"), (_entries.c.cancelled, "sent"), else_=""),
+                "held_cancelled": sa.case((deleted, "deleted"), (ENTRIES.c.cancelled, "sent"), else_=""),
                 "held_at": sa.bindparam("b_now"),
             }
         if state is State.PLANNED:
             throttled = sa.bindparam("b_ended_as") == "throttled"
-            values["attempts"] = _entries.c.attempts - sa.case((throttled, 1), else_=0)
+            values["attempts"] = ENTRIES.c.attempts - sa.case((throttled, 1), else_=0)
         return self._guarded(state).values(**values)
 
     def _settled(self, change: Change) -> dict[str, Any]:
@@ -433,7 +374,7 @@ class Ledger:
             "b_reason": change.reason,
         }
 
-    def _matches(self, table: sa.Table = _entries) -> list[sa.ColumnElement[bool]]:
+    def _matches(self, table: sa.Table = ENTRIES) -> list[sa.ColumnElement[bool]]:
         return [
             table.c.store_id == sa.bindparam("b_store"),
             table.c.source_order_id == sa.bindparam("b_order"),
@@ -445,7 +386,7 @@ class Ledger:
         if state is State.PLANNED:
             # What has ended is planned anew by `plan` or `plan_rejected_again`, never put back.
             before -= {State.ACCEPTED, State.REJECTED}
-        return _entries.update().where(*self._matches(), _state_is_one_of(before))
+        return ENTRIES.update().where(*self._matches(), _state_is_one_of(before))
 
     def _bound(self, key: Key) -> dict[str, Any]:
         return {
@@ -469,7 +410,7 @@ class Ledger:
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
-        with _told(self._path), self._engine.connect() as connection:
+        with told(self._path), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -477,13 +418,13 @@ class Ledger:
         if self._lock is None:
             message = "this ledger was opened for reading"
             raise LedgerError(message)
-        with _told(self._path), self._engine.begin() as connection:
+        with told(self._path), self._engine.begin() as connection:
             yield connection
 
 
 def _state_is_one_of(states: Iterable[State]) -> sa.ColumnElement[bool]:
     # Not IN: its list cannot be bound in a statement that runs for many rows.
-    return sa.or_(*(_entries.c.state == state for state in sorted(states)))
+    return sa.or_(*(ENTRIES.c.state == state for state in sorted(states)))
 
 
 def _entry(row: sa.RowMapping) -> Entry:
@@ -501,92 +442,3 @@ def _entry(row: sa.RowMapping) -> Entry:
 
 def _instant(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
-
-
-def _engine(path: Path, *, read_only: bool = False) -> sa.Engine:
-    def connect() -> sqlite3.Connection:
-        mode = _reading_mode(path) if read_only else "mode=rwc"
-        # Not as SQLAlchemy's URL: a folder may have %, ? and # in its name.
-        uri = f"file:{quote(str(path.absolute()))}?{mode}"
-        # Transactions are begun below, before the first write is seen.
-        connection = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None, check_same_thread=False)
-        try:
-            # First: setting the journal's mode would write to a file that is not ours.
-            _check_identity(connection, path)
-            if read_only:
-                connection.execute("PRAGMA query_only=ON")
-            else:
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=FULL")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.QueuePool, hide_parameters=True)
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
-
-    return engine
-
-
-def _reading_mode(path: Path) -> str:
-    """Choose how to read so that no file is left behind.
-
-    A read-only connection makes the files of the write-ahead log where there are none, and cannot take them away.
-    """
-    if path.with_name(f"{path.name}-wal").exists():
-        return "mode=ro"
-    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
-        return "mode=rw"
-    return "immutable=1"
-
-
-def _check_identity(connection: sqlite3.Connection, path: Path) -> None:
-    (mark,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    is_new = not (mark or version or tables)
-    if mark != APPLICATION_ID and not is_new:
-        message = f"{path}: this is not a ledger"
-        raise LedgerError(message)
-    if version > VERSION:
-        message = f"{path}: written by a newer corso-loader (ledger version {version}, this one knows {VERSION}); update the program"
-        raise LedgerTooNew(message)
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn the database's errors into one sentence."""
-    try:
-        yield
-    except (sa.exc.DBAPIError, sqlite3.Error) as error:
-        reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-        message = f"{path}: the ledger cannot be used ({reason}); nothing that was sent is lost: mend this and run the same command again"
-        raise LedgerError(message) from error
-
-
-class _Lock:
-    """A file lock beside the ledger; the operating system drops it when its holder dies."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    @classmethod
-    def take(cls, path: Path) -> "_Lock":
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(descriptor, 200).decode(errors="replace").strip()
-            os.close(descriptor)
-            message = f"the ledger is in use by another loader ({holder or 'unknown'}); wait for it to end"
-            raise LedgerInUse(message) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
-        return cls(descriptor)
-
-    def release(self) -> None:
-        os.close(self._descriptor)
