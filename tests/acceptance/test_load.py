@@ -169,7 +169,7 @@ def _everything_is_there(shop: Shop, sandbox: RunningSandbox, samples: Any) -> N
     assert {row["source_order_id"] for row in results if row["outcome"] == "quarantined"} == bad
     ids = {str(record["orderId"]): record["sourceOrderId"] for record in orders_in(sandbox)}
     assert {row["corso_order_id"]: row["source_order_id"] for row in results if row["corso_order_id"]} == ids
-    repeated = [row for row in shop.table("quarantine") if "repetition" in row["reasons"]]
+    repeated = [row for row in shop.table("quarantine") if "word for word" in row["reasons"]]
     assert len(repeated) == samples.repeated_rows
     quarantined = {row["source_order_id"] for row in shop.table("quarantine") if row not in repeated}
     assert quarantined == bad | set(samples.orphans)
