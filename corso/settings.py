@@ -176,7 +176,8 @@ class Upload(_Section):
     max_rejected: float = Field(default=0.02, ge=0, le=1)
     """The part of the operations that the API may reject before the run stops."""
     listing_delay_s: float = Field(default=2.0, ge=0)
-    """Seconds after which a new order is surely visible to look-ups (assumed: Corso documents none)."""
+    """Seconds after which a request whose answer was lost is carried out and visible to look-ups, or never will be
+    (assumed: Corso documents none)."""
     cancel_with_delete: bool = True
     """Cancel orders by DELETE (documented); false sends an update with the cancellation fields instead."""
 
