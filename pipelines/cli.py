@@ -4,6 +4,7 @@ Nothing heavy is imported before a verb needs it: `--help` must not wait for Dag
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -176,6 +177,8 @@ def main() -> None:
     """Run the command."""
     # Everything that is written holds personal data or could lead to it.
     os.umask(0o077)
+    # The same as Ctrl-C, until a stage has its own way to end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app(prog_name="corso-loader")
 
 

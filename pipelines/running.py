@@ -8,10 +8,11 @@ from typing import Any
 
 import dagster as dg
 from dagster import DagsterInstance
-from dagster._core.errors import DagsterAssetCheckFailedError
+from dagster._core.errors import DagsterAssetCheckFailedError, DagsterExecutionInterruptedError
 
 from assets.partitions import BATCHES
 from assets.resources import LoaderFile, Progress
+from corso.delivery.sender import interrupted
 from corso.errors import CorsoError, Stopped
 from corso.settings import Settings
 from corso.stages.batch import Batch, ProgressWatch, is_running
@@ -49,7 +50,7 @@ def run_job(
 ) -> None:
     """Run one job for one batch.
 
-    Raises the CorsoError that ended it; Stopped where a blocking check did.
+    Raises the CorsoError that ended it; Stopped where a blocking check did, Interrupted where a signal did.
     """
     prepare_home(settings)
     defs = build_defs(loader=LoaderFile(path=str(settings.path)), progress=Progress(watch))
@@ -69,6 +70,9 @@ def run_job(
             )
         except DagsterAssetCheckFailedError as error:
             raise Stopped(_guard_that_stopped(Batch(settings, batch))) from error
+        except DagsterExecutionInterruptedError:
+            # A signal outside the upload, which has handlers of its own: nothing was under way.
+            raise interrupted() from None
         except dg.DagsterError as error:
             raise _cause_of_ours(error) from error
 

@@ -15,7 +15,6 @@ import pytest
 from pipelines.samples import write_samples
 from tests.export_factories import fulfillment_text, line_text, order_text
 from tests.loader_process import (
-    BATCH,
     REPORTS,
     STORE_ID,
     Shop,
@@ -258,6 +257,28 @@ def test_a_signal_ends_the_upload_with_130_and_nothing_in_between(
         assert (sandbox.counts()["orders"], created(sandbox)) == (count, count)
 
 
+def test_a_signal_while_reading_back_ends_with_130_too(tmp_path: Path) -> None:
+    """Not with a traceback, and not with the 1 of a run that finished; the same command goes on."""
+    with running_sandbox("--limit", "0", "--latency", "0.1") as sandbox:
+        shop = Shop(tmp_path / "shop", sandbox)
+        shop.export(good_orders(range(40)))
+        shop.configure("limits: {max_in_flight: 20}")
+        assert shop.run("upload").code == 0
+        asked = sum(sandbox.counts()["requests_by_status"].values())
+        shop.configure("limits: {max_in_flight: 1}\nreconcile: {mode: lookup}")
+        process = shop.start("reconcile")
+        while sum(sandbox.counts()["requests_by_status"].values()) < asked + 3:
+            assert process.poll() is None, process.communicate()
+        process.send_signal(signal.SIGTERM)
+        stopped = ended(process)
+        assert stopped.code == 130, stopped.said
+        assert "run the same command again" in stopped.sentence
+        shop.configure("reconcile: {mode: listing}")
+        again = shop.run("reconcile")
+        assert again.code == 0, again.said
+        assert shop.summary()["reconciliation"] == _found(matched=40)
+
+
 def test_a_changed_export_is_updates_cancellations_and_what_cannot_be_changed(tmp_path: Path) -> None:
     """Each change goes out once; the third run has nothing to say."""
     with running_sandbox("--limit", "0") as sandbox:
@@ -456,6 +477,3 @@ def test_cancelled_orders_and_negative_lines_of_old_are_loaded_as_they_are(tmp_p
         records = {record["sourceOrderId"]: record for record in orders_in(sandbox)}
         assert records["o-1"]["canceledReason"] == "fraud"
         assert sandbox.counts()["requests_by_status"].get("201") == 2
-        again = shop.run("run", batch=BATCH)
-        assert again.code == 0, again.said
-        assert shop.summary()["plan"]["unchanged"] == 2
