@@ -13,8 +13,9 @@ from typing import Any, get_args
 import pytest
 
 from corso.delivery import ledger as ledger_module
-from corso.delivery.ledger import VERSION, Change, Key, Ledger
+from corso.delivery.ledger import Change, Key, Ledger
 from corso.delivery.states import MAY_FOLLOW, State
+from corso.delivery.tables import VERSION
 from corso.errors import IllegalTransition, LedgerError, LedgerInUse, LedgerTooNew
 from schemas.wire import OperationKind
 from tests.clocks import JumpingClock

@@ -1,10 +1,11 @@
 """The sender: what leaves is written down first, ends in one state, and nothing that may be there leaves twice."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def deliver(
     api: FakeCorso,
     ledger: Ledger,
     operations: Sequence[Operation],
-    during: Callable[[Sender], Awaitable[None]] | None = None,
+    during: Callable[[Sender], Coroutine[Any, Any, None]] | None = None,
     **limits: float,
 ) -> Tally:
     """Send the operations; meanwhile do `during`."""
@@ -340,7 +341,9 @@ def test_a_stop_does_not_wait_for_those_whose_turn_has_not_come(tmp_path: Path) 
         assert states(ledger) == {"accepted": 1, "planned": 19}
 
 
-async def _until_stopped(api: FakeCorso, ledger: Ledger, during: Callable[[Sender], Awaitable[None]]) -> None:
+async def _until_stopped(
+    api: FakeCorso, ledger: Ledger, during: Callable[[Sender], Coroutine[Any, Any, None]]
+) -> None:
     sender = sender_of(api, Journal(ledger))
     meanwhile = asyncio.create_task(during(sender))
     try:
@@ -359,7 +362,7 @@ def test_what_does_not_finish_in_time_is_left_in_sending_to_be_looked_up(
         async def send(self, operation: Operation, about_to_send: Callable[[], Awaitable[None]]) -> object:  # type: ignore[override]
             await about_to_send()
             self.under_way += 1
-            await asyncio.Event().wait()
+            return await asyncio.Event().wait()
 
     async def stop_soon(sender: Sender) -> None:
         while api.under_way < 4:  # noqa: ASYNC110  (it is the loop's turn that is waited for)

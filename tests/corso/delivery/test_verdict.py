@@ -15,7 +15,7 @@ from corso.errors import (
     verdict,
 )
 
-VERDICTS = {
+VERDICTS: dict[type[ApiError], Verdict] = {
     NotSent: Verdict.RESEND,
     RateLimited: Verdict.WAIT,
     OutcomeUnknown: Verdict.LOOK_UP,
