@@ -36,7 +36,9 @@ def order_outcomes(plan: pl.LazyFrame, ledger: pl.LazyFrame) -> pl.LazyFrame:
 def fulfillment_outcomes(plan: pl.LazyFrame, ledger: pl.LazyFrame) -> pl.LazyFrame:
     """Return source_order_id, source_fulfillment_id, outcome, corso_fulfillment_id, reason of every accepted fulfillment."""
     fulfillments = _held_against(plan, ledger, "fulfillment")
-    fixed = pl.col("action") == "changed_but_fixed"
+    # A look-up may have found it there with other content, after the plan was made.
+    there_but_different = pl.col("corso_id").is_not_null() & ~_holds_planned()
+    fixed = (pl.col("action") == "changed_but_fixed") | there_but_different
     return fulfillments.select(
         "source_order_id",
         "source_fulfillment_id",

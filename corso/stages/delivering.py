@@ -1,10 +1,8 @@
 """Upload: the plan's operations go out, what is in doubt is looked up, every outcome is in the ledger."""
 
 import asyncio
-import contextlib
-import signal
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Literal
 
@@ -21,6 +19,7 @@ from corso.delivery.sender import Sender, Tally, interrupted
 from corso.delivery.states import State
 from corso.report.summary import Requests
 from corso.stages.batch import Batch, ProgressWatch, add_requests
+from corso.stages.signals import stopped_by_signals
 from schemas.wire import Operation, OperationKind
 
 _ROWS_AT_ONCE = 2_000
@@ -127,7 +126,7 @@ class Delivery:
 
     async def run(self, limit: int | None) -> None:
         """Deliver; see `upload`."""
-        with _stopping(self._sender):
+        with stopped_by_signals(lambda: self._sender.stop(interrupted())):
             self._ledger.doubt_unfinished()
             await self._look_up()
             todo = self._to_do()
@@ -218,36 +217,3 @@ def _operations(rows: pl.DataFrame) -> list[Operation]:
 
 def _with_order_id(operation: Operation, order: Entry | None) -> Operation:
     return replace(operation, corso_order_id=order.corso_id if order else None)
-
-
-@contextmanager
-def _stopping(sender: Sender) -> Iterator[None]:
-    """Let SIGINT and SIGTERM stop the sender; a second one stops everything at once."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    seen = 0
-
-    def stop() -> None:
-        nonlocal seen
-        seen += 1
-        sender.stop(interrupted())
-        if seen > 1 and task is not None:
-            task.cancel()
-
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in signals}
-    # Outside the main thread there are no signals to take.
-    with contextlib.suppress(ValueError, RuntimeError):
-        for number in signals:
-            loop.add_signal_handler(number, stop)
-    try:
-        yield
-    except asyncio.CancelledError:
-        if seen > 1:
-            raise interrupted() from None
-        raise
-    finally:
-        with contextlib.suppress(ValueError, RuntimeError):
-            for number in signals:
-                loop.remove_signal_handler(number)
-                signal.signal(number, before[number])

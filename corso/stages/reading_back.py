@@ -12,6 +12,7 @@ from corso.delivery.ledger import Ledger
 from corso.report.read_back import Drift, read_records
 from corso.stages.batch import Batch, ProgressWatch
 from corso.stages.delivering import counted_api
+from corso.stages.signals import stopped_by_signals
 from schemas.fields import empty_frame
 from schemas.listing import LISTING
 from schemas.wire import JsonObject
@@ -38,8 +39,8 @@ def read_back(
 
     async def read() -> None:
         async with counted_api(batch, CorsoApi.open(settings, credentials)) as api:
-            reader = _Reader(batch, api, scratch, watch)
-            await reader.read(ids)
+            with stopped_by_signals():
+                await _Reader(batch, api, scratch, watch).read(ids)
 
     asyncio.run(read())
     listing = pl.concat([pl.scan_parquet(part) for part in sorted(scratch.glob("*.parquet"))])
