@@ -172,7 +172,7 @@ class Upload(_Section):
     """How orders are sent."""
 
     canary: int = Field(default=20, ge=0)
-    """Orders that are sent and read back before the rest goes."""
+    """Orders that are to be sent and read back before the rest goes. Read, and not acted upon yet."""
     max_rejected: float = Field(default=0.02, ge=0, le=1)
     """The part of the operations that the API may reject before the run stops."""
     listing_delay_s: float = Field(default=2.0, ge=0)
