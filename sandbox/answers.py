@@ -57,6 +57,11 @@ async def answer_http_exception(_request: Request, error: Exception) -> Response
     return refusal(Refused(error.status_code, code, error.detail), error.headers)
 
 
+async def answer_gone_client(_request: Request, _error: Exception) -> Response:
+    """Handle a client that left in the middle of its body: nobody hears it, but the counts tell it as 499."""
+    return Response(status_code=499)
+
+
 def validation_failed(problems: Problems) -> Refused:
     """Make the refusal of a request whose fields or parameters are wrong."""
     plural = "problem" if len(problems) == 1 else "problems"

@@ -1,4 +1,4 @@
-"""Listing orders: filters, pages and cursors.
+"""Listing orders: pages and cursors.
 
 Pages are cut by the position after which they begin (the order's id, which grows in the order of creation),
 never by counting rows, so orders that come in while somebody pages neither shift a page nor repeat one.
@@ -14,11 +14,12 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from sandbox import exact_json
+from sandbox import exact_json, records
 from sandbox.answers import validation_failed
+from sandbox.filters import FilterModes, read_filters
 from sandbox.readers import Problem, Problems
 from sandbox.store import Store
 
@@ -69,7 +70,7 @@ class ListQuery:
     """What a listing was asked for."""
 
     conditions: tuple[str, ...]
-    parameters: tuple[str, ...]
+    parameters: tuple[str | int, ...]
     newest_first: bool
     backwards: bool
     """The page lies before the cursor (`last`, `before`) rather than after it."""
@@ -97,10 +98,12 @@ class Page:
         return f'{{"orders":[{records}],"pageInfo":{exact_json.dump(page_info)}}}'
 
 
-def read_query(parameters: Mapping[str, str], cursors: CursorCodec, sizes: PageSizes) -> ListQuery:
+def read_query(
+    parameters: Mapping[str, str], cursors: CursorCodec, sizes: PageSizes, filters: FilterModes
+) -> ListQuery:
     """Read the query parameters, or refuse the request with every problem that they have."""
     problems: Problems = []
-    conditions, values = _filters(parameters, problems)
+    conditions, values = read_filters(parameters, filters, problems)
     for one, other in _PAIRS_THAT_EXCLUDE:
         if one in parameters and other in parameters:
             problems.append(Problem(one, f"cannot be given together with {other}"))
@@ -117,8 +120,10 @@ def read_query(parameters: Mapping[str, str], cursors: CursorCodec, sizes: PageS
     return ListQuery(conditions, values, order_by == "desc", backwards, cursor, size)
 
 
-def find_page(store: Store, query: ListQuery) -> Page:
-    """Cut one page out of the listing."""
+def find_page(store: Store, query: ListQuery, lag_s: float = 0.0) -> Page:
+    """Cut one page out of the listing, which shows no order that was created less than `lag_s` seconds ago."""
+    if lag_s:
+        query = _without_newer(query, store.newest_order_id_at(records.moment(seconds_ago=lag_s)))
     # Walking away from the cursor: up or down the ids, whichever way the page lies.
     ascending = query.newest_first == query.backwards
     found = _select(store, query, ">" if ascending else "<", ascending=ascending, at_most=query.size + 1)
@@ -131,6 +136,11 @@ def find_page(store: Store, query: ListQuery) -> Page:
         orders.reverse()
         return Page(orders, has_next=more_behind, has_previous=more_ahead)
     return Page(orders, has_next=more_ahead, has_previous=more_behind)
+
+
+def _without_newer(query: ListQuery, newest_id: int) -> ListQuery:
+    conditions = (*query.conditions, "order_id <= ?")
+    return replace(query, conditions=conditions, parameters=(*query.parameters, newest_id))
 
 
 def _select(
@@ -147,25 +157,6 @@ def _select(
         conditions += (f"order_id {comparison} ?",)
         parameters += (query.cursor,)
     return store.select_orders(conditions, parameters, ascending=ascending, at_most=at_most)
-
-
-def _filters(parameters: Mapping[str, str], problems: Problems) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Read the filters: customerEmail and orderNameOrNumber need each other (documented)."""
-    conditions: tuple[str, ...] = ()
-    values: tuple[str, ...] = ()
-    email = parameters.get("customerEmail")
-    name = parameters.get("orderNameOrNumber")
-    if email is not None and name is not None:
-        conditions += ("email = ?", "(order_name = ? OR order_number = ?)")
-        values += (email.casefold(), name, name)
-    elif email is not None:
-        problems.append(Problem("orderNameOrNumber", "is required with customerEmail"))
-    elif name is not None:
-        problems.append(Problem("customerEmail", "is required with orderNameOrNumber"))
-    if "sourceOrderId" in parameters:
-        conditions += ("source_order_id = ?",)
-        values += (parameters["sourceOrderId"],)
-    return conditions, values
 
 
 def _size(

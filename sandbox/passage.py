@@ -1,7 +1,8 @@
-"""What every API request passes on its way to a route, outermost first: count, latency, token, rate limit.
+"""What API requests pass on their way to a route; `app` says in which order.
 
-Each step is a plain ASGI middleware that knows nothing of the others; a mode that disturbs requests (an error,
-a lost answer) is one more of them. Requests for tokens and the sandbox's own `/_sandbox/` pass none of it.
+Each step is a plain ASGI middleware that knows nothing of the others. What disturbs requests (an error, a lost
+answer) is one more of them, in `disturbance`. Requests for tokens and the sandbox's own `/_sandbox/` pass none
+of it.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.answers import Refused, refusal
@@ -65,8 +67,45 @@ class RequireToken:
         if scheme.lower() == "bearer" and self._mint.accepts(token.strip()):
             await self._app(scope, receive, send)
             return
-        refused = Refused(401, "unauthorized", "the access token is missing, wrong or expired")
-        await refusal(refused, {"www-authenticate": "Bearer"})(scope, receive, send)
+        await _unauthorized("the access token is missing, wrong or expired")(scope, receive, send)
+
+
+class RevokeTokens:
+    """Refuses a token that has been used `after` times; comes after `RequireToken`, so it sees good ones only."""
+
+    def __init__(self, app: ASGIApp, after: int | None) -> None:
+        self._app = app
+        self._after = after
+        self._uses: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 401."""
+        if self._after is not None:
+            token = Request(scope).headers["authorization"].partition(" ")[2].strip()
+            self._uses[token] += 1
+            if self._uses[token] > self._after:
+                await _unauthorized("the access token was revoked")(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+class ForbidAfter:
+    """Refuses every request after the first `after`, whatever it brings."""
+
+    def __init__(self, app: ASGIApp, after: int | None) -> None:
+        self._app = app
+        self._after = after
+        self._requests = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 403."""
+        self._requests += 1
+        if self._after is not None and self._requests > self._after:
+            await refusal(Refused(403, "forbidden", "the client may not do this any more"))(
+                scope, receive, send
+            )
+        else:
+            await self._app(scope, receive, send)
 
 
 class LimitRate:
@@ -93,6 +132,10 @@ class LimitRate:
             await self._app(scope, receive, _with_headers(send, _window_headers(admission)))
         else:
             await self._app(scope, receive, send)
+
+
+def _unauthorized(message: str) -> Response:
+    return refusal(Refused(401, "unauthorized", message), {"www-authenticate": "Bearer"})
 
 
 def _window_headers(admission: Admission) -> list[tuple[str, str]]:

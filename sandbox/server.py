@@ -7,6 +7,8 @@ from collections.abc import Callable
 import uvicorn
 from starlette.applications import Starlette
 
+from sandbox.connections import BreakableHttp
+
 BACKLOG = 2048
 """Connections that may wait to be accepted: a sender opens hundreds at once."""
 PATIENCE_S = 5
@@ -32,8 +34,17 @@ def serve(app: Starlette, listener: socket.socket, announce: Callable[[], None])
     # uvicorn raises the signal that stopped it again, for handlers that were there before it: these take it.
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, lambda _number, _frame: None)
+    make_server(app, announce).run(sockets=[listener])
+
+
+def make_server(app: Starlette, announce: Callable[[], None]) -> uvicorn.Server:
+    """Make a server that minds no signals if it is run on another thread than the first.
+
+    There, `server.should_exit = True` stops it. The store must be opened on the thread that runs it.
+    """
     config = uvicorn.Config(
         app,
+        http=BreakableHttp,
         backlog=BACKLOG,
         log_config=None,
         access_log=False,
@@ -43,7 +54,7 @@ def serve(app: Starlette, listener: socket.socket, announce: Callable[[], None])
         timeout_graceful_shutdown=PATIENCE_S,
         timeout_keep_alive=75,
     )
-    _AnnouncingServer(config, announce).run(sockets=[listener])
+    return _AnnouncingServer(config, announce)
 
 
 class _AnnouncingServer(uvicorn.Server):

@@ -179,6 +179,17 @@ class Store:
         query = f"SELECT order_id, record FROM orders WHERE {where} ORDER BY order_id {direction} LIMIT ?"  # noqa: S608 - see above
         return self._connection.execute(query, (*parameters, at_most)).fetchall()
 
+    def newest_order_id_at(self, moment: str) -> int:
+        """Return the id of the newest order that was there at a moment, 0 where none was.
+
+        Read out of the records, newest first, so it takes longer the more orders are newer than the moment.
+        """
+        found = self._one(
+            "SELECT order_id FROM orders WHERE json_extract(record, '$.createdOn') <= ? ORDER BY order_id DESC LIMIT 1",
+            moment,
+        )
+        return int(found[0]) if found else 0
+
     def counts(self) -> dict[str, int]:
         """Count what is kept; `source_orders` are distinct pairs of store and source id."""
         queries = {

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.__main__ import build_parser, main, read_options
-from sandbox.app import SandboxOptions
+from sandbox.__main__ import main
+from sandbox.arguments import build_parser, read_options
+from sandbox.faults import Faults
+from sandbox.filters import FilterModes
+from sandbox.options import SandboxOptions
 from tests.sandbox.bodies import an_order
 from tests.sandbox_process import running_sandbox
 
@@ -36,6 +39,14 @@ def test_the_defaults_of_the_command_are_those_of_the_options():
         ["--headers", "sometimes"],
         ["--duplicates", "maybe"],
         ["--dup", "accept"],
+        ["--drop-answer", "1.1"],
+        ["--garble", "-0.1"],
+        ["--stall", "nan"],
+        ["--token-errors", "often"],
+        ["--revoke-after", "0"],
+        ["--fault-limit", "-1"],
+        ["--faults-on", "reads"],
+        ["--source-filter", "sometimes"],
         ["--surprise"],
     ],
 )
@@ -51,6 +62,48 @@ def test_a_page_cannot_be_larger_than_the_largest(capsys: pytest.CaptureFixture[
     """Two options that do not fit."""
     assert main(["--page-size", "10", "--max-page", "5"]) == 2
     assert "--page-size" in capsys.readouterr().err
+
+
+def test_a_request_cannot_meet_more_than_one_fault(capsys: pytest.CaptureFixture[str]):
+    """The probabilities that share one draw, and do not fit into it, are named."""
+    assert main(["--slow", "0.6", "--garble", "0.5", "--token-errors", "1"]) == 2
+    said = capsys.readouterr().err
+    assert "--slow, --garble may not add up to more than 1: 1.1" in said
+
+
+def test_every_fault_is_an_option():
+    """And ends in the field of its name."""
+    given = [
+        argument for kind, share in Faults().shares().items() for argument in (f"--{kind}", str(share + 0.05))
+    ]
+    steering = ["--seed", "7", "--faults-on", "writes", "--fault-limit", "9", "--slow-for", "2.5"]
+    options = read_options(build_parser().parse_args([*given, *steering, "--token-errors", "0.2"]))
+    assert set(options.faults.shares().values()) == {0.05}
+    rest = {"seed": 7, "on": "writes", "limit": 9, "slow_for_s": 2.5, "token_errors": 0.2}
+    assert {name: getattr(options.faults, name) for name in rest} == rest
+
+
+def test_every_other_mode_is_an_option():
+    """None of them is read and then forgotten."""
+    flags = [
+        "--revoke-after",
+        "3",
+        "--forbid-after",
+        "4",
+        "--listing-lag",
+        "0.5",
+        "--normalise",
+        "--extra-fields",
+    ]
+    filters = ["--refuse-unfiltered", "--source-filter", "ignored", "--email-filter", "refused"]
+    assert read_options(build_parser().parse_args([*flags, *filters])) == SandboxOptions(
+        revoke_after=3,
+        forbid_after=4,
+        listing_lag_s=0.5,
+        normalise=True,
+        extra_fields=True,
+        filters=FilterModes(refuse_unfiltered=True, source="ignored", email="refused"),
+    )
 
 
 def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -128,14 +181,7 @@ def test_the_help_names_every_option():
     shown = subprocess.run(
         [sys.executable, "-m", "sandbox", "--help"], capture_output=True, text=True, timeout=30, check=True
     )
-    for option in (
-        "--port",
-        "--db",
-        "--store",
-        "--limit",
-        "--headers",
-        "--duplicates",
-        "--latency",
-        "/_sandbox/counts",
-    ):
-        assert option in shown.stdout
+    for action in build_parser()._actions:
+        assert action.option_strings[-1] in shown.stdout
+        assert action.help
+    assert "/_sandbox/counts" in shown.stdout
