@@ -42,7 +42,7 @@ def uploaded_orders(
     """Send the plan's orders; one row = one accepted order and how it ended."""
     batch = loader.batch(context.partition_key)
     if config.retry_rejected:
-        context.log.info("%d rejected operations are planned again", plan_rejected_again(batch))
+        context.log.info("%d rejected operations are planned again", plan_rejected_again(batch, upload_plan))
     upload(batch, upload_plan, "order", progress.watch, limit=config.limit)
     outcomes = order_outcomes(upload_plan, ledger_frame(batch))
     return dg.Output(outcomes, metadata=_counts(outcomes))

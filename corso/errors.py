@@ -17,7 +17,8 @@ CorsoError                         exit code
 ├ Interrupted                      130  SIGINT or SIGTERM; states are intact
 └ LedgerError                      3
   ├ IllegalTransition                   an operation was in another state than expected
-  ├ LedgerInUse                         another loader holds the ledger
+  ├ LedgerInUse                         another loader holds the ledger, or sends with the same credentials
+  ├ LeaseLost                           another loader took over: this one may not write
   └ LedgerTooNew                        written by a newer version of this program
 ```
 """
@@ -115,7 +116,11 @@ class IllegalTransition(LedgerError):
 
 
 class LedgerInUse(LedgerError):
-    """Another loader holds the ledger."""
+    """Another loader holds the ledger, or sends with the same credentials."""
+
+
+class LeaseLost(LedgerError):
+    """Another loader took over: this one may not write, and nothing of what it wanted to write was written."""
 
 
 class LedgerTooNew(LedgerError):

@@ -159,6 +159,8 @@ class Limits(_Section):
     """The rate to start from where the API sends no RateLimit headers."""
     patience_s: float = Field(default=900.0, gt=0)
     """The longest wait the API may ask for before the run parks (exit code 75)."""
+    outage_s: float = Field(default=60.0, ge=0)
+    """Seconds of an outage of the API that a run sits out, asking now and then, before it stops (exit code 3)."""
 
 
 class Validation(_Section):
@@ -172,12 +174,15 @@ class Upload(_Section):
     """How orders are sent."""
 
     canary: int = Field(default=20, ge=0)
-    """Orders that are to be sent and read back before the rest goes. Read, and not acted upon yet."""
+    """Orders that are sent, read back and compared before the rest goes; 0 for none."""
     max_rejected: float = Field(default=0.02, ge=0, le=1)
     """The part of the operations that the API may reject before the run stops."""
     listing_delay_s: float = Field(default=2.0, ge=0)
     """Seconds after which a request whose answer was lost is carried out and visible to look-ups, or never will be
     (assumed: Corso documents none)."""
+    when_unverifiable: Literal["keep", "resend"] = "keep"
+    """What to do with a create whose answer was lost, where the API offers no way to look it up: keep it unknown, or
+    send it again (safe only with an API that refuses duplicates)."""
     cancel_with_delete: bool = True
     """Cancel orders by DELETE (documented); false sends an update with the cancellation fields instead."""
 

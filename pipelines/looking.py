@@ -69,6 +69,8 @@ def _told(story: Story) -> list[str]:
         lines.append(
             f"  {attempt['started_at']} {attempt['kind']} in batch {attempt['batch']}: {ended}{answer}"
         )
+        if attempt["reason"]:
+            lines.append(f"    {attempt['reason']}")
     for finding in story.findings:
         where = f" in {finding['field']}" if finding["field"] else ""
         lines.append(f"  batch {finding['batch']}: {finding['kind']}{where}, cause: {finding['cause']}")

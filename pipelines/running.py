@@ -50,7 +50,8 @@ def run_job(
 ) -> None:
     """Run one job for one batch.
 
-    Raises the CorsoError that ended it; Stopped where a blocking check did, Interrupted where a signal did.
+    Raises the CorsoError that ended it; Stopped where a blocking check did, Interrupted where a signal did,
+    LedgerInUse where another loader works on the batch.
     """
     prepare_home(settings)
     defs = build_defs(loader=LoaderFile(path=str(settings.path)), progress=Progress(watch))
@@ -58,7 +59,7 @@ def run_job(
     config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     if upload:
         config["ops"] = {"uploaded_orders": {"config": upload}}
-    with DagsterInstance.get() as instance:
+    with Batch(settings, batch).locked(), DagsterInstance.get() as instance:
         _end_killed_runs(instance)
         instance.add_dynamic_partitions(BATCHES.name or "", [batch])
         try:

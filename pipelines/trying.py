@@ -65,7 +65,7 @@ def _sandbox(db: Path) -> Iterator[tuple[str, str]]:
     command = [sys.executable, "-m", "sandbox", "--port", "0", "--db", str(db), *_QUOTA]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  (our own module)
     try:
-        yield _addresses(process)
+        yield addresses_of(process)
     finally:
         process.terminate()
         process.wait()
@@ -73,7 +73,8 @@ def _sandbox(db: Path) -> Iterator[tuple[str, str]]:
             process.stdout.close()
 
 
-def _addresses(process: "subprocess.Popen[str]") -> tuple[str, str]:
+def addresses_of(process: "subprocess.Popen[str]") -> tuple[str, str]:
+    """Return base URL and token URL of a sandbox that was just started; raises Stopped and CorsoError."""
     if process.stdout is None or not select.select([process.stdout], [], [], _START_S)[0]:
         message = "the sandbox did not start in time"
         raise Stopped(message)

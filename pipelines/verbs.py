@@ -15,6 +15,7 @@ from corso.settings import Settings, check_batch_name, read_settings
 from corso.stages.batch import Batch
 from corso.stages.books import close_books
 from corso.stages.forecast import forecast
+from corso.stages.retrying import causes_to_retry
 from pipelines.running import run_job
 from pipelines.screen import progress, say, say_json, say_summary
 
@@ -54,9 +55,12 @@ def run(config: Path, batch_name: str | None, *, yes: bool, as_json: bool) -> in
 
 
 def retry(config: Path, batch_name: str | None, *, yes: bool, as_json: bool) -> int:
-    """Run the whole road, with what was rejected planned again."""
+    """Run the whole road, with what was rejected planned again; say first what there is, by cause."""
     batch = _batch(config, batch_name)
     _confirm(batch.settings, yes=yes)
+    if not as_json:
+        for cause in causes_to_retry(batch):
+            say(f"{cause.operations:,} {cause.state}, e.g. of order {cause.example}: {cause.said}")
     return _say(
         batch, _run("load_batch", batch, "reconcile", retry_rejected=True), "reconcile", as_json=as_json
     )

@@ -1,7 +1,7 @@
 """Plain types of what travels between the engine's rooms and over the wire. No frames, no pandera, no httpx."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 OperationKind = Literal["create_order", "update_order", "cancel_order", "create_fulfillment"]
@@ -28,6 +28,23 @@ class Operation:
     but for a cancellation, whose payload says less."""
     cancelled: bool = False
     """Whether the order says that it is cancelled."""
+    content: bytes = b""
+    """Of a cancellation: the order as it has to stand before, since Corso changes no cancelled one."""
+    content_hash: str = ""
+    """SHA-256, hexadecimal, of `content`."""
+
+    @property
+    def before_cancelling(self) -> "Operation":
+        """The update that brings an order to its last content, for a cancellation to follow."""
+        return replace(
+            self,
+            kind="update_order",
+            payload=self.content,
+            payload_hash=self.content_hash,
+            cancelled=False,
+            content=b"",
+            content_hash="",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,13 @@ class FakeCorso:
     lists: bool = True
     hidden_looks: int = 0
     """So many look-ups from now on see nothing: the listing lags."""
+    shows_after_s: float = 0.0
+    """A look-up but by Corso's id shows a record only so long after its creation."""
     under_way: int = 0
+    ping_error: Exception | None = None
+    """What every ping ends with; None: it is answered."""
+    pings: list[float] = field(default_factory=list)
+    """When a ping arrived, in seconds since the clock was made."""
 
     def fail(self, number: int, *faults: Fault) -> None:
         """Let the next requests about order `o-<number>` go wrong."""
@@ -151,6 +157,13 @@ class FakeCorso:
         finally:
             self.under_way -= 1
 
+    async def ping(self) -> None:
+        """See `OrderApi.ping`."""
+        self.pings.append(self.clock.elapsed)
+        await self.clock.sleep(self.latency_s)
+        if self.ping_error:
+            raise self.ping_error
+
     def _carry_out(self, operation: Operation) -> Receipt:
         body: Record = json.loads(operation.payload)
         if operation.kind == "create_order":
@@ -178,7 +191,10 @@ class FakeCorso:
         if self.hidden_looks > 0:
             self.hidden_looks -= 1
             return []
-        return list(records)
+        if look == "Corso id" or not self.shows_after_s:
+            return list(records)
+        latest = self.clock.utc() - timedelta(seconds=self.shows_after_s)
+        return [each for each in records if datetime.fromisoformat(each["createdOn"]) <= latest]
 
     async def orders_by_source_id(self, source_order_id: str) -> list[JsonObject] | None:
         """See `OrderApi.orders_by_source_id`."""
@@ -191,7 +207,9 @@ class FakeCorso:
         if not self.finds_by_email:
             return None
         matches = [
-            each for each in self.orders if each["customer"]["email"] == email and each["orderName"] == name
+            each
+            for each in self.orders
+            if each["customer"].get("email") == email and each["orderName"] == name
         ]
         return self._seen("e-mail and name", matches)
 
@@ -225,9 +243,7 @@ def _text(instant: datetime) -> str:
 
 
 def sender_of(
-    api: FakeCorso, journal: Any, *, max_in_flight: int = 4, max_rejected: float = 0.0, watch: Any = unwatched
+    api: FakeCorso, journal: Any, *, max_in_flight: int = 4, outage_s: float = 60.0, watch: Any = unwatched
 ) -> Sender:
     """Return a sender on the fake's clock."""
-    return Sender(
-        api, journal, api.clock, max_in_flight=max_in_flight, max_rejected=max_rejected, watch=watch
-    )
+    return Sender(api, journal, api.clock, max_in_flight=max_in_flight, outage_s=outage_s, watch=watch)

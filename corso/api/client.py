@@ -116,6 +116,10 @@ class CorsoApi:
         answer = await self._exchange.ask(method, url, operation.payload, about_to_send)
         return Receipt(answer.status, _corso_id(operation, answer))
 
+    async def ping(self) -> None:
+        """Ask for as little as possible, once, whatever comes of it."""
+        await self._exchange.ask("GET", self._listing_url({"first": 1}))
+
     async def order(self, corso_order_id: str) -> JsonObject | None:
         """Return one order by Corso's id; None when there is none."""
         try:

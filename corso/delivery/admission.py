@@ -30,18 +30,26 @@ def admit(ledger: Ledger, operations: Sequence[Operation], batch: str) -> list[O
 
 def _admitted(operations: Sequence[Operation], entries: dict[Key, Entry]) -> Iterator[Operation]:
     for operation in operations:
-        entry = entries.get(key_of(operation))
-        if entry is not None and not _may_be_sent(operation, entry):
-            continue
         order = entries.get(Key(operation.source_order_id))
+        step = _next_step(operation, order)
+        entry = entries.get(key_of(step))
+        if entry is not None and not _may_be_sent(step, entry):
+            continue
         corso_order_id = order.corso_id if order else None
-        if operation.kind == "create_fulfillment":
+        if step.kind == "create_fulfillment":
             if corso_order_id is not None:
-                yield replace(operation, corso_order_id=corso_order_id)
-        elif operation.kind == "create_order" and corso_order_id is not None:
-            yield replace(operation, kind="update_order", corso_order_id=corso_order_id)
+                yield replace(step, corso_order_id=corso_order_id)
+        elif step.kind == "create_order" and corso_order_id is not None:
+            yield replace(step, kind="update_order", corso_order_id=corso_order_id)
         else:
-            yield replace(operation, corso_order_id=corso_order_id)
+            yield replace(step, corso_order_id=corso_order_id)
+
+
+def _next_step(operation: Operation, order: Entry | None) -> Operation:
+    """Return the operation itself, or the update that an order needs before it is cancelled."""
+    if operation.kind != "cancel_order" or (order and order.held_hash == operation.content_hash):
+        return operation
+    return operation.before_cancelling
 
 
 def _may_be_sent(operation: Operation, entry: Entry) -> bool:

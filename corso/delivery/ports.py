@@ -13,6 +13,10 @@ class OrderApi(Protocol):
         """Send one operation, at most once; `about_to_send` is awaited when its turn has come, before a byte leaves."""
         ...
 
+    async def ping(self) -> None:
+        """Ask for as little as possible, once: it returns, or raises what is wrong."""
+        ...
+
     async def orders_by_source_id(self, source_order_id: str) -> list[JsonObject] | None:
         """Return the store's records of this order; None where the API cannot be asked this way."""
         ...

@@ -1,27 +1,28 @@
 """Recovery: what became of operations in doubt is looked up, never assumed and never tried out by sending.
 
 Found and equal: accepted. Found and different: accepted with its content not verified, so that an update is
-planned. Absent twice, further apart than the listing's delay: rejected where the API had said no, else planned
-again. Where the API offers no way to look: it stays unknown and is reported.
+planned. Absent twice, the second time when nothing sent can still be out of sight: rejected where the API had said
+no, else planned again. Where the API offers no way to look, or look-ups prove nothing: it stays unknown and is
+reported, unless upload.when_unverifiable says otherwise.
 """
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import Literal
 
 from corso.clock import Clock
 from corso.delivery.journal import Journal
-from corso.delivery.ledger import Change, Entry, Key
-from corso.delivery.ports import OrderApi, Watch
+from corso.delivery.ledger import FOUND_UNFINISHED, Change, Entry, Key
+from corso.delivery.look_ups import LookUps, Payloads
 from corso.delivery.sameness import holds
 from corso.delivery.states import State
-from corso.errors import NotFound, Rejected
 from schemas.wire import JsonObject, Operation
 
-CLOCK_ALLOWANCE = timedelta(minutes=10)
-"""How far Corso's clock may be from ours: the pass over the listing reads so far past the first attempt."""
+NO_WAY = "the API offers no way to look it up (upload.when_unverifiable says what then)"
+NO_PROOF = "look-ups prove nothing: orders that were accepted lately do not show either"
 _CONTENT_NOT_VERIFIED = ""
+_REQUEST_TIMEOUT, _GATEWAY_TIMEOUT = 408, 504
 
 
 @dataclass
@@ -30,10 +31,10 @@ class Recovered:
 
     accepted: int = 0
     planned_again: int = 0
-    rejected: int = 0
+    rejected: set[Key] = field(default_factory=set)
     still_unknown: int = 0
     differing: list[Key] = field(default_factory=list)
-    """Those that are there with another content than was sent."""
+    """Those that are there with another content than is planned."""
     absent: list[Key] = field(default_factory=list)
     """Those that are planned again."""
 
@@ -43,157 +44,153 @@ class Recovered:
         return [*self.differing, *self.absent]
 
 
-Payloads = Callable[[Iterable[Key]], Mapping[Key, Operation]]
-"""The operations of these entries in the plan at hand; an entry of another batch has none."""
-
-
 class Recovery:
-    """Looks up what is in doubt."""
+    """Finds out about what is in doubt, and writes it down."""
 
     def __init__(
-        self, api: OrderApi, journal: Journal, clock: Clock, *, listing_delay_s: float, watch: Watch
+        self,
+        look_ups: LookUps,
+        journal: Journal,
+        clock: Clock,
+        *,
+        listing_delay_s: float,
+        timeout_s: float,
+        when_unverifiable: Literal["keep", "resend"],
     ) -> None:
-        self._api = api
+        self._look_ups = look_ups
         self._journal = journal
         self._clock = clock
         self._listing_delay_s = listing_delay_s
-        self._watch = watch
+        self._timeout_s = timeout_s
+        self._when_unverifiable = when_unverifiable
 
     async def resolve(self, entries: Sequence[Entry], payloads: Payloads) -> Recovered:
-        """Find out about each of these entries, which are unknown, and write it down."""
+        """Find out about each of these entries, which are unknown, and write it down.
+
+        Raises what the API raises and what has stopped the run; what is not settled by then stays unknown.
+        """
         recovered = Recovered()
         operations = payloads([entry.key for entry in entries])
-        absent = await self._look(entries, operations, recovered)
-        if absent:
-            await self._clock.sleep(self._listing_delay_s)
-            for entry in await self._look(absent, operations, recovered):
+
+        async def found(entry: Entry, records: Sequence[JsonObject]) -> None:
+            await self._settle_found(entry, records, operations.get(entry.key), recovered)
+
+        first = await self._look_ups.look(entries, operations, found)
+        await self._cannot_tell(first.unanswered, NO_WAY, recovered)
+        if not first.absent:
+            return recovered
+        holds_after_s = await self._wait_until_absence_counts(first.absent, payloads)
+        second = await self._look_ups.look(first.absent, operations, found)
+        await self._cannot_tell(second.unanswered, NO_WAY, recovered)
+        if holds_after_s is None:
+            await self._cannot_tell(second.absent, NO_PROOF, recovered)
+        else:
+            for entry in second.absent:
                 await self._settle_absent(entry, recovered)
         return recovered
 
-    async def _look(
-        self, entries: Sequence[Entry], operations: Mapping[Key, Operation], recovered: Recovered
-    ) -> list[Entry]:
-        """Look every entry up once; settle those that are found and return those that are not there."""
-        absent, unanswered = [], []
-        for number, entry in enumerate(entries):
-            records = await self._records(entry, operations.get(entry.key))
-            if records is None:
-                unanswered.append(entry)
-            elif records:
-                await self._settle_found(entry, records, operations.get(entry.key), recovered)
-            else:
-                absent.append(entry)
-            self._watch("look up", number + 1, len(entries))
-        if unanswered:
-            absent += await self._look_in_listing(unanswered, operations, recovered)
-        return absent
+    async def _wait_until_absence_counts(self, absent: Sequence[Entry], payloads: Payloads) -> float | None:
+        """Wait until whatever was sent has been carried out and shows, or never will; None where nobody can say."""
+        looked_at = self._clock.utc()
+        lag_s = await self._look_ups.absence_holds_after(absent, payloads)
+        lag = timedelta(seconds=max(lag_s or 0.0, self._listing_delay_s))
+        until = max(
+            looked_at + timedelta(seconds=self._listing_delay_s),
+            *(self._surely_over(entry) + lag for entry in absent),
+        )
+        await self._look_ups.pause((until - self._clock.utc()).total_seconds())
+        return lag_s
 
-    async def _records(self, entry: Entry, operation: Operation | None) -> list[JsonObject] | None:
-        """Return what Corso has of an entry; None where it cannot be asked for it by a filter."""
-        if entry.key.source_fulfillment_id:
-            return await self._fulfillment(entry, operation)
-        if entry.corso_id is not None:
-            record = await self._api.order(entry.corso_id)
-            return [record] if record else []
-        records = await self._api.orders_by_source_id(entry.key.source_order_id)
-        if records is not None or operation is None:
-            return records
-        return await self._by_email_and_name(operation)
-
-    async def _fulfillment(self, entry: Entry, operation: Operation | None) -> list[JsonObject] | None:
-        if operation is None or operation.corso_order_id is None:
-            return None
-        try:
-            records = await self._api.fulfillments(operation.corso_order_id)
-        except NotFound:
-            return []
-        wanted = entry.key.source_fulfillment_id
-        return [record for record in records if str(record.get("sourceFulfillmentId")) == wanted]
-
-    async def _by_email_and_name(self, operation: Operation) -> list[JsonObject] | None:
-        order = json.loads(operation.payload)
-        email = (order.get("customer") or {}).get("email")
-        name = order.get("orderName") or order.get("orderNumber")
-        if not email or not name:
-            return None
-        records = await self._api.orders_by_email_and_name(email, name)
-        if records is None:
-            return None
-        return [record for record in records if str(record.get("sourceOrderId")) == operation.source_order_id]
-
-    async def _look_in_listing(
-        self, entries: Sequence[Entry], operations: Mapping[Key, Operation], recovered: Recovered
-    ) -> list[Entry]:
-        """One newest-first pass back to the first attempt, for all that the filters could not answer."""
-        orders = {
-            entry.key.source_order_id: entry for entry in entries if not entry.key.source_fulfillment_id
-        }
-        recovered.still_unknown += len(entries) - len(orders)
-        if not orders:
-            return []
-        began = min((entry.first_sent_at for entry in orders.values() if entry.first_sent_at), default=None)
-        found: dict[str, list[JsonObject]] = {}
-        try:
-            async for page in self._api.newest_first():
-                for record in page:
-                    if str(record.get("sourceOrderId")) in orders:
-                        found.setdefault(str(record.get("sourceOrderId")), []).append(record)
-                if began and page and _older(page[-1], began - CLOCK_ALLOWANCE):
-                    break
-        except Rejected:
-            recovered.still_unknown += len(orders)
-            return []
-        for source_order_id, records in found.items():
-            entry = orders.pop(source_order_id)
-            await self._settle_found(entry, records, operations.get(entry.key), recovered)
-        return list(orders.values())
+    def _surely_over(self, entry: Entry) -> datetime:
+        """Return when the server had done with an attempt; one that timed out may be as long under way again."""
+        patience = timedelta(seconds=self._timeout_s)
+        began = entry.last_started_at or entry.updated_at
+        if entry.status in {_REQUEST_TIMEOUT, _GATEWAY_TIMEOUT} or (
+            entry.status is None and entry.updated_at - began >= 0.9 * patience
+        ):
+            over = began + 2 * patience
+        elif entry.reason == FOUND_UNFINISHED:
+            # Its process is gone, and when it went nobody wrote down; it was soon after the last start.
+            over = began
+        else:
+            over = entry.updated_at
+        # A clock that was set back must not make a run wait for hours.
+        return min(over, self._clock.utc() + patience)
 
     async def _settle_found(
         self, entry: Entry, records: Sequence[JsonObject], operation: Operation | None, recovered: Recovered
     ) -> None:
-        record = records[0]
-        fulfillment = bool(entry.key.source_fulfillment_id)
-        if entry.kind in {"update_order", "cancel_order"} and not _was_done(entry, record, operation):
-            await self._plan_again(entry, recovered, "looked up: Corso still has the former state")
+        record = min(records, key=lambda each: str(each.get("createdOn")))
+        wanted = _wanted_by(entry, operation)
+        if entry.kind in {"update_order", "cancel_order"} and not _was_done(entry, record, wanted):
+            await self._settle_absent(entry, recovered, "looked up: Corso still has the former state")
             return
-        verified = operation is not None and (
-            entry.kind == "cancel_order"
-            or operation.kind == "cancel_order"
-            or holds(record, operation.payload)
-        )
-        if not verified and operation is not None:
+        verified = wanted is not None and (wanted.kind == "cancel_order" or holds(record, wanted.payload))
+        if operation is not None and (not verified or wanted is not operation):
             recovered.differing.append(entry.key)
         recovered.accepted += 1
-        corso_id = record.get("fulfillmentId" if fulfillment else "orderId")
-        held = operation.payload_hash if verified and operation else _CONTENT_NOT_VERIFIED
+        corso_id = record.get("fulfillmentId" if entry.key.source_fulfillment_id else "orderId")
         await self._journal.settle(
-            Change(entry.key, State.ACCEPTED, ended_as="found", corso_id=str(corso_id), held_hash=held)
+            Change(
+                entry.key,
+                State.ACCEPTED,
+                ended_as="found",
+                corso_id=str(corso_id),
+                held_hash=wanted.payload_hash if wanted and verified else _unverified(entry, operation),
+            )
         )
 
-    async def _settle_absent(self, entry: Entry, recovered: Recovered) -> None:
-        if entry.status is not None and 400 <= entry.status < 500:
-            recovered.rejected += 1
+    async def _settle_absent(
+        self, entry: Entry, recovered: Recovered, reason: str = "looked up twice: not there"
+    ) -> None:
+        if entry.status is not None and 400 <= entry.status < 500 and entry.status != _REQUEST_TIMEOUT:
+            recovered.rejected.add(entry.key)
             await self._journal.settle(
                 Change(entry.key, State.REJECTED, status=entry.status, reason=entry.reason)
             )
         else:
-            await self._plan_again(entry, recovered, "looked up twice: not there")
+            await self._plan_again(entry, recovered, reason)
 
     async def _plan_again(self, entry: Entry, recovered: Recovered, reason: str) -> None:
         recovered.planned_again += 1
         recovered.absent.append(entry.key)
         await self._journal.settle(Change(entry.key, State.PLANNED, ended_as="absent", reason=reason))
 
+    async def _cannot_tell(self, entries: Sequence[Entry], why: str, recovered: Recovered) -> None:
+        for entry in entries:
+            if self._when_unverifiable == "resend" and why == NO_WAY:
+                await self._plan_again(entry, recovered, "upload.when_unverifiable: resend")
+                continue
+            recovered.still_unknown += 1
+            so_far = (entry.reason or "").partition("; " + why)[0]
+            await self._journal.settle(
+                Change(
+                    entry.key,
+                    State.UNKNOWN,
+                    ended_as="unknown",
+                    status=entry.status,
+                    reason=f"{so_far}; {why}",
+                )
+            )
 
-def _was_done(entry: Entry, record: JsonObject, operation: Operation | None) -> bool:
+
+def _wanted_by(entry: Entry, operation: Operation | None) -> Operation | None:
+    """Return what the plan at hand wants of the step that is in doubt: a cancellation has an update before it."""
+    if operation is not None and operation.kind == "cancel_order" and entry.kind != "cancel_order":
+        return operation.before_cancelling
+    return operation
+
+
+def _was_done(entry: Entry, record: JsonObject, wanted: Operation | None) -> bool:
     if entry.kind == "cancel_order":
         return bool(record.get("sourceCanceledOn"))
-    return operation is not None and holds(record, operation.payload)
+    return wanted is not None and holds(record, wanted.payload)
 
 
-def _older(record: JsonObject, than: datetime) -> bool:
-    try:
-        created = datetime.fromisoformat(str(record.get("createdOn")))
-    except ValueError:
-        return False
-    return created.tzinfo is not None and created.astimezone(UTC) < than
+def _unverified(entry: Entry, operation: Operation | None) -> str:
+    """Return the hash to keep where the content could not be verified, or differs.
+
+    Nobody can change a fulfillment: one of another batch, whose payload is not at hand, is what was sent.
+    """
+    is_fulfillment_of_another_batch = bool(entry.key.source_fulfillment_id) and operation is None
+    return entry.payload_hash if is_fulfillment_of_another_batch else _CONTENT_NOT_VERIFIED

@@ -8,6 +8,7 @@ What we did not send is not compared: Corso may fill it.
 import json
 import re
 import unicodedata
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,24 @@ _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
 def holds(record: JsonObject, payload: bytes) -> bool:
     """Say whether the record has everything that the payload says."""
     return _same(json.loads(payload, parse_float=Decimal), record, "")
+
+
+def differences(record: JsonObject, payload: bytes) -> list[str]:
+    """Return the API paths (`customer.email`, `lineItems.sku`) of what the payload says and the record does not hold."""
+    sent = json.loads(payload, parse_float=Decimal)
+    return list(dict.fromkeys(_differing(sent, record, "")))
+
+
+def _differing(sent: Any, found: Any, path: str) -> Iterator[str]:
+    if isinstance(sent, dict) and isinstance(found, dict):
+        for key, value in sent.items():
+            yield from _differing(value, found.get(key), f"{path}.{key}" if path else key)
+    elif path == "lineItems" and isinstance(found, list) and len(found) == len(sent):
+        lines = {str(line.get("sourceLineItemId")): line for line in found if isinstance(line, dict)}
+        for line in sent:
+            yield from _differing(line, lines.get(line["sourceLineItemId"]), path)
+    elif not _same(sent, found, path.rpartition(".")[2]):
+        yield path
 
 
 def _same(sent: Any, found: Any, name: str) -> bool:

@@ -1,50 +1,115 @@
 """The sender: planned operations go out, each ends in a state that is written down.
 
 One event loop, as many operations under way as limits.max_in_flight; how fast is the limiter's business, inside
-the API's port. Nothing is resent here but what surely never left.
+the API's port. Nothing is resent here but what surely never left. Three guards end or hold the sending: too many
+rejects (of the whole, or of the last `RECENT_ENDS`), the circuit breaker, and whoever calls `stop`.
 """
 
 import asyncio
+import contextlib
 import random
+from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from corso.clock import Clock
+from corso.delivery.breaker import Breaker
 from corso.delivery.journal import Journal
-from corso.delivery.ledger import Change, key_of
+from corso.delivery.ledger import Change, Key, key_of
 from corso.delivery.ports import OrderApi, Watch
 from corso.delivery.states import State
-from corso.errors import ApiError, CorsoError, Interrupted, NotAuthorised, Parked, Stopped, Verdict, verdict
+from corso.errors import (
+    ApiError,
+    CorsoError,
+    Interrupted,
+    NotAuthorised,
+    NotFound,
+    Parked,
+    RateLimited,
+    Rejected,
+    Stopped,
+    Verdict,
+    verdict,
+)
 from schemas.wire import Operation, Receipt
 
-TROUBLES_IN_A_ROW = 20
-"""So many requests in a row without a usable answer open the circuit: the run stops instead of hammering."""
 REJECTS_ALWAYS_ALLOWED = 10
-"""The stop rule does not judge by fewer."""
+"""The rule of the whole does not judge by fewer."""
+RECENT_ENDS = 50
+"""Ended operations that the rule of the last ones looks back on."""
+RECENT_REJECTS = 25
+"""More rejects than this among the last ones stop the run, unless upload.max_rejected allows a larger part."""
 DRAIN_S = 30.0
 """Seconds that what is under way gets to finish after a stop."""
 _BACKOFF_BASE_S, _BACKOFF_CAP_S = 0.5, 30.0
 
+LOOKED_UP_WHEN_REFUSED = frozenset({"create_order", "cancel_order", "create_fulfillment"})
+"""A refusal of these may mean that it was done before: they are looked up before they count as rejected."""
 
-@dataclass
+
 class Tally:
-    """What became of the operations of one run."""
+    """What became of the operations of one delivery, and whether the guards let it go on."""
 
-    accepted: int = 0
-    rejected: int = 0
-    unknown: int = 0
-    in_doubt: list[Operation] = field(default_factory=list)
-    """Those that are unknown now, to be looked up."""
-    refused: int = 0
-    """Creates that the API refused and nobody has looked up yet; they may be there already."""
-    paused: bool = False
-    """Whether so many creates were refused that they have to be looked up before more are sent."""
+    def __init__(self, allowed: int, allowed_share: float) -> None:
+        self.accepted = 0
+        self.rejected = 0
+        self.unknown = 0
+        self.refused: set[Key] = set()
+        """Refused and not looked up yet: they may be done already. Counted among `unknown`, too."""
+        self._allowed = allowed
+        self._allowed_of_recent = max(RECENT_REJECTS, int(allowed_share * RECENT_ENDS))
+        self._recent: deque[tuple[Key, State]] = deque(maxlen=RECENT_ENDS)
+
+    @classmethod
+    def of(cls, total: int, max_rejected: float) -> "Tally":
+        """Return the tally of `total` operations of which upload.max_rejected may be rejected."""
+        return cls(max(REJECTS_ALWAYS_ALLOWED, int(max_rejected * total)), max_rejected)
 
     @property
     def done(self) -> int:
         """Operations that left and came to an end, known or not."""
         return self.accepted + self.rejected + self.unknown
+
+    def note(self, key: Key, state: State, *, refused: bool = False) -> None:
+        """Count one operation that ended as accepted, rejected or unknown."""
+        match state:
+            case State.ACCEPTED:
+                self.accepted += 1
+            case State.REJECTED:
+                self.rejected += 1
+            case _:
+                self.unknown += 1
+        if refused:
+            self.refused.add(key)
+        self._recent.append((key, State.REJECTED if refused else state))
+
+    def note_looked_up(self, rejected: set[Key]) -> None:
+        """Take in what the look-ups found of the refused: which of them are rejects after all."""
+        found = self.refused - rejected
+        self.rejected += len(self.refused & rejected)
+        self.unknown -= len(self.refused & rejected)
+        self.refused = set()
+        ends = [(key, State.ACCEPTED if key in found else state) for key, state in self._recent]
+        self._recent = deque(ends, RECENT_ENDS)
+
+    @property
+    def must_look_up(self) -> bool:
+        """Whether so many were refused that they are looked up before more are sent: all may be done already."""
+        return bool(self.refused) and self._too_many(self.rejected + len(self.refused)) is not None
+
+    @property
+    def verdict(self) -> Stopped | None:
+        """Return why the run stops for its rejects, or None."""
+        why = None if self.refused else self._too_many(self.rejected)
+        return Stopped(why) if why else None
+
+    def _too_many(self, rejects: int) -> str | None:
+        if rejects > self._allowed:
+            return f"the API rejected {rejects} of {self.done} operations; upload.max_rejected allows {self._allowed}"
+        of_recent = sum(state is State.REJECTED for _, state in self._recent)
+        if of_recent > self._allowed_of_recent:
+            return f"the API rejected {of_recent} of the last {len(self._recent)} operations; {self._allowed_of_recent} are allowed"
+        return None
 
 
 class Sender:
@@ -57,20 +122,28 @@ class Sender:
         clock: Clock,
         *,
         max_in_flight: int,
-        max_rejected: float,
+        outage_s: float,
         watch: Watch,
     ) -> None:
         self._api = api
         self._journal = journal
         self._clock = clock
         self._max_in_flight = max_in_flight
-        self._max_rejected = max_rejected
         self._watch = watch
         self._stopped: CorsoError | None = None
         self._stop_asked = asyncio.Event()
         self._in_flight: set[asyncio.Task[None] | None] = set()
         """Workers whose operation is written down as `sending`, or is about to be."""
-        self._troubles = 0
+        self._breaker = Breaker(outage_s, random.random)
+        self._circuit = asyncio.Event()
+        """Set while the circuit is closed."""
+        self._circuit.set()
+        self._probing: asyncio.Task[None] | None = None
+
+    @property
+    def stopped(self) -> CorsoError | None:
+        """What stopped it, if anything did."""
+        return self._stopped
 
     def stop(self, why: CorsoError) -> None:
         """Admit no further operation; what is under way gets `DRAIN_S` to finish."""
@@ -78,28 +151,27 @@ class Sender:
             self._stopped = why
             self._stop_asked.set()
 
-    async def send(self, operations: Iterable[Operation], total: int, tally: Tally | None = None) -> Tally:
+    async def send(self, operations: Iterable[Operation], total: int, tally: Tally) -> None:
         """Send all of them, which the ledger holds as planned.
 
-        Where the tally says `paused`, the refused creates are to be looked up; then it goes on with the rest of the
-        same iterator and the same tally. Raises what stopped it (Stopped, Parked, NotAuthorised, Interrupted,
+        Where the tally says `must_look_up`, it returns early: look the refused ones up, then go on with the rest of
+        the same iterator and the same tally. Raises what stopped it (Stopped, Parked, NotAuthorised, Interrupted,
         LedgerError), once nothing is under way.
         """
-        tally = tally or Tally()
-        tally.refused, tally.paused = 0, False
-        allowed = max(REJECTS_ALWAYS_ALLOWED, int(self._max_rejected * total))
-        self._judge(tally, allowed)
+        self._judge(tally)
         if self._stopped:
             raise self._stopped
         feed = iter(operations)
         workers = [
-            asyncio.create_task(self._work(feed, tally, total, allowed))
+            asyncio.create_task(self._work(feed, tally, total))
             for _ in range(min(self._max_in_flight, total))
         ]
-        await self._join(workers)
+        try:
+            await self._join(workers)
+        finally:
+            await self._end_probing()
         if self._stopped:
             raise self._stopped
-        return tally
 
     async def _join(self, workers: list[asyncio.Task[None]]) -> None:
         """Wait for the workers. After a stop, those that only wait for their turn end at once, the others in DRAIN_S."""
@@ -127,26 +199,26 @@ class Sender:
             elif error is not None:
                 raise error
 
-    async def _work(self, feed: Iterator[Operation], tally: Tally, total: int, allowed: int) -> None:
-        while not (self._stopped or tally.paused) and (operation := next(feed, None)) is not None:
+    async def _work(self, feed: Iterator[Operation], tally: Tally, total: int) -> None:
+        while await self._may_go_on(tally) and (operation := next(feed, None)) is not None:
             await self._deliver(operation, tally)
             self._watch(operation.kind, tally.done, total)
-            self._judge(tally, allowed)
+            self._judge(tally)
 
-    def _judge(self, tally: Tally, allowed: int) -> None:
-        """Stop where too many operations are rejected; pause where too many creates may be."""
-        tally.paused = tally.paused or tally.rejected + tally.refused > allowed
-        if tally.rejected > allowed:
-            self.stop(
-                Stopped(
-                    f"the API rejected {tally.rejected} of {tally.done} operations; upload.max_rejected allows {allowed}"
-                )
-            )
+    async def _may_go_on(self, tally: Tally) -> bool:
+        await self._circuit.wait()
+        return self._stopped is None and not tally.must_look_up
+
+    def _judge(self, tally: Tally) -> None:
+        if why := tally.verdict:
+            self.stop(why)
 
     async def _deliver(self, operation: Operation, tally: Tally) -> None:
         """Send one operation until it leaves once; write down how that ended."""
         failures = 0
         while self._stopped is None:
+            # Also between tries: what could not connect waits for the probe like everybody else.
+            await self._circuit.wait()
             started = False
 
             async def about_to_send() -> None:
@@ -173,11 +245,12 @@ class Sender:
             await self._back_off(failures)
 
     async def _accept(self, operation: Operation, receipt: Receipt, tally: Tally) -> None:
-        self._troubles = 0
-        tally.accepted += 1
+        self._breaker.answered()
+        key = key_of(operation)
+        tally.note(key, State.ACCEPTED)
         await self._journal.settle(
             Change(
-                key_of(operation),
+                key,
                 State.ACCEPTED,
                 corso_id=receipt.corso_id,
                 held_hash=operation.payload_hash,
@@ -188,11 +261,15 @@ class Sender:
     async def _ended(self, operation: Operation, error: ApiError, tally: Tally, *, started: bool) -> bool:
         """Write down how an attempt failed; say whether to try again."""
         reason = _reason(error)
-        match verdict(error):
+        next_step = verdict(error)
+        if next_step in {Verdict.RESEND, Verdict.LOOK_UP}:
+            self._trouble(error)
+        else:
+            self._breaker.answered()
+        match next_step:
             case Verdict.RESEND:
                 if started:
                     await self._put_back(operation, "not sent", reason)
-                self._trouble(error)
                 return True
             case Verdict.WAIT:
                 await self._put_back(operation, "throttled", reason)
@@ -200,35 +277,57 @@ class Sender:
             case Verdict.STOP:
                 await self._put_back(operation, "refused", reason)
                 self.stop(error if isinstance(error, NotAuthorised) else NotAuthorised(str(error)))
-            case Verdict.SETTLE if operation.kind != "create_order":
-                tally.rejected += 1
-                await self._journal.settle(
-                    Change(key_of(operation), State.REJECTED, status=error.status, reason=reason)
-                )
+            case Verdict.SETTLE if operation.kind not in LOOKED_UP_WHEN_REFUSED:
+                await self._settle(operation, State.REJECTED, error, tally)
             case _:
-                # A refused create is looked up, too: it may be refused because the order is there already.
-                tally.unknown += 1
-                tally.in_doubt.append(operation)
-                await self._journal.settle(
-                    Change(key_of(operation), State.UNKNOWN, status=error.status, reason=reason)
+                await self._settle(
+                    operation, State.UNKNOWN, error, tally, refused=next_step is Verdict.SETTLE
                 )
-                if verdict(error) is Verdict.LOOK_UP:
-                    self._trouble(error)
-                else:
-                    tally.refused += 1
         return False
+
+    async def _settle(
+        self, operation: Operation, state: State, error: ApiError, tally: Tally, *, refused: bool = False
+    ) -> None:
+        key = key_of(operation)
+        tally.note(key, state, refused=refused)
+        await self._journal.settle(Change(key, state, status=error.status, reason=_reason(error)))
 
     async def _put_back(self, operation: Operation, ended_as: str, reason: str) -> None:
         await self._journal.settle(Change(key_of(operation), State.PLANNED, ended_as=ended_as, reason=reason))
 
     def _trouble(self, error: ApiError) -> None:
-        self._troubles += 1
-        if self._troubles >= TROUBLES_IN_A_ROW:
-            self.stop(
-                Stopped(
-                    f"the circuit is open: {self._troubles} requests in a row without a usable answer, the last: {error}"
-                )
-            )
+        if self._breaker.troubled(self._clock.monotonic()):
+            self._circuit.clear()
+            self._probing = asyncio.create_task(self._probe(error))
+
+    async def _probe(self, last: ApiError) -> None:
+        """Ask until the API answers, then close the circuit; stop the run when that takes too long."""
+        try:
+            while self._stopped is None:
+                if self._breaker.gives_up(self._clock.monotonic()):
+                    self.stop(Stopped(f"the circuit is open: {self._breaker.account}, the last: {last}"))
+                    return
+                await self._clock.sleep(self._breaker.pause_s())
+                try:
+                    await self._api.ping()
+                except (RateLimited, Rejected, NotFound):
+                    return
+                except (NotAuthorised, Parked) as error:
+                    self.stop(error)
+                except ApiError as error:
+                    last = error
+                else:
+                    return
+        finally:
+            # Whatever ends the probing, nobody waits for it for ever.
+            self._breaker.close()
+            self._circuit.set()
+
+    async def _end_probing(self) -> None:
+        if self._probing:
+            self._probing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._probing
 
     async def _back_off(self, failures: int) -> None:
         if failures:

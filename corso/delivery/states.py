@@ -6,6 +6,8 @@ planned -> sending -> accepted
    |          '-----> unknown --> accepted | rejected
    '------------------'  (throttled, not sent; looked up and surely not there)
 ```
+
+A planned one that was never sent becomes unknown where it may be in Corso by another way (`corso.stages.adoption`).
 """
 
 from enum import StrEnum
@@ -31,6 +33,6 @@ MAY_FOLLOW: dict[State, frozenset[State]] = {
     State.SENDING: frozenset({State.PLANNED}),
     State.ACCEPTED: frozenset({State.SENDING, State.UNKNOWN}),
     State.REJECTED: frozenset({State.SENDING, State.UNKNOWN}),
-    State.UNKNOWN: frozenset({State.SENDING, State.UNKNOWN}),
+    State.UNKNOWN: frozenset({State.PLANNED, State.SENDING, State.UNKNOWN}),
 }
 """State -> the states that it may follow."""

@@ -1,7 +1,7 @@
 """The ledger's tables and the database they are in: SQLite in WAL mode, synchronous=FULL.
 
-Only how the rows are laid out, how the file is opened and how its errors are told. What may be written is
-`ledger`'s business.
+Only how the rows are laid out, how an older layout becomes this one, how the file is opened and how its errors are
+told. What may be written is `ledger`'s business, who may write `tenure`'s.
 """
 
 import os
@@ -15,11 +15,15 @@ import sqlalchemy as sa
 
 from corso.errors import LedgerError, LedgerTooNew
 
-VERSION = 1
-"""The layout below; a ledger with a higher one is not touched."""
+VERSION = 2
+"""The layout below; a ledger with a higher one is not touched. 1 had neither leases, trusted stores nor
+`last_started_at`."""
 
 APPLICATION_ID = 0x636F7273
 """Marks an SQLite file as a ledger ("cors"); one without the mark is not touched."""
+
+LOCK_TIMEOUT_S = 10.0
+"""How long a transaction waits for another program's. No loader is that slow; a copy being made may be."""
 
 METADATA = sa.MetaData()
 
@@ -45,9 +49,22 @@ ENTRIES = sa.Table(
     sa.Column("status", sa.Integer, comment="HTTP status of the last answer"),
     sa.Column("reason", sa.Text, comment="why it is rejected, unknown or not sent"),
     sa.Column("updated_at", sa.Text, nullable=False),
+    sa.Column("last_started_at", sa.Text, comment="when the current operation's last attempt was started"),
     sqlite_with_rowid=False,
 )
 sa.Index("entries_by_state", ENTRIES.c.store_id, ENTRIES.c.state)
+
+IS_ORDER = ENTRIES.c.source_fulfillment_id == sa.literal_column("''")
+"""Written out, not bound: the database cannot tell whether a bound value fits the index below."""
+
+ORDERS_BY_HELD_AT = sa.Index(
+    "orders_by_held_at",
+    ENTRIES.c.store_id,
+    ENTRIES.c.held_at,
+    # Only what was accepted costs anything: planning does not touch it.
+    sqlite_where=sa.and_(IS_ORDER, ENTRIES.c.held_at.is_not(None)),
+    postgresql_where=sa.and_(IS_ORDER, ENTRIES.c.held_at.is_not(None)),
+)
 
 ATTEMPTS = sa.Table(
     "attempts",
@@ -69,6 +86,70 @@ sa.Index(
     "attempts_by_entry", ATTEMPTS.c.store_id, ATTEMPTS.c.source_order_id, ATTEMPTS.c.source_fulfillment_id
 )
 
+LEASES = sa.Table(
+    "leases",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True, comment="what is leased: ledger"),
+    sa.Column(
+        "fence", sa.Integer, nullable=False, comment="one more with every holder; an older one may not write"
+    ),
+    sa.Column("holder", sa.Text, nullable=False, comment="process, host and what it does, for messages"),
+    sa.Column("host", sa.Text, nullable=False, comment="tells one boot of one machine from all others"),
+    sa.Column("taken_at", sa.Text, nullable=False),
+    sa.Column("renewed_at", sa.Text, nullable=False, comment="the holder's last sign of life"),
+    sa.Column("released", sa.Boolean, nullable=False, comment="whether the holder ended in order"),
+    sa.Column(
+        "commits", sa.Integer, nullable=False, comment="how many there were; ledger.mark says the same"
+    ),
+    sa.Column(
+        "lost_commits", sa.Integer, nullable=False, comment="how many of them were found missing, ever"
+    ),
+)
+
+TRUSTED_STORES = sa.Table(
+    "trusted_stores",
+    METADATA,
+    sa.Column("store_id", sa.Integer, primary_key=True, comment="the ledger knows all that was sent to it"),
+    sa.Column("trusted_at", sa.Text, nullable=False),
+)
+
+
+def version_of(connection: sa.Connection) -> int:
+    """Return the version of the layout; 0 where there are no tables yet."""
+    return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+
+
+def prepare(connection: sa.Connection, now: str) -> None:
+    """Make the tables, or bring an older version's up to date, within the transaction at hand."""
+    version = version_of(connection)
+    if version == VERSION:
+        return
+    METADATA.create_all(connection)
+    if version == 1:
+        _upgrade_from_1(connection, now)
+    connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
+
+
+def _upgrade_from_1(connection: sa.Connection, now: str) -> None:
+    connection.exec_driver_sql("ALTER TABLE entries ADD COLUMN last_started_at TEXT")
+    ORDERS_BY_HELD_AT.create(connection, checkfirst=True)
+    last = (
+        sa.select(sa.func.max(ATTEMPTS.c.started_at))
+        .where(
+            ATTEMPTS.c.store_id == ENTRIES.c.store_id,
+            ATTEMPTS.c.source_order_id == ENTRIES.c.source_order_id,
+            ATTEMPTS.c.source_fulfillment_id == ENTRIES.c.source_fulfillment_id,
+        )
+        .scalar_subquery()
+    )
+    # Recovery asks it of what is in doubt; of the rest nobody does.
+    connection.execute(
+        ENTRIES.update().where(ENTRIES.c.state.in_(["sending", "unknown"])).values(last_started_at=last)
+    )
+    with_entries = sa.select(ENTRIES.c.store_id, sa.literal(now)).distinct()
+    connection.execute(TRUSTED_STORES.insert().from_select(["store_id", "trusted_at"], with_entries))
+
 
 def open_engine(path: Path, *, read_only: bool = False) -> sa.Engine:
     """Return the database at `path`. Connecting raises LedgerError and LedgerTooNew for what is not a ledger of ours."""
@@ -78,7 +159,9 @@ def open_engine(path: Path, *, read_only: bool = False) -> sa.Engine:
         # Not as SQLAlchemy's URL: a folder may have %, ? and # in its name.
         uri = f"file:{quote(str(path.absolute()))}?{mode}"
         # Transactions are begun below, before the first write is seen.
-        connection = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
         try:
             # First: setting the journal's mode would write to a file that is not ours.
             _check_identity(connection, path)
@@ -96,9 +179,15 @@ def open_engine(path: Path, *, read_only: bool = False) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        is_writing = connection.get_execution_options().get("is_writing", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
 
     return engine
+
+
+def writing(engine: sa.Engine) -> sa.Engine:
+    """Return the same database for transactions that write: they take their turn when they begin, not half way."""
+    return engine.execution_options(is_writing=True)
 
 
 def _reading_mode(path: Path) -> str:

@@ -17,6 +17,9 @@ from schemas.fulfillments import FULFILLMENT_PATHS, FULFILLMENTS
 from schemas.line_items import LINE_ITEM_PATHS, LINE_ITEMS
 from schemas.orders import ORDER_PATHS, ORDERS
 
+_SAID_BY_DELETE = frozenset({"canceled_reason", "source_canceled_on"})
+"""Columns that the body of a DELETE carries."""
+
 _NULL_MEMBER = r',"[A-Za-z0-9]+":null'
 
 
@@ -24,7 +27,8 @@ def order_payloads(orders: pl.DataFrame, line_items: pl.DataFrame, store_id: int
     """Return the payload of each accepted order, in the order of `orders`.
 
     Columns: source_order_id, payload, payload_hash, cancel_payload (the body of a DELETE; null where the order
-    is not cancelled), file, line.
+    is not cancelled), content and content_hash (of a cancelled order: its payload without what a DELETE says), file,
+    line.
     """
     lines = _with_objects(line_items, _members(LINE_ITEM_PATHS, dtypes(LINE_ITEMS)))
     nested = (
@@ -32,23 +36,34 @@ def order_payloads(orders: pl.DataFrame, line_items: pl.DataFrame, store_id: int
         .group_by("source_order_id", maintain_order=True)
         .agg(pl.col("object").alias("line_items"))
     )
-    body = pl.struct(
-        pl.lit(store_id).alias("storeId"),
-        *_members(ORDER_PATHS, dtypes(ORDERS)),
-        pl.col("line_items").alias("lineItems"),
-    )
     cancel = pl.struct(
         pl.col("canceled_reason").fill_null("not given").alias("canceledReason"),
         _instant_text(pl.col("source_canceled_on")).alias("sourceCanceledOn"),
     ).struct.json_encode()
-    encoded = orders.join(nested, on="source_order_id", how="left", maintain_order="left").select(
+    whole = orders.join(nested, on="source_order_id", how="left", maintain_order="left")
+    is_cancelled = pl.col("source_canceled_on").is_not_null()
+    encoded = whole.select(
         "source_order_id",
-        _finished(body).alias("payload"),
-        pl.when(pl.col("source_canceled_on").is_not_null()).then(cancel).alias("cancel_payload"),
+        _order(store_id, ORDER_PATHS).alias("payload"),
+        pl.when(is_cancelled).then(cancel).alias("cancel_payload"),
         "file",
         "line",
     )
-    return encoded.with_columns(_hashes(encoded["payload"]))
+    open_paths = {column: path for column, path in ORDER_PATHS.items() if column not in _SAID_BY_DELETE}
+    contents = whole.filter(is_cancelled).select(
+        "source_order_id", _order(store_id, open_paths).alias("content")
+    )
+    contents = contents.with_columns(_hashes(contents["content"]).alias("content_hash"))
+    return encoded.with_columns(_hashes(encoded["payload"]).alias("payload_hash")).join(
+        contents, on="source_order_id", how="left", maintain_order="left"
+    )
+
+
+def _order(store_id: int, paths: Mapping[str, str]) -> pl.Expr:
+    members = _members(paths, dtypes(ORDERS))
+    return _finished(
+        pl.struct(pl.lit(store_id).alias("storeId"), *members, pl.col("line_items").alias("lineItems"))
+    )
 
 
 def fulfillment_payloads(fulfillments: pl.DataFrame) -> pl.DataFrame:
@@ -60,12 +75,12 @@ def fulfillment_payloads(fulfillments: pl.DataFrame) -> pl.DataFrame:
     encoded = fulfillments.select(
         "source_order_id", "source_fulfillment_id", _finished(body).alias("payload"), "file", "line"
     )
-    return encoded.with_columns(_hashes(encoded["payload"]))
+    return encoded.with_columns(_hashes(encoded["payload"]).alias("payload_hash"))
 
 
 def _hashes(payloads: pl.Series) -> pl.Series:
     hashes = [hashlib.sha256(payload.encode()).hexdigest() for payload in payloads]
-    return pl.Series("payload_hash", hashes, dtype=pl.String)
+    return pl.Series(hashes, dtype=pl.String)
 
 
 def _with_objects(frame: pl.DataFrame, members: Iterable[pl.Expr]) -> pl.DataFrame:

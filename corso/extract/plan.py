@@ -14,13 +14,16 @@ PLAN_COLUMNS: pl.Schema = pl.Schema(
         "payload": pl.String,
         "payload_hash": pl.String,
         "cancelled": pl.Boolean,
+        "content": pl.String,
+        "content_hash": pl.String,
         "file": pl.String,
         "line": pl.Int64,
     }
 )
 """subject: order or fulfillment. action: `schemas.reconciliation.ACTIONS`, and changed_but_fixed for fulfillments.
 source_fulfillment_id: empty for orders. payload: the request's body. payload_hash: of the whole order or
-fulfillment, also where the body says less (a cancellation). cancelled: whether the order says it is cancelled."""
+fulfillment, also where the body says less (a cancellation). cancelled: whether the order says it is cancelled.
+content, content_hash: of orders to cancel, what Corso has to hold before: it changes no cancelled order."""
 
 KNOWN_COLUMNS: pl.Schema = pl.Schema(
     {
@@ -55,8 +58,12 @@ def plan_orders(payloads: pl.DataFrame, known: pl.DataFrame, *, cancel_with_dele
     planned = held.with_columns(
         subject=pl.lit("order"), action=action, source_fulfillment_id=pl.lit(""), cancelled=cancelled
     )
-    body = pl.when(pl.col("action") == "cancel").then("cancel_payload").otherwise("payload")
-    return planned.with_columns(payload=body).select(*PLAN_COLUMNS)
+    to_cancel = pl.col("action") == "cancel"
+    return planned.with_columns(
+        payload=pl.when(to_cancel).then("cancel_payload").otherwise("payload"),
+        content=pl.when(to_cancel).then("content"),
+        content_hash=pl.when(to_cancel).then("content_hash"),
+    ).select(*PLAN_COLUMNS)
 
 
 def plan_fulfillments(payloads: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
@@ -75,5 +82,9 @@ def plan_fulfillments(payloads: pl.DataFrame, known: pl.DataFrame) -> pl.DataFra
         .otherwise(pl.lit("changed_but_fixed"))
     )
     return held.with_columns(
-        subject=pl.lit("fulfillment"), action=action, cancelled=pl.lit(value=False)
+        subject=pl.lit("fulfillment"),
+        action=action,
+        cancelled=pl.lit(value=False),
+        content=pl.lit(None, pl.String),
+        content_hash=pl.lit(None, pl.String),
     ).select(*PLAN_COLUMNS)

@@ -11,10 +11,11 @@ LEDGER_COLUMNS = pl.Schema(
         "held_at": pl.Datetime("us", "UTC"),
         "state": pl.String(),
         "attempted_hash": pl.String(),
+        "attempts": pl.Int64(),
         "reason": pl.String(),
     }
 )
-"""What the ledger says of an entry, as a frame; attempted_hash is of its current operation."""
+"""What the ledger says of an entry, as a frame; attempted_hash and attempts are of its current operation."""
 
 _DONE = {"create": "created", "update": "updated", "cancel": "cancelled"}
 
@@ -59,13 +60,19 @@ def _holds_planned() -> pl.Expr:
 
 
 def _is_current() -> pl.Expr:
-    """Whether the ledger's current operation is about the content that is planned."""
-    return (pl.col("attempted_hash") == pl.col("payload_hash")).fill_null(value=False)
+    """Whether the ledger's current operation is about what is planned, or about its step before a cancellation."""
+    attempted = pl.col("attempted_hash")
+    return (attempted == pl.col("payload_hash")).fill_null(value=False) | (
+        attempted == pl.col("content_hash")
+    ).fill_null(value=False)
 
 
 def _outcome() -> pl.Expr:
     return (
         pl.when(pl.col("action") == "unchanged")
+        .then(pl.lit("unchanged"))
+        # Held without an attempt: it was in Corso before, and only found there.
+        .when(_holds_planned() & (pl.col("attempts") == 0))
         .then(pl.lit("unchanged"))
         .when(_holds_planned())
         .then(pl.col("action").replace_strict(_DONE, default="unchanged"))

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from corso.delivery.lock import Lock, this_process
 from corso.report.atomic import replacing
 from corso.report.summary import MoneyRow, ReconciliationCounts, Requests, Stage
 from corso.settings import Settings
@@ -79,6 +80,19 @@ class Batch:
         self.tables.mkdir(parents=True, exist_ok=True)
         with replacing(self.tables / "facts.json") as draft:
             draft.write_text(facts.model_dump_json(indent=1), encoding="utf-8")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other loader of this machine from the batch's tables: they are read while they are sent.
+
+        Raises LedgerInUse, which names who has them.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = Lock.take(self.folder / ".lock", this_process(), what=f"batch {self.name}")
+        try:
+            yield
+        finally:
+            lock.release()
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:

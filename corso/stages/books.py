@@ -56,6 +56,7 @@ def ledger_frame(batch: Batch) -> pl.LazyFrame:
                 entry.held_at,
                 entry.state.value,
                 entry.payload_hash,
+                entry.attempts,
                 entry.reason,
             )
             for entry in ledger.entries()

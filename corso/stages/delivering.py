@@ -1,9 +1,8 @@
 """Upload: the plan's operations go out, what is in doubt is looked up, every outcome is in the ledger."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Literal
 
 import polars as pl
@@ -12,28 +11,27 @@ from corso.api.client import CorsoApi
 from corso.clock import Clock, SystemClock
 from corso.delivery.admission import admit
 from corso.delivery.journal import Journal
-from corso.delivery.ledger import Entry, Key, Ledger, key_of
+from corso.delivery.ledger import Key, Ledger, key_of
+from corso.delivery.lease import CredentialLock
+from corso.delivery.look_ups import LookUps
 from corso.delivery.ports import OrderApi, Watch
 from corso.delivery.recovery import Recovered, Recovery
 from corso.delivery.sender import Sender, Tally, interrupted
 from corso.delivery.states import State
+from corso.errors import ApiError, NotAuthorised, Stopped
 from corso.report.summary import Requests
+from corso.stages.adoption import Adoption
 from corso.stages.batch import Batch, ProgressWatch, add_requests
+from corso.stages.canary import Canary
+from corso.stages.operations import operations_of, rows_of
 from corso.stages.signals import stopped_by_signals
-from schemas.wire import Operation, OperationKind
+from schemas.wire import Operation
 
 _ROWS_AT_ONCE = 2_000
-_ROUNDS = 3
+_ROUNDS = 10
 """After looking up, what is surely not there is sent again; so often at the most within one run."""
 
 Subject = Literal["order", "fulfillment"]
-
-_KINDS: Mapping[tuple[str, str], OperationKind] = {
-    ("order", "create"): "create_order",
-    ("order", "update"): "update_order",
-    ("order", "cancel"): "cancel_order",
-    ("fulfillment", "create"): "create_fulfillment",
-}
 
 
 def upload(
@@ -47,7 +45,14 @@ def upload(
     settings = batch.settings
     credentials = settings.credentials()
     clock = SystemClock()
-    with Ledger.open(settings.ledger_path, settings.loader.store.id) as ledger:
+    with (
+        CredentialLock.take(
+            f"{settings.loader.corso.token_url} {credentials.client_id}", ledger=settings.ledger_path
+        ),
+        Ledger.open(
+            settings.ledger_path, settings.loader.store.id, purpose=f"upload of batch {batch.name}"
+        ) as ledger,
+    ):
 
         async def deliver() -> None:
             async with counted_api(batch, CorsoApi.open(settings, credentials, clock=clock)) as api:
@@ -67,11 +72,13 @@ def pace(api: CorsoApi) -> str:
     return f"{limiter.rate:.0f}/s allowed{share}, {limiter.throttled} throttled"
 
 
-def plan_rejected_again(batch: Batch) -> int:
-    """Let the next upload send again what Corso rejected; return how many operations these are."""
+def plan_rejected_again(batch: Batch, plan: pl.LazyFrame) -> int:
+    """Let the next upload send again what Corso rejected of a plan; return how many operations these are."""
     settings = batch.settings
     with Ledger.open(settings.ledger_path, settings.loader.store.id) as ledger:
-        return ledger.plan_rejected_again()
+        rejected = [entry.key for entry in ledger.entries(states=[State.REJECTED])]
+        of_plan = rows_of(plan, rejected).select("source_order_id", "source_fulfillment_id")
+        return ledger.plan_rejected_again([Key(*row) for row in of_plan.collect().iter_rows()])
 
 
 @asynccontextmanager
@@ -108,112 +115,141 @@ class Delivery:
     ) -> None:
         loader = batch.settings.loader
         journal = Journal(ledger)
-        self._batch = batch.name
+        self._batch = batch
         self._ledger = ledger
+        self._api = api
+        self._whole_plan = plan
         self._plan = plan.filter(subject=subject)
-        self._fulfillments = subject == "fulfillment"
+        self._subject = subject
+        self._max_rejected = loader.upload.max_rejected
         self._sender = Sender(
             api,
             journal,
             clock,
             max_in_flight=loader.limits.max_in_flight,
-            max_rejected=loader.upload.max_rejected,
+            outage_s=loader.limits.outage_s,
             watch=watch,
         )
-        self._recovery = Recovery(
-            api, journal, clock, listing_delay_s=loader.upload.listing_delay_s, watch=watch
+        look_ups = LookUps(
+            api,
+            ledger,
+            clock,
+            max_in_flight=loader.limits.max_in_flight,
+            watch=watch,
+            stop_check=self._raise_if_stopped,
         )
+        self._recovery = Recovery(
+            look_ups,
+            journal,
+            clock,
+            listing_delay_s=loader.upload.listing_delay_s,
+            timeout_s=loader.corso.timeout_s,
+            when_unverifiable=loader.upload.when_unverifiable,
+        )
+        self._pause = look_ups.pause
 
     async def run(self, limit: int | None) -> None:
         """Deliver; see `upload`."""
         with stopped_by_signals(lambda: self._sender.stop(interrupted())):
             self._ledger.doubt_unfinished()
-            await self._look_up()
-            todo = self._to_do()
-            total = todo.select(pl.len()).collect().item()
-            total = total if limit is None else min(limit, total)
-            for _ in range(_ROUNDS):
-                if not total:
-                    break
-                # What was surely not there is planned again, what was there with other content is to be updated.
-                todo = self._rows_of(await self._deliver(self._admitted(todo, total), total))
-                total = todo.select(pl.len()).collect().item()
+            with _as_guard():
+                if self._subject == "order":
+                    await self._meet_the_store()
+                await self._look_up()
+                await self._send(limit)
 
-    async def _deliver(self, operations: Iterator[Operation], total: int) -> list[Key]:
+    async def _meet_the_store(self) -> None:
+        """Before anything goes to a store that the ledger does not know all about: see what is there already."""
+        if self._ledger.is_trusted():
+            return
+        if self._ledger.lost_commits:
+            # What was sent last may not show yet.
+            await self._pause(self._batch.settings.loader.upload.listing_delay_s)
+        adoption = Adoption(self._whole_plan, self._ledger, self._api, self._batch.name)
+        await adoption.run(self._raise_if_stopped)
+        self._ledger.trust()
+
+    async def _send(self, limit: int | None) -> None:
+        todo = self._plan.filter(pl.col("action").is_in(["create", "update", "cancel"]))
+        planned = _count(todo)
+        total = planned if limit is None else min(limit, planned)
+        if self._subject == "order":
+            canary = Canary(self._batch, self._plan, self._ledger, self._api)
+            if canary.choose(todo, total):
+                await self._send_rows(self._rows_of(canary.keys), len(canary.keys))
+                todo = rows_of(todo, await canary.check(), but=True)
+                total -= planned - _count(todo)
+        await self._send_rows(todo, total)
+
+    async def _send_rows(self, todo: pl.LazyFrame, total: int) -> None:
+        """Send rows of the plan, at most `total`, in as many rounds as it takes."""
+        for _ in range(_ROUNDS):
+            if not total:
+                return
+            # What was surely not there is planned again, what was there with other content is to be updated, what
+            # was brought up to date for its cancellation is to be cancelled.
+            todo = self._rows_of(await self._deliver(todo, total))
+            total = _count(todo)
+
+    async def _deliver(self, todo: pl.LazyFrame, total: int) -> list[Key]:
         """Send operations and look up what is in doubt of them; return what of it has to be sent again."""
         again: list[Key] = []
-        tally = Tally()
+        tally = Tally.of(total, self._max_rejected)
+        operations = self._admitted(todo, total, again)
         while True:
             await self._sender.send(operations, total, tally)
+            paused = tally.must_look_up
             recovered = await self._look_up()
-            tally.unknown -= recovered.rejected
-            tally.rejected += recovered.rejected
+            tally.note_looked_up(recovered.rejected)
             again += recovered.to_send
-            if not tally.paused:
+            if not paused:
                 return again
 
-    def _to_do(self) -> pl.LazyFrame:
-        return self._plan.filter(pl.col("action").is_in(["create", "update", "cancel"]))
-
-    def _admitted(self, todo: pl.LazyFrame, total: int) -> Iterator[Operation]:
-        """Yield what has to be sent, at most `total`; the plan is read in slices."""
+    def _admitted(self, todo: pl.LazyFrame, total: int, again: list[Key]) -> Iterator[Operation]:
+        """Yield what has to be sent, at most `total`; note in `again` what a second step has to follow."""
         left = total
         for rows in todo.collect_batches(chunk_size=_ROWS_AT_ONCE, maintain_order=True):
-            admitted = admit(self._ledger, _operations(rows), self._batch)
-            yield from admitted[:left]
+            operations = operations_of(rows)
+            to_cancel = {key_of(each) for each in operations if each.kind == "cancel_order"}
+            admitted = admit(self._ledger, operations, self._batch.name)[:left]
+            again += [
+                key_of(step) for step in admitted if step.kind != "cancel_order" and key_of(step) in to_cancel
+            ]
+            yield from admitted
             left -= len(admitted)
             if left <= 0:
                 return
 
     async def _look_up(self) -> Recovered:
         """Find out about all that is in doubt."""
-        doubtful = list(self._ledger.entries(states=[State.UNKNOWN], fulfillments=self._fulfillments))
+        fulfillments = self._subject == "fulfillment"
+        doubtful = list(self._ledger.entries(states=[State.UNKNOWN], fulfillments=fulfillments))
         if not doubtful:
             return Recovered()
         return await self._recovery.resolve(doubtful, self._planned_operations)
 
     def _planned_operations(self, keys: Iterable[Key]) -> dict[Key, Operation]:
-        operations = _operations(self._rows_of(keys).collect())
-        orders = self._ledger.entries_of(Key(operation.source_order_id) for operation in operations)
-        return {
-            key_of(operation): _with_order_id(operation, orders.get(Key(operation.source_order_id)))
-            for operation in operations
-        }
+        return {key_of(operation): operation for operation in operations_of(self._rows_of(keys).collect())}
 
     def _rows_of(self, keys: Iterable[Key]) -> pl.LazyFrame:
-        wanted = pl.LazyFrame(
-            list(keys),
-            schema={"source_order_id": pl.String, "source_fulfillment_id": pl.String},
-            orient="row",
-        )
-        return self._plan.join(
-            wanted, on=["source_order_id", "source_fulfillment_id"], how="semi", maintain_order="left"
-        )
+        return rows_of(self._plan, keys)
+
+    def _raise_if_stopped(self) -> None:
+        if self._sender.stopped:
+            raise self._sender.stopped
 
 
-def _operations(rows: pl.DataFrame) -> list[Operation]:
-    return [
-        Operation(
-            kind=_KINDS[subject, action],
-            source_order_id=order,
-            source_fulfillment_id=fulfillment,
-            corso_order_id=None,
-            payload=payload.encode(),
-            payload_hash=payload_hash,
-            cancelled=cancelled,
-        )
-        for subject, action, order, fulfillment, payload, payload_hash, cancelled in rows.select(
-            "subject",
-            "action",
-            "source_order_id",
-            "source_fulfillment_id",
-            "payload",
-            "payload_hash",
-            "cancelled",
-        ).iter_rows()
-        if (subject, action) in _KINDS
-    ]
+def _count(rows: pl.LazyFrame) -> int:
+    return int(rows.select(pl.len()).collect().item())
 
 
-def _with_order_id(operation: Operation, order: Entry | None) -> Operation:
-    return replace(operation, corso_order_id=order.corso_id if order else None)
+@contextmanager
+def _as_guard() -> Iterator[None]:
+    """Turn what ends a look-up into a stop: the same command goes on with it."""
+    try:
+        yield
+    except NotAuthorised:
+        raise
+    except ApiError as error:
+        message = f"Corso cannot be read now, so nothing more was sent: {error}"
+        raise Stopped(message) from error

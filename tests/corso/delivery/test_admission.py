@@ -140,3 +140,44 @@ def test_a_slice_is_admitted_in_its_order(tmp_path: Path) -> None:
         admitted = admit(ledger, [operation(number) for number in (5, 3, 4, 1)], "now")
         assert admit(ledger, [], "now") == []
     assert [each.source_order_id for each in admitted] == ["o-5", "o-4", "o-1"]
+
+
+CANCELLATION = replace(operation(1, "cancel_order"), content=OTHER.payload, content_hash=OTHER.payload_hash)
+
+
+def test_an_order_is_brought_up_to_date_before_it_is_cancelled(tmp_path: Path) -> None:
+    """Corso changes no cancelled order: first its last content, then the DELETE, then nothing any more."""
+    with opened(tmp_path) as ledger:
+        ended(ledger, SAME, State.ACCEPTED)
+        (first,) = admit(ledger, [CANCELLATION], "now")
+        assert (first.kind, first.payload, first.payload_hash) == (
+            "update_order", OTHER.payload, OTHER.payload_hash,
+        )  # fmt: skip
+        assert (first.corso_order_id, first.cancelled) == ("7", False)
+        ledger.start([first])
+        ledger.settle([Change(Key("o-1"), State.ACCEPTED, corso_id="7", held_hash=first.payload_hash)])
+        (second,) = admit(ledger, [CANCELLATION], "now")
+        assert (second.kind, second.payload, second.corso_order_id) == (
+            "cancel_order", CANCELLATION.payload, "7",
+        )  # fmt: skip
+        ledger.start([second])
+        ledger.settle([Change(Key("o-1"), State.ACCEPTED, corso_id="7", held_hash=second.payload_hash)])
+        assert admit(ledger, [CANCELLATION], "now") == []
+        assert entry_of(ledger).held_cancelled == "deleted"
+
+
+def test_an_order_that_is_up_to_date_is_cancelled_at_once(tmp_path: Path) -> None:
+    """One request, not two."""
+    with opened(tmp_path) as ledger:
+        ended(ledger, OTHER, State.ACCEPTED)
+        assert [each.kind for each in admit(ledger, [CANCELLATION], "now")] == ["cancel_order"]
+
+
+def test_an_order_whose_last_content_is_refused_is_not_cancelled(tmp_path: Path) -> None:
+    """It is rejected, with the API's words, until `retry`."""
+    with opened(tmp_path) as ledger:
+        ended(ledger, SAME, State.ACCEPTED)
+        (first,) = admit(ledger, [CANCELLATION], "now")
+        ledger.start([first])
+        ledger.settle([Change(Key("o-1"), State.REJECTED, status=400, reason="no")])
+        assert admit(ledger, [CANCELLATION], "now") == []

@@ -10,7 +10,7 @@ import pytest
 
 from corso.api.client import CorsoApi
 from corso.delivery.ports import OrderApi
-from corso.errors import NotFound, Rejected
+from corso.errors import NotFound, OutcomeUnknown, Rejected
 from corso.settings import Credentials, read_settings
 from schemas.wire import Operation
 from tests.clocks import JumpingClock
@@ -60,6 +60,7 @@ async def _scene(
 ) -> None:
     async with opened(sandbox, folder) as api:
         email = an_order()["customer"]["email"]
+        await api.ping()
         assert await api.orders_by_source_id("o-1") == []
         first = await api.send(complete(1), announced)
         second = await api.send(complete(2), announced)
@@ -96,6 +97,27 @@ async def _scene(
         await _refused(
             api, operation(2, "create_fulfillment", corso_order_id="404404", **FULFILLMENT), NotFound, 404
         )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("opened", [the_fake, the_real_one])
+def test_a_ping_raises_what_is_wrong_and_is_not_repeated(
+    opened: Callable[[RunningSandbox, Path], Any], tmp_path: Path
+) -> None:
+    """The circuit breaker decides when to ask again; another read would be tried six times."""
+
+    async def scene() -> None:
+        async with opened(sandbox, tmp_path) as api:
+            if isinstance(api, FakeCorso):
+                api.ping_error = OutcomeUnknown("GET /v1/orders: the API answered 503", status=503)
+            with pytest.raises(OutcomeUnknown) as raised:
+                await api.ping()
+        assert raised.value.status in {500, 502, 503}
+        met = len(api.pings) if isinstance(api, FakeCorso) else sum(sandbox.counts()["faults"].values())
+        assert met == 1
+
+    with running_sandbox("--error-before", "1") as sandbox:
+        asyncio.run(scene())
 
 
 FULFILLMENT = {"sourceCreatedOn": "2026-11-21T00:00:00Z", "shipmentStatus": "in_transit"}

@@ -7,12 +7,14 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import sqlalchemy as sa
 
-from corso.delivery import ledger as ledger_module
+from corso.delivery import reading
 from corso.delivery.ledger import Change, Key, Ledger
 from corso.delivery.states import MAY_FOLLOW, State
 from corso.delivery.tables import VERSION
@@ -23,7 +25,7 @@ from tests.fake_corso import STORE_ID, entry_of, opened, operation
 
 ALLOWED = {
     # from: to
-    State.PLANNED: {State.PLANNED, State.SENDING},
+    State.PLANNED: {State.PLANNED, State.SENDING, State.UNKNOWN},
     State.SENDING: {State.PLANNED, State.ACCEPTED, State.REJECTED, State.UNKNOWN},
     State.ACCEPTED: set(),
     State.REJECTED: set(),
@@ -116,7 +118,7 @@ def test_a_new_operation_keeps_what_corso_holds(tmp_path: Path) -> None:
         update.payload_hash,
     )
     assert (entry.corso_id, entry.held_hash, entry.batch) == ("7", "h", "b2")
-    assert (entry.attempts, entry.first_sent_at, entry.reason) == (0, None, None)
+    assert (entry.attempts, entry.first_sent_at, entry.last_started_at, entry.reason) == (0, None, None, None)
 
 
 def test_sending_is_durable_before_the_call_returns(tmp_path: Path) -> None:
@@ -148,9 +150,11 @@ def test_attempts_say_how_they_ended(tmp_path: Path) -> None:
             ]
         ):
             ledger.start([operation()])
+            started = clock.utc()
             clock.jump(1)
             ledger.settle([change])
             assert entry_of(ledger).attempts == number
+            assert (entry_of(ledger).last_started_at, entry_of(ledger).updated_at) == (started, clock.utc())
         ledger.settle([Change(Key("o-1"), State.ACCEPTED, ended_as="found", corso_id="7", held_hash="h")])
         attempts = ledger.attempts("o-1")
         entry = entry_of(ledger)
@@ -224,6 +228,81 @@ def test_only_what_is_rejected_is_planned_again_on_request(tmp_path: Path) -> No
     assert found == [State.PLANNED, State.UNKNOWN, State.ACCEPTED]
 
 
+def test_only_the_rejected_ones_among_these_keys_are_planned_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More keys than one statement may hold, some of them twice, some of nothing."""
+    monkeypatch.setattr(reading, "KEYS_PER_QUERY", 3)
+    operations = [operation(number) for number in range(1, 11)]
+    with opened(tmp_path) as ledger:
+        ledger.plan(operations, "b1")
+        ledger.start(operations)
+        ledger.settle([Change(Key(f"o-{number}"), State.REJECTED) for number in range(1, 10)])
+        assert ledger.plan_rejected_again([]) == 0
+        keys = [Key(f"o-{number}") for number in (1, 2, 3, 4, 5, 1, 10, 11)]
+        assert ledger.plan_rejected_again(iter(keys)) == 5
+        assert ledger.counts() == {
+            ("order", State.PLANNED): 5,
+            ("order", State.REJECTED): 4,
+            ("order", State.SENDING): 1,
+        }
+
+
+def test_the_orders_that_corso_accepted_lately_are_found_newest_first(tmp_path: Path) -> None:
+    """Not fulfillments, not orders whose id is not known, not those of other stores."""
+    clock = JumpingClock()
+    orders = [operation(number) for number in range(1, 6)]
+    fulfillment = operation(1, "create_fulfillment", corso_order_id="7")
+    with opened(tmp_path, clock) as ledger:
+        ledger.plan([*orders, fulfillment], "b1")
+        ledger.start([*orders, fulfillment])
+        instants = []
+        for number in (3, 1, 2):
+            clock.jump(60)
+            instants.append(clock.utc())
+            ledger.settle([Change(Key(f"o-{number}"), State.ACCEPTED, corso_id=str(number))])
+        ledger.settle([Change(Key("o-1", "f-1"), State.ACCEPTED, corso_id="F1")])
+        ledger.settle([Change(Key("o-4"), State.ACCEPTED), Change(Key("o-5"), State.REJECTED)])
+        assert [entry.corso_id for entry in ledger.latest_held(5)] == ["2", "1", "3"]
+        assert [entry.corso_id for entry in ledger.latest_held(1)] == ["2"]
+        assert [entry.corso_id for entry in ledger.latest_held(5, before=instants[2])] == ["1", "3"]
+        assert ledger.latest_held(5, before=instants[0]) == []
+        assert [ledger.count_held_since(instant) for instant in instants] == [4, 3, 2]
+        elsewhere = instants[1].astimezone(timezone(timedelta(hours=-5)))
+        assert ledger.count_held_since(elsewhere) == 3
+        assert ledger.count_held_since(clock.utc() + timedelta(seconds=1)) == 0
+    with Ledger.read(tmp_path / "ledger.sqlite", 1) as other:
+        assert (other.latest_held(5), other.count_held_since(instants[0])) == ([], 0)
+
+
+def test_the_latest_are_found_by_an_index(tmp_path: Path) -> None:
+    """A store with millions of orders is not read through for the last twenty."""
+    with opened(tmp_path) as ledger:
+        asked: list[str] = []
+
+        @sa.event.listens_for(ledger._engine, "before_cursor_execute")
+        def _keep(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+            asked.append(statement)
+
+        ledger.latest_held(20)
+        ledger.count_held_since(JumpingClock().utc())
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as connection:
+        for statement in (each for each in asked if each.startswith("SELECT")):
+            explained = connection.execute(f"EXPLAIN QUERY PLAN {statement}", ["1"] * statement.count("?"))
+            (step,) = (row[3] for row in explained)
+            assert "orders_by_held_at (store_id=? AND held_at>" in step
+
+
+def test_nothing_to_write_writes_nothing(tmp_path: Path) -> None:
+    """An empty group is no transaction."""
+    with opened(tmp_path) as ledger:
+        was = (tmp_path / "ledger.sqlite-wal").stat().st_size
+        ledger.plan([], "b1")
+        ledger.start([])
+        ledger.settle([])
+        assert (tmp_path / "ledger.sqlite-wal").stat().st_size == was
+
+
 def test_stores_do_not_see_each_other(tmp_path: Path) -> None:
     """One ledger may serve all stores of a workdir."""
     with opened(tmp_path) as ledger:
@@ -238,7 +317,7 @@ def test_stores_do_not_see_each_other(tmp_path: Path) -> None:
 
 def test_counts_entries_and_keys_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three ways to ask give one answer; more keys than one statement may hold are looked up, too."""
-    monkeypatch.setattr(ledger_module, "_KEYS_PER_QUERY", 10)
+    monkeypatch.setattr(reading, "KEYS_PER_QUERY", 10)
     orders = [operation(number) for number in range(1, 32)]
     fulfillments = [operation(number, "create_fulfillment", corso_order_id="7") for number in (1, 2)]
     with opened(tmp_path) as ledger:

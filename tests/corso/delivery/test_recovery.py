@@ -7,20 +7,24 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from corso.delivery.journal import Journal
 from corso.delivery.ledger import Change, Entry, Key, Ledger, key_of
 from corso.delivery.ports import unwatched
-from corso.delivery.recovery import CLOCK_ALLOWANCE, Recovered, Recovery
+from corso.delivery.look_ups import CLOCK_ALLOWANCE, LookUps
+from corso.delivery.recovery import NO_PROOF, NO_WAY, Recovered, Recovery
+from corso.delivery.sender import interrupted
 from corso.delivery.states import State
+from corso.errors import Interrupted
 from schemas.wire import Operation, OperationKind
 from tests.clocks import JumpingClock
 from tests.fake_corso import FakeCorso, entry_of, opened, operation, order_body
 
 DELAY_S = 2.0
+TIMEOUT_S = 30.0
 CREATE = operation(1)
 
 
@@ -39,7 +43,13 @@ def in_doubt(ledger: Ledger, *operations: Operation, **change: Any) -> None:
     ledger.settle([Change(key_of(each), State.UNKNOWN, **change) for each in operations])
 
 
-def resolve(api: FakeCorso, ledger: Ledger, *planned: Operation) -> Recovered:
+def resolve(
+    api: FakeCorso,
+    ledger: Ledger,
+    *planned: Operation,
+    when_unverifiable: Literal["keep", "resend"] = "keep",
+    stop_check: Callable[[], None] = lambda: None,
+) -> Recovered:
     """Look up all that is in doubt; `planned` are the operations of the plan at hand."""
     operations = {key_of(each): each for each in planned}
 
@@ -47,7 +57,15 @@ def resolve(api: FakeCorso, ledger: Ledger, *planned: Operation) -> Recovered:
         return {key: operations[key] for key in keys if key in operations}
 
     async def scene() -> Recovered:
-        recovery = Recovery(api, Journal(ledger), api.clock, listing_delay_s=DELAY_S, watch=unwatched)
+        look_ups = LookUps(api, ledger, api.clock, max_in_flight=4, watch=unwatched, stop_check=stop_check)
+        recovery = Recovery(
+            look_ups,
+            Journal(ledger),
+            api.clock,
+            listing_delay_s=DELAY_S,
+            timeout_s=TIMEOUT_S,
+            when_unverifiable=when_unverifiable,
+        )
         return await recovery.resolve(list(ledger.entries(states=[State.UNKNOWN])), payloads)
 
     return asyncio.run(scene())
@@ -126,7 +144,174 @@ def test_what_cannot_be_looked_up_stays_unknown_and_is_counted(tmp_path: Path) -
         in_doubt(ledger, CREATE, operation(2))
         recovered = resolve(api, ledger, CREATE, operation(2))
         assert ledger.counts() == {("order", State.UNKNOWN): 2}
+        assert entry_of(ledger).reason == f"; {NO_WAY}"
     assert recovered == Recovered(still_unknown=2)
+
+
+def test_what_cannot_be_looked_up_says_so_once_however_often_it_is_tried(tmp_path: Path) -> None:
+    """The reason does not grow from night to night, and keeps what the API said."""
+    with a_scene(tmp_path) as (api, ledger):
+        cannot_filter(api)
+        api.lists = False
+        in_doubt(ledger, CREATE, status=502, reason="502 Bad Gateway")
+        for _ in range(3):
+            resolve(api, ledger, CREATE)
+        entry = entry_of(ledger)
+    assert (entry.reason, entry.status) == (f"502 Bad Gateway; {NO_WAY}", 502)
+
+
+def test_the_operator_may_have_it_sent_again(tmp_path: Path) -> None:
+    """upload.when_unverifiable: resend, for an API that refuses duplicates."""
+    with a_scene(tmp_path) as (api, ledger):
+        cannot_filter(api)
+        api.lists = False
+        in_doubt(ledger, CREATE)
+        recovered = resolve(api, ledger, CREATE, when_unverifiable="resend")
+        entry = entry_of(ledger)
+    assert (entry.state, entry.reason) == (State.PLANNED, "upload.when_unverifiable: resend")
+    assert recovered.to_send == [Key("o-1")]
+
+
+def accepted(ledger: Ledger, api: FakeCorso, number: int) -> Operation:
+    """Have order `o-<number>` accepted now; return its operation."""
+    sent = operation(number)
+    record = api.has(order_body(number))
+    in_doubt(ledger, sent)
+    change = Change(Key(f"o-{number}"), State.ACCEPTED, corso_id=str(record["orderId"]), held_hash="h")
+    ledger.settle([change])
+    return sent
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_listing_that_is_late_is_waited_for(tmp_path: Path, way: str) -> None:
+    """An order accepted just now does not show either, so that absence proves nothing yet: 40 seconds, here."""
+    prepare, _ = WAYS[way]
+    with a_scene(tmp_path) as (api, ledger):
+        prepare(api)
+        in_doubt(ledger, CREATE)
+        api.has(order_body(1))
+        witness = accepted(ledger, api, 2)
+        api.shows_after_s = 40
+        recovered = resolve(api, ledger, CREATE, witness)
+        assert entry_of(ledger).state is State.ACCEPTED
+    assert (recovered.accepted, recovered.planned_again) == (1, 0)
+    assert api.clock.elapsed >= 40
+
+
+def test_look_ups_that_never_show_what_was_accepted_prove_nothing(tmp_path: Path) -> None:
+    """It stays unknown; it is not sent again."""
+    with a_scene(tmp_path) as (api, ledger):
+        in_doubt(ledger, CREATE)
+        accepted(ledger, api, 2)
+        api.shows_after_s = 1e9
+        recovered = resolve(api, ledger, CREATE)
+        entry = entry_of(ledger)
+    assert (entry.state, entry.reason) == (State.UNKNOWN, f"; {NO_PROOF}")
+    assert recovered.still_unknown == 1
+
+
+def test_after_a_time_out_the_server_gets_as_much_time_again(tmp_path: Path) -> None:
+    """It may still be at work on what we gave up on: here it is done 25 seconds after that."""
+    with a_scene(tmp_path) as (api, ledger):
+        ledger.plan([CREATE], "b1")
+        ledger.start([CREATE])
+        api.clock.jump(TIMEOUT_S)
+        ledger.settle([Change(Key("o-1"), State.UNKNOWN, reason="no answer was read (ReadTimeout)")])
+        api.shows_after_s = 25
+        api.has(order_body(1))
+        resolve(api, ledger, CREATE)
+        assert entry_of(ledger).state is State.ACCEPTED
+    assert api.clock.elapsed >= 2 * TIMEOUT_S
+
+
+def test_a_stop_ends_the_looking_and_leaves_the_rest_in_doubt(tmp_path: Path) -> None:
+    """Ctrl-C does not wait for a thousand look-ups."""
+    many = [operation(number) for number in range(1, 101)]
+
+    def stop_check() -> None:
+        if len(api.looks) > 10:
+            raise interrupted()
+
+    with a_scene(tmp_path) as (api, ledger):
+        in_doubt(ledger, *many)
+        api.lists = False
+        for number in range(1, 101):
+            api.has(order_body(number))
+        with pytest.raises(Interrupted):
+            resolve(api, ledger, *many, stop_check=stop_check)
+        counts = ledger.counts()
+    assert counts[("order", State.ACCEPTED)] + counts[("order", State.UNKNOWN)] == 100
+    assert len(api.looks) < 20
+
+
+def test_an_address_is_asked_for_in_lower_case_too(tmp_path: Path) -> None:
+    """Corso may keep it so; a filter that minds the case would not find it."""
+    order = operation(1, customer={"email": "Ann.1@Example.com"})
+    with a_scene(tmp_path) as (api, ledger):
+        api.finds_by_source_id = False
+        in_doubt(ledger, order)
+        api.has(order_body(1))
+        resolve(api, ledger, order)
+        assert entry_of(ledger).state is State.ACCEPTED
+
+
+def test_many_creates_are_looked_up_in_one_pass_and_few_one_by_one(tmp_path: Path) -> None:
+    """Whichever takes fewer requests."""
+    many = [operation(number) for number in range(1, 61)]
+    with a_scene(tmp_path) as (api, ledger):
+        in_doubt(ledger, *many)
+        for number in range(1, 61):
+            api.has(order_body(number))
+        recovered = resolve(api, ledger, *many)
+    assert (set(api.looks), len(api.looks), recovered.accepted) == ({"page"}, 30, 60)
+
+
+def test_a_listing_that_is_not_newest_first_is_read_to_its_end(tmp_path: Path) -> None:
+    """By what it is ordered is not documented; stopping at the first old record would miss ours."""
+    with a_scene(tmp_path) as (api, ledger):
+        cannot_filter(api)
+        in_doubt(ledger, CREATE)
+        api.has(order_body(1))
+        for number, days in enumerate((3, 9, 1, 7, 5, 8, 2, 6), 2):
+            api.has(order_body(number), age=timedelta(days=days))
+        resolve(api, ledger, CREATE)
+        assert entry_of(ledger).state is State.ACCEPTED
+
+
+CANCELLATION = replace(
+    operation(1, "cancel_order", corso_order_id="100"),
+    content=operation(1, totalMoney=99).payload,
+    content_hash=operation(1, totalMoney=99).payload_hash,
+)
+
+
+@pytest.mark.parametrize(("total", "held"), [(99, True), (27, False)])
+def test_the_step_before_a_cancellation_is_looked_up_as_what_it_is(
+    tmp_path: Path, total: int, held: bool
+) -> None:
+    """Its update is done or not; either way something is left to send."""
+    with a_scene(tmp_path) as (api, ledger):
+        its_order_is_there(ledger)
+        in_doubt(ledger, CANCELLATION.before_cancelling)
+        api.has(order_body(1, totalMoney=total))
+        recovered = resolve(api, ledger, CANCELLATION)
+        entry = entry_of(ledger)
+    assert recovered.to_send == [Key("o-1")]
+    if held:
+        assert (entry.state, entry.held_hash) == (State.ACCEPTED, CANCELLATION.content_hash)
+    else:
+        assert entry.state is State.PLANNED
+
+
+@pytest.mark.parametrize(("cancelled", "ends"), [(True, State.ACCEPTED), (False, State.REJECTED)])
+def test_a_refused_cancellation_may_be_done_already(tmp_path: Path, cancelled: bool, ends: State) -> None:
+    """Its first answer was lost, and Corso changes no cancelled order; or it is refused for good."""
+    with a_scene(tmp_path) as (api, ledger):
+        its_order_is_there(ledger)
+        in_doubt(ledger, CANCELLATION, status=400, reason="cancelled orders cannot change")
+        api.has(order_body(1) | ({"sourceCanceledOn": "2026-11-21T00:00:00Z"} if cancelled else {}))
+        resolve(api, ledger, CANCELLATION)
+        assert entry_of(ledger).state is ends
 
 
 @pytest.mark.parametrize("lacking", [{"customer": {}}, {"customer": None}, {"orderName": None}])
@@ -190,6 +375,12 @@ def test_a_change_was_made_or_not(
 FULFILLMENT = operation(1, "create_fulfillment", corso_order_id="100")
 
 
+def its_order_is_there(ledger: Ledger) -> None:
+    """Have order `o-1` accepted under Corso's id 100."""
+    in_doubt(ledger, CREATE)
+    ledger.settle([Change(Key("o-1"), State.ACCEPTED, corso_id="100", held_hash=CREATE.payload_hash)])
+
+
 @pytest.mark.parametrize(
     ("fulfillments", "ends", "held"),
     [
@@ -217,6 +408,7 @@ def test_a_fulfillment_is_looked_for_at_its_order(
 ) -> None:
     """Another fulfillment, none, or no order at all: it is not there."""
     with a_scene(tmp_path) as (api, ledger):
+        its_order_is_there(ledger)
         in_doubt(ledger, FULFILLMENT)
         if fulfillments is not None:
             api.has(order_body(1), fulfillments=fulfillments)
@@ -232,6 +424,7 @@ def test_a_fulfillment_that_shows_up_late_is_not_sent_again(tmp_path: Path) -> N
     """Two looks for fulfillments, too."""
     found = {"sourceFulfillmentId": "f-1", "fulfillmentLocationId": 12, "fulfillmentId": "F7"}
     with a_scene(tmp_path) as (api, ledger):
+        its_order_is_there(ledger)
         in_doubt(ledger, FULFILLMENT)
         api.has(order_body(1), fulfillments=[found])
         api.hidden_looks = 1
@@ -240,12 +433,37 @@ def test_a_fulfillment_that_shows_up_late_is_not_sent_again(tmp_path: Path) -> N
     assert api.looks == ["fulfillments", "fulfillments"]
 
 
-def test_a_fulfillment_of_another_batch_stays_unknown(tmp_path: Path) -> None:
-    """The plan at hand does not say which order of Corso's it belongs to."""
+@pytest.mark.parametrize("there", [True, False])
+def test_a_fulfillment_of_another_batch_is_found_out_about_too(tmp_path: Path, there: bool) -> None:
+    """The ledger knows its order. Nobody can change one, so what is there is what was sent."""
+    found = {"sourceFulfillmentId": "f-1", "fulfillmentLocationId": 12, "fulfillmentId": "F7"}
     with a_scene(tmp_path) as (api, ledger):
+        its_order_is_there(ledger)
         in_doubt(ledger, FULFILLMENT)
-        assert resolve(api, ledger).still_unknown == 1
-        assert entry_of(ledger, 1, "f-1").state is State.UNKNOWN
+        api.has(order_body(1), fulfillments=[found] if there else [])
+        recovered = resolve(api, ledger)
+        entry = entry_of(ledger, 1, "f-1")
+    if there:
+        assert (entry.state, entry.held_hash) == (State.ACCEPTED, FULFILLMENT.payload_hash)
+        assert recovered.differing == []
+    else:
+        assert entry.state is State.PLANNED
+
+
+def test_the_fulfillments_of_an_order_are_asked_for_once(tmp_path: Path) -> None:
+    """Ten in doubt are one request."""
+    ten = [replace(FULFILLMENT, source_fulfillment_id=f"f-{number}") for number in range(10)]
+    with a_scene(tmp_path) as (api, ledger):
+        its_order_is_there(ledger)
+        in_doubt(ledger, *ten)
+        api.has(
+            order_body(1),
+            fulfillments=[
+                {"sourceFulfillmentId": f"f-{number}", "fulfillmentId": f"F{number}"} for number in range(10)
+            ],
+        )
+        resolve(api, ledger)
+    assert api.looks == ["fulfillments"]
 
 
 def test_an_order_of_another_batch_is_found_unverified(tmp_path: Path) -> None:
@@ -296,7 +514,7 @@ def test_a_refused_create_that_is_not_there_is_rejected_with_what_the_api_said(
     assert len(api.looks) == 2
     if ends is State.REJECTED:
         assert (entry.status, entry.reason) == (status, "postalCode is missing")
-        assert (recovered.rejected, recovered.to_send) == (1, [])
+        assert (recovered.rejected, recovered.to_send) == ({Key("o-1")}, [])
 
 
 def test_one_pass_over_the_listing_serves_all_and_ends_before_the_first_attempt(tmp_path: Path) -> None:
@@ -314,8 +532,9 @@ def test_one_pass_over_the_listing_serves_all_and_ends_before_the_first_attempt(
         resolve(api, ledger, *orders)
         states = [entry_of(ledger, number).state for number in range(1, 5)]
     assert states == [State.ACCEPTED] * 3 + [State.PLANNED]
-    # Newest first, two a page: 3 2 | 1 91 | 90 and one that is too old; then the second look, for order 4.
-    assert len(api.looks) == 2 * 3
+    # Newest first, two a page: 3 2 | 1 91 | 90 and one that is too old; whether an accepted one shows; then the
+    # second look, for order 4.
+    assert len(api.looks) == 3 + 1 + 3
 
 
 def test_a_listing_that_tells_no_times_is_read_to_its_end(tmp_path: Path) -> None:

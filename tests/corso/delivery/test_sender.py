@@ -5,14 +5,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from corso.delivery import sender as sender_module
 from corso.delivery.journal import Journal
 from corso.delivery.ledger import Change, Key, Ledger, key_of
-from corso.delivery.sender import TROUBLES_IN_A_ROW, Sender, Tally, interrupted
+from corso.delivery.sender import LOOKED_UP_WHEN_REFUSED, Sender, Tally, interrupted
 from corso.delivery.states import State
 from corso.errors import (
     ApiError,
@@ -28,13 +28,14 @@ from corso.errors import (
     Rejected,
     Stopped,
 )
-from schemas.wire import Operation
+from schemas.wire import Operation, OperationKind
 from tests.clocks import JumpingClock
-from tests.fake_corso import FakeCorso, Fault, entry_of, opened, operation, sender_of
+from tests.fake_corso import FakeCorso, Fault, entry_of, opened, operation, order_body, sender_of
 
 THROTTLED = Fault(RateLimited("429", retry_after_s=1))
-NOT_SENT = Fault(NotSent("refused"), before=True)
 RESET = Fault(OutcomeUnknown("connection reset"), carried_out=True)
+PATIENCE_S = 20
+"""Real seconds after which a sender that hangs fails its test."""
 REFUSED = Fault(Rejected("POST /orders answered 400", status=400, body="postalCode is missing"))
 
 
@@ -52,20 +53,25 @@ def deliver(
     ledger: Ledger,
     operations: Sequence[Operation],
     during: Callable[[Sender], Coroutine[Any, Any, None]] | None = None,
-    **limits: float,
+    *,
+    max_rejected: float = 0.0,
+    max_in_flight: int = 4,
+    tally: Tally | None = None,
 ) -> Tally:
-    """Send the operations; meanwhile do `during`."""
+    """Send the operations; meanwhile do `during`; return the tally, which is `tally` where one is given."""
+    tally = tally or Tally.of(len(operations), max_rejected)
 
-    async def scene() -> Tally:
-        sender = sender_of(api, Journal(ledger), **limits)  # type: ignore[arg-type]  # numbers of two types
+    async def scene() -> None:
+        sender = sender_of(api, Journal(ledger), max_in_flight=max_in_flight)
         meanwhile = asyncio.create_task(during(sender)) if during else None
         try:
-            return await sender.send(operations, len(operations))
+            await asyncio.wait_for(sender.send(operations, len(operations), tally), PATIENCE_S)
         finally:
             if meanwhile:
                 await meanwhile
 
-    return asyncio.run(scene())
+    asyncio.run(scene())
+    return tally
 
 
 def orders(count: int) -> list[Operation]:
@@ -84,7 +90,7 @@ def test_what_is_accepted_is_written_down_with_corsos_id(tmp_path: Path) -> None
         tally = deliver(api, ledger, orders(30))
         entry = entry_of(ledger, 7)
         assert states(ledger) == {"accepted": 30}
-    assert (tally.accepted, tally.done, tally.in_doubt) == (30, 30, [])
+    assert (tally.accepted, tally.done, tally.unknown) == (30, 30, 0)
     assert sorted(each.source_order_id for each in api.sent) == sorted(
         each.source_order_id for each in orders(30)
     )
@@ -140,46 +146,71 @@ def test_what_surely_never_left_is_resent_after_a_growing_pause(tmp_path: Path, 
 
 
 def test_what_may_be_there_is_never_sent_again(tmp_path: Path) -> None:
-    """It is handed back to be looked up."""
+    """It is unknown, to be looked up; nobody refused it."""
     with a_scene(tmp_path, orders(3)) as (api, ledger):
         api.fail(2, RESET)
         tally = deliver(api, ledger, orders(3))
         entry = entry_of(ledger, 2)
     assert [each.source_order_id for each in api.sent].count("o-2") == 1
-    assert [each.source_order_id for each in tally.in_doubt] == ["o-2"]
-    assert (tally.accepted, tally.unknown) == (2, 1)
+    assert (tally.accepted, tally.unknown, tally.refused) == (2, 1, set())
     assert (entry.state, entry.reason) == (State.UNKNOWN, "connection reset")
 
 
-def test_a_refused_create_is_in_doubt_since_it_may_be_there_already(tmp_path: Path) -> None:
-    """Corso refuses a double: that must not read as a reject. Status and body are kept for the look-up."""
-    with a_scene(tmp_path, orders(1)) as (api, ledger):
-        api.fail(1, REFUSED)
-        tally = deliver(api, ledger, orders(1))
-        entry = entry_of(ledger)
-    assert (tally.rejected, tally.unknown, tally.refused) == (0, 1, 1)
-    assert (entry.state, entry.status) == (State.UNKNOWN, 400)
-    assert entry.reason == "POST /orders answered 400: postalCode is missing"
+REFUSALS = [Rejected("400", status=400, body="why"), NotFound("404", status=404, body="why")]
 
 
-@pytest.mark.parametrize(
-    "error", [Rejected("400", status=400, body="why"), NotFound("404", status=404, body="why")]
-)
-@pytest.mark.parametrize("kind", ["update_order", "cancel_order", "create_fulfillment"])
-def test_a_refused_change_is_rejected_with_its_reason_and_the_others_go_on(
-    tmp_path: Path, kind: str, error: ApiError
+def changes(kind: OperationKind, count: int) -> list[Operation]:
+    """Return operations of one kind on the records that `has_records` puts into the store."""
+    known = kind != "create_order"
+    return [
+        operation(number, kind, corso_order_id=str(99 + number) if known else None)
+        for number in range(1, count + 1)
+    ]
+
+
+def has_records(api: FakeCorso, count: int) -> None:
+    """Put the records of orders `o-1` to `o-<count>` into the store."""
+    for number in range(1, count + 1):
+        api.has({"sourceOrderId": f"o-{number}"})
+
+
+@pytest.mark.parametrize("error", REFUSALS)
+@pytest.mark.parametrize("kind", sorted(LOOKED_UP_WHEN_REFUSED))
+def test_a_refused_first_time_is_in_doubt_since_it_may_be_done_already(
+    tmp_path: Path, kind: OperationKind, error: ApiError
 ) -> None:
-    """One bad order is not everybody's problem."""
-    changes = [operation(number, kind, corso_order_id=str(99 + number)) for number in (1, 2)]  # type: ignore[arg-type]
-    with a_scene(tmp_path, changes) as (api, ledger):
-        for number in (1, 2):
-            api.has({"sourceOrderId": f"o-{number}"})
+    """Corso refuses a double: that must not read as a reject. Status and body are kept for the look-up."""
+    planned = changes(kind, 2)
+    with a_scene(tmp_path, planned) as (api, ledger):
+        if kind != "create_order":
+            has_records(api, 2)
         api.fail(1, Fault(error))
-        tally = deliver(api, ledger, changes)
-        entry = entry_of(ledger, 1, changes[0].source_fulfillment_id)
+        tally = deliver(api, ledger, planned)
+        entry = entry_of(ledger, 1, planned[0].source_fulfillment_id)
+    assert (tally.accepted, tally.rejected, tally.unknown) == (1, 0, 1)
+    assert tally.refused == {key_of(planned[0])}
+    assert (entry.state, entry.status, entry.reason) == (State.UNKNOWN, error.status, f"{error.status}: why")
+
+
+@pytest.mark.parametrize("error", REFUSALS)
+def test_a_refused_update_is_rejected_with_its_reason_and_the_others_go_on(
+    tmp_path: Path, error: ApiError
+) -> None:
+    """To be refused twice tells nothing else; one bad order is not everybody's problem."""
+    planned = changes("update_order", 2)
+    with a_scene(tmp_path, planned) as (api, ledger):
+        has_records(api, 2)
+        api.fail(1, Fault(error))
+        tally = deliver(api, ledger, planned)
+        entry = entry_of(ledger, 1)
         assert states(ledger) == {"rejected": 1, "accepted": 1}
-    assert (tally.rejected, tally.accepted, tally.in_doubt) == (1, 1, [])
+    assert (tally.rejected, tally.accepted, tally.unknown, tally.refused) == (1, 1, 0, set())
     assert (entry.status, entry.reason) == (error.status, f"{error.status}: why")
+
+
+def test_every_kind_but_an_update_is_looked_up_when_it_is_refused() -> None:
+    """A kind that is new to the wire has to be thought about here."""
+    assert set(get_args(OperationKind)) - LOOKED_UP_WHEN_REFUSED == {"update_order"}
 
 
 def test_refused_credentials_stop_everything_and_leave_nothing_in_between(tmp_path: Path) -> None:
@@ -220,81 +251,102 @@ def test_too_long_a_wait_parks_the_run_and_what_waited_is_planned(tmp_path: Path
     assert len(api.sent) < 10
 
 
-def test_too_many_rejected_changes_stop_the_run(tmp_path: Path) -> None:
+def test_too_many_rejected_updates_stop_the_run(tmp_path: Path) -> None:
     """upload.max_rejected of the whole; nobody refuses a million orders one by one."""
-    changes = [operation(number, "update_order", corso_order_id="1") for number in range(1, 1001)]
-    with a_scene(tmp_path, changes) as (api, ledger):
-        api.every_fault = Fault(Rejected("400", status=400))
+    planned = changes("update_order", 1000)
+    with a_scene(tmp_path, planned) as (api, ledger):
+        api.every_fault = REFUSED
         with pytest.raises(
             Stopped, match=r"rejected 2\d of 2\d operations; upload.max_rejected allows 20"
         ) as raised:
-            deliver(api, ledger, changes, max_rejected=0.02)
+            deliver(api, ledger, planned, max_rejected=0.02)
         assert states(ledger)["rejected"] == len(api.sent) <= 24
         assert states(ledger)["planned"] == 1000 - len(api.sent)
     assert raised.value.exit_code == 3
 
 
-def test_a_few_rejected_changes_never_stop_the_run(tmp_path: Path) -> None:
+def test_too_many_rejected_of_the_last_ones_stop_a_run_whose_whole_allows_more(tmp_path: Path) -> None:
+    """Two per cent of a million are 20,000: nobody waits for those when everything is refused from now on."""
+    planned = changes("update_order", 150)
+    with a_scene(tmp_path, planned) as (api, ledger):
+        has_records(api, 150)
+        for number in range(41, 151):
+            api.fail(number, REFUSED)
+        tally = Tally.of(1_000_000, 0.02)
+        with pytest.raises(Stopped, match=r"rejected \d\d of the last 50 operations; 25 are allowed"):
+            deliver(api, ledger, planned, tally=tally)
+    assert 26 <= tally.rejected <= 29
+    assert len(api.sent) == tally.done <= 40 + 29
+
+
+def test_a_few_rejected_updates_never_stop_the_run(tmp_path: Path) -> None:
     """A small batch with one bad order in it is not an emergency."""
-    changes = [operation(number, "update_order", corso_order_id="1") for number in range(1, 11)]
-    with a_scene(tmp_path, changes) as (api, ledger):
-        api.every_fault = Fault(Rejected("400", status=400))
-        assert deliver(api, ledger, changes, max_rejected=0).rejected == 10
+    planned = changes("update_order", 10)
+    with a_scene(tmp_path, planned) as (api, ledger):
+        api.every_fault = REFUSED
+        assert deliver(api, ledger, planned, max_rejected=0).rejected == 10
 
 
-def test_too_many_refused_creates_pause_the_sending_until_they_are_looked_up(tmp_path: Path) -> None:
+def test_whoever_allows_all_to_be_rejected_is_never_stopped(tmp_path: Path) -> None:
+    """upload.max_rejected: 1.0 says that the guards are not wanted."""
+    planned = changes("update_order", 70) + [operation(number) for number in range(71, 141)]
+    with a_scene(tmp_path, planned) as (api, ledger):
+        api.every_fault = REFUSED
+        tally = deliver(api, ledger, planned, max_rejected=1.0)
+        assert states(ledger) == {"rejected": 70, "unknown": 70}
+    assert (tally.rejected, len(tally.refused)) == (70, 70)
+
+
+def test_too_many_refused_creates_hold_the_sending_until_they_are_looked_up(tmp_path: Path) -> None:
     """They may all be there already, or all be wrong: nobody knows before looking, so nobody sends on."""
     feed = iter(orders(400))
+    tally = Tally.of(400, 0)
 
     async def scene() -> None:
         sender = sender_of(api, Journal(ledger))
-        tally = await sender.send(feed, 400)
-        assert (tally.paused, tally.refused) == (True, tally.unknown)
-        assert 11 <= len(api.sent) == tally.refused <= 14
-        # Looked up: two of them are really not there. It goes on where it was.
-        tally.unknown, tally.rejected = 0, 2
         await sender.send(feed, 400, tally)
-        assert (tally.paused, tally.rejected) == (True, 2)
-        assert 9 <= tally.refused == tally.unknown <= 12
+        assert tally.must_look_up
+        assert 11 <= len(api.sent) == len(tally.refused) == tally.unknown <= 14
+        # Looked up: two of them are really not there. It goes on where it was.
+        tally.note_looked_up(set(sorted(tally.refused)[:2]))
+        await sender.send(feed, 400, tally)
+        assert (tally.must_look_up, tally.rejected) == (True, 2)
+        assert 9 <= len(tally.refused) <= 12
         # Looked up: all of these are not there.
-        tally.unknown, tally.rejected = 0, 11
+        tally.note_looked_up(tally.refused)
         await sender.send(feed, 400, tally)
 
     with a_scene(tmp_path, orders(400)) as (api, ledger):
         api.every_fault = REFUSED
-        with pytest.raises(Stopped, match="rejected 11 of"):
+        with pytest.raises(Stopped, match=r"rejected 1[1-4] of"):
             asyncio.run(scene())
         assert states(ledger) == {"unknown": len(api.sent), "planned": 400 - len(api.sent)}
-        assert len(api.sent) == len({each.source_order_id for each in api.sent}) <= 26
+    assert len(api.sent) == len({each.source_order_id for each in api.sent}) <= 26
 
 
-def test_the_circuit_opens_after_so_many_troubles_in_a_row(tmp_path: Path) -> None:
-    """A dead API is not hammered; what is in doubt stays so."""
-    with a_scene(tmp_path, orders(100)) as (api, ledger):
-        api.every_fault = Fault(OutcomeUnknown("502 Bad Gateway", status=502))
-        with pytest.raises(Stopped, match=r"the circuit is open: 20 requests in a row.*502 Bad Gateway"):
-            deliver(api, ledger, orders(100), max_in_flight=1)
-        assert states(ledger) == {"unknown": TROUBLES_IN_A_ROW, "planned": 100 - TROUBLES_IN_A_ROW}
-    assert len(api.sent) == TROUBLES_IN_A_ROW
+def test_a_store_that_has_it_all_is_met_refusal_by_refusal_and_never_stops_the_run(tmp_path: Path) -> None:
+    """Every create is refused as a double and found: as often as it takes, nothing is rejected, nothing sent twice."""
+    feed = iter(orders(120))
+    tally = Tally.of(1_000_000, 0.02)
+    rounds = 0
 
+    async def scene() -> None:
+        nonlocal rounds
+        sender = sender_of(api, Journal(ledger))
+        must_look_up = True
+        while must_look_up:
+            await sender.send(feed, 1_000_000, tally)
+            must_look_up = tally.must_look_up
+            assert len(tally.refused) <= 29
+            tally.note_looked_up(set())
+            rounds += 1
 
-def test_an_api_that_cannot_be_reached_opens_the_circuit_too(tmp_path: Path) -> None:
-    """And leaves everything planned."""
-    with a_scene(tmp_path, orders(3)) as (api, ledger):
-        api.every_fault = NOT_SENT
-        with pytest.raises(Stopped, match="the circuit is open"):
-            deliver(api, ledger, orders(3))
-        assert states(ledger) == {"planned": 3}
-
-
-def test_one_good_answer_closes_the_circuit(tmp_path: Path) -> None:
-    """Troubles count in a row only."""
-    with a_scene(tmp_path, orders(36)) as (api, ledger):
-        for number in range(1, 37):
-            if number % 18:
-                api.fail(number, RESET)
-        tally = deliver(api, ledger, orders(36), max_in_flight=1)
-    assert (tally.accepted, tally.unknown) == (2, 34)
+    with a_scene(tmp_path, orders(120)) as (api, ledger):
+        for number in range(1, 121):
+            api.has(order_body(number))
+        asyncio.run(scene())
+    assert (tally.rejected, tally.done, len(api.sent), len(api.orders)) == (0, 120, 120, 120)
+    assert rounds == 5
 
 
 def test_a_stop_lets_what_is_under_way_finish_and_keeps_the_rest_planned(tmp_path: Path) -> None:
@@ -309,7 +361,7 @@ def test_a_stop_lets_what_is_under_way_finish_and_keeps_the_rest_planned(tmp_pat
                 sender.stop(Stopped("a second reason does not hide the first"))
 
         api.on_the_wire = stop_at_the_sixth
-        await sender.send(orders(100), 100)
+        await sender.send(orders(100), 100, Tally.of(100, 0))
 
     with a_scene(tmp_path, orders(100)) as (api, ledger):
         with pytest.raises(Interrupted) as raised:
@@ -347,7 +399,7 @@ async def _until_stopped(
     sender = sender_of(api, Journal(ledger))
     meanwhile = asyncio.create_task(during(sender))
     try:
-        await sender.send(orders(20), 20)
+        await sender.send(orders(20), 20, Tally.of(20, 0))
     finally:
         await meanwhile
 
@@ -388,7 +440,7 @@ def test_a_ledger_that_fails_stops_the_sending(tmp_path: Path) -> None:
     with a_scene(tmp_path, orders(20)) as (api, ledger):
 
         async def scene() -> None:
-            await sender_of(api, Full(ledger)).send(orders(20), 20)
+            await sender_of(api, Full(ledger)).send(orders(20), 20, Tally.of(20, 0))
 
         with pytest.raises(LedgerError, match="full"):
             asyncio.run(scene())
@@ -407,19 +459,22 @@ def test_a_plan_that_cannot_be_read_on_stops_the_sending(tmp_path: Path) -> None
     with a_scene(tmp_path, orders(2)) as (api, ledger):
 
         async def scene() -> None:
-            await sender_of(api, Journal(ledger)).send(feed(), 20)
+            await sender_of(api, Journal(ledger)).send(feed(), 20, Tally.of(20, 0))
 
         with pytest.raises(LedgerError, match="read on"):
             asyncio.run(scene())
         assert states(ledger) == {"accepted": 2}
 
 
-def test_a_mistake_of_ours_is_not_swallowed(tmp_path: Path) -> None:
-    """What is no error of the tree comes out as it is."""
-    with a_scene(tmp_path, orders(3)) as (api, ledger):
+def test_a_mistake_of_ours_is_not_swallowed_and_costs_nobody_elses_answer(tmp_path: Path) -> None:
+    """What is no error of the tree comes out as it is, once what was under way is written down."""
+    with a_scene(tmp_path, orders(30)) as (api, ledger):
         api.fail(2, Fault(ZeroDivisionError("a slip")))  # type: ignore[arg-type]  # on purpose
         with pytest.raises(ZeroDivisionError):
-            deliver(api, ledger, orders(3))
+            deliver(api, ledger, orders(30))
+        sending = [each.key for each in ledger.entries(states=[State.SENDING])]
+        assert states(ledger)["planned"] >= 20
+    assert sending == [Key("o-2")]
 
 
 def test_progress_is_told_after_every_operation(tmp_path: Path) -> None:
@@ -428,7 +483,7 @@ def test_progress_is_told_after_every_operation(tmp_path: Path) -> None:
 
     async def scene() -> None:
         sender = sender_of(api, Journal(ledger), watch=lambda *facts: told.append(facts))
-        await sender.send(orders(9), 9)
+        await sender.send(orders(9), 9, Tally.of(9, 0))
 
     with a_scene(tmp_path, orders(9)) as (api, ledger):
         api.fail(4, RESET)

@@ -225,6 +225,16 @@ def test_a_cancelled_order_has_the_body_of_its_cancellation(reason: str | None, 
     assert frame["cancel_payload"].item() == body
 
 
+def test_a_cancelled_order_has_its_content_without_the_cancellation_too() -> None:
+    """It is what Corso has to hold before the DELETE: with the hash that an order has that was never cancelled."""
+    cancelled = order_row(source_canceled_on=CANCELLED, canceled_reason="fraud")
+    lines = lines_frame([line_row()])
+    frame = order_payloads(orders_frame([cancelled]), lines, STORE_ID)
+    still_open = order_payloads(orders_frame([order_row()]), lines, STORE_ID)
+    assert frame.select("content", "content_hash").row(0) == still_open.select("payload", "payload_hash").row(0)
+    assert still_open.select("content", "content_hash").row(0) == (None, None)
+
+
 def test_an_order_that_is_not_cancelled_has_no_such_body() -> None:
     """A reason alone cancels nothing."""
     frame = order_payloads(

@@ -17,6 +17,8 @@ def planned_order(
         {
             "source_order_id": ["o-1"], "payload": ["whole"], "payload_hash": ["new"],
             "cancel_payload": pl.Series(["cancellation" if cancelled else None], dtype=pl.String),
+            "content": pl.Series(["not cancelled" if cancelled else None], dtype=pl.String),
+            "content_hash": pl.Series(["before" if cancelled else None], dtype=pl.String),
             "file": ["orders.csv"], "line": [2],
         }
     )  # fmt: skip
@@ -58,6 +60,9 @@ def test_an_order_is_planned_by_what_corso_holds(
     plan = planned_order(cancelled=cancelled, held=held)
     assert (plan["action"], plan["payload"], plan["payload_hash"]) == (action, body, "new")
     assert (plan["subject"], plan["source_fulfillment_id"], plan["cancelled"]) == ("order", "", cancelled)
+    # What has to be there before a cancellation, which closes the order.
+    before = ("not cancelled", "before") if action == "cancel" else (None, None)
+    assert (plan["content"], plan["content_hash"]) == before
 
 
 def test_without_delete_a_cancellation_is_an_update() -> None:
@@ -96,7 +101,9 @@ def test_the_plan_keeps_the_order_of_the_files() -> None:
     payloads = pl.DataFrame(
         {
             "source_order_id": ids, "payload": ids, "payload_hash": ids,
-            "cancel_payload": pl.Series([None] * 3, dtype=pl.String), "file": ["a.csv"] * 3, "line": [2, 3, 4],
+            "cancel_payload": pl.Series([None] * 3, dtype=pl.String),
+            "content": pl.Series([None] * 3, dtype=pl.String),
+            "content_hash": pl.Series([None] * 3, dtype=pl.String), "file": ["a.csv"] * 3, "line": [2, 3, 4],
         }
     )  # fmt: skip
     plan = plan_orders(payloads, known(None), cancel_with_delete=True)

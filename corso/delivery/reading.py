@@ -1,0 +1,151 @@
+"""What is known: the questions that can be asked of a ledger, whether it was opened for writing or for reading."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from corso.delivery.entry import Entry, Key, entry_from, text_of
+from corso.delivery.lease import holding
+from corso.delivery.states import State
+from corso.delivery.tables import ATTEMPTS, ENTRIES, IS_ORDER, TRUSTED_STORES, VERSION, told
+
+KEYS_PER_QUERY = 1_000
+"""SQLite limits the variables of a statement."""
+
+_ROWS_AT_ONCE = 10_000
+
+
+class Reading:
+    """The ledger of one store, for whoever asks."""
+
+    def __init__(self, path: Path, engine: sa.Engine, store_id: int, version: int = VERSION) -> None:
+        self._path = path
+        self._engine = engine
+        self._store_id = store_id
+        self._version = version
+        """Of the layout: one that is only read is not upgraded."""
+
+    def known(self) -> Iterator[tuple[str, str, str | None, str | None, str]]:
+        """Yield (source_order_id, source_fulfillment_id, corso_id, held_hash, held_cancelled) of every entry."""
+        columns = ENTRIES.c
+        query = sa.select(
+            columns.source_order_id,
+            columns.source_fulfillment_id,
+            columns.corso_id,
+            columns.held_hash,
+            columns.held_cancelled,
+        ).where(columns.store_id == self._store_id)
+        with self._reading() as connection:
+            for rows in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query).partitions():
+                yield from (tuple(row) for row in rows)
+
+    def entries(self, *, states: Sequence[State] = (), fulfillments: bool | None = None) -> Iterator[Entry]:
+        """Yield the store's entries in these states (all where none is named), of orders or fulfillments or both."""
+        query = self._entries()
+        if states:
+            query = query.where(ENTRIES.c.state.in_(states))
+        if fulfillments is not None:
+            query = query.where(~IS_ORDER if fulfillments else IS_ORDER)
+        query = query.order_by(ENTRIES.c.source_order_id, ENTRIES.c.source_fulfillment_id)
+        with self._reading() as connection:
+            result = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query)
+            for rows in result.mappings().partitions():
+                yield from (entry_from(row) for row in rows)
+
+    def entries_of(self, keys: Iterable[Key]) -> dict[Key, Entry]:
+        """Return the entries that exist among `keys`."""
+        found: dict[Key, Entry] = {}
+        with self._reading() as connection:
+            for some in chunks(keys):
+                query = self._entries().where(is_among(some))
+                found |= {entry.key: entry for entry in map(entry_from, connection.execute(query).mappings())}
+        return found
+
+    def latest_held(self, count: int, before: datetime | None = None) -> list[Entry]:
+        """Return the newest orders that Corso accepted (before that instant) and whose ids are known, newest first."""
+        query = self._entries().where(
+            IS_ORDER, ENTRIES.c.held_at.is_not(None), ENTRIES.c.corso_id.is_not(None)
+        )
+        if before:
+            query = query.where(ENTRIES.c.held_at < text_of(before))
+        with self._reading() as connection:
+            rows = connection.execute(query.order_by(ENTRIES.c.held_at.desc()).limit(count)).mappings()
+            return [entry_from(row) for row in rows]
+
+    def count_held_since(self, since: datetime) -> int:
+        """Return how many orders Corso accepted since then, be it for the first time or again."""
+        query = sa.select(sa.func.count()).where(
+            ENTRIES.c.store_id == self._store_id, IS_ORDER, ENTRIES.c.held_at >= text_of(since)
+        )
+        with self._reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def counts(self) -> dict[tuple[str, State], int]:
+        """Return (order | fulfillment, state) -> number of entries."""
+        subject = sa.case((IS_ORDER, "order"), else_="fulfillment")
+        query = (
+            sa.select(subject, ENTRIES.c.state, sa.func.count())
+            .where(ENTRIES.c.store_id == self._store_id)
+            .group_by(subject, ENTRIES.c.state)
+        )
+        with self._reading() as connection:
+            return {(what, State(state)): count for what, state, count in connection.execute(query)}
+
+    def attempts(self, source_order_id: str) -> list[Mapping[str, Any]]:
+        """Return all attempts at an order and its fulfillments, oldest first."""
+        query = (
+            sa.select(ATTEMPTS)
+            .where(ATTEMPTS.c.store_id == self._store_id, ATTEMPTS.c.source_order_id == source_order_id)
+            .order_by(ATTEMPTS.c.id)
+        )
+        with self._reading() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def is_trusted(self) -> bool:
+        """Say whether the ledger knows all that was sent to the store: not of a new store, nor after a loss of commits."""
+        table = TRUSTED_STORES if self._version >= VERSION else ENTRIES
+        query = sa.select(sa.exists().where(table.c.store_id == self._store_id))
+        with self._reading() as connection:
+            return bool(connection.execute(query).scalar_one())
+
+    def holder(self) -> str | None:
+        """Say who holds the ledger, since when and when it was last heard of; None where nobody does.
+
+        A holder that was killed is still named: when it was last heard of tells.
+        """
+        if self._version < VERSION:
+            return None
+        with self._reading() as connection:
+            found = holding(connection)
+        return None if found is None or found.released else str(found)
+
+    def _entries(self) -> sa.Select[Any]:
+        columns = [
+            column
+            if self._version >= VERSION or column.name != "last_started_at"
+            else sa.null().label(column.name)
+            for column in ENTRIES.c
+        ]
+        return sa.select(*columns).where(ENTRIES.c.store_id == self._store_id)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        with told(self._path), self._engine.connect() as connection:
+            yield connection
+
+
+def chunks(keys: Iterable[Key]) -> Iterator[list[Key]]:
+    """Yield the distinct keys, as many at once as a statement can take."""
+    wanted = list(dict.fromkeys(keys))
+    for start in range(0, len(wanted), KEYS_PER_QUERY):
+        yield wanted[start : start + KEYS_PER_QUERY]
+
+
+def is_among(keys: Sequence[Key]) -> sa.ColumnElement[bool]:
+    """Match the entries with these keys, of whatever store."""
+    both = sa.tuple_(ENTRIES.c.source_order_id, ENTRIES.c.source_fulfillment_id)
+    return both.in_([tuple(key) for key in keys])

@@ -1,0 +1,121 @@
+"""Adoption: what is in Corso already, though the ledger does not know that anybody sent it.
+
+Two cases: the ledger is new and the store is not (a live integration writes to it, or an earlier ledger is gone), or
+the ledger lost commits (a truncated write-ahead log, an old copy put back). In both, sending the plan could double
+orders. So the listing is read once, 50 to 250 orders a request, and every order of the plan that it shows becomes
+accepted: equal content for good, other content to be updated. An empty store costs one request.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import polars as pl
+
+from corso.delivery.ledger import Change, Key, Ledger, key_of
+from corso.delivery.ports import OrderApi
+from corso.delivery.sameness import holds
+from corso.delivery.states import State
+from corso.errors import Rejected
+from corso.stages.operations import operations_of, rows_of
+from schemas.wire import JsonObject, Operation
+
+_RECORDS_AT_ONCE = 10_000
+_ROWS_AT_ONCE = 2_000
+_PAGES_ALWAYS_READ = 50
+_MAY_BE_THERE = "it may be in Corso already: to be looked up"
+
+
+class Adoption:
+    """Holds the store's listing against a plan, once."""
+
+    def __init__(self, plan: pl.LazyFrame, ledger: Ledger, api: OrderApi, batch: str) -> None:
+        self._plan = plan
+        self._ledger = ledger
+        self._api = api
+        self._batch = batch
+
+    async def run(self, stop_check: Callable[[], None]) -> None:
+        """Read the listing and adopt what is there; raises what the API raises, and what has stopped the run.
+
+        Where the listing is longer than the plan, the plan's orders are brought into doubt, so that they are looked
+        up one by one. So they are where the API refuses the listing and commits were lost; a new ledger goes on
+        without a look then.
+        """
+        try:
+            complete = await self._read_listing(stop_check)
+        except Rejected:
+            complete = not self._ledger.lost_commits
+        if not complete:
+            self._doubt_all("order")
+        if self._ledger.lost_commits:
+            self._doubt_all("fulfillment")
+
+    async def _read_listing(self, stop_check: Callable[[], None]) -> bool:
+        """Adopt page by page; say whether the end was reached: not where looking up one by one is cheaper."""
+        creates = self._plan.filter(subject="order", action="create").select(pl.len()).collect().item()
+        most = max(_PAGES_ALWAYS_READ, int(creates))
+        waiting: list[JsonObject] = []
+        pages = 0
+        async for page in self._api.newest_first():
+            stop_check()
+            waiting += page
+            pages += 1
+            if len(waiting) >= _RECORDS_AT_ONCE:
+                self._adopt(waiting)
+                waiting = []
+            if pages > most:
+                break
+        self._adopt(waiting)
+        return pages <= most
+
+    def _adopt(self, records: Sequence[JsonObject]) -> None:
+        """Take those of the records that the plan is about, and the ledger does not know."""
+        by_id: dict[str, JsonObject] = {}
+        for record in records:
+            # Newest first: of a doubled order the oldest record counts.
+            by_id[str(record.get("sourceOrderId"))] = record
+        orders = self._unknown_to_the_ledger(self._planned(map(Key, by_id), "order"))
+        if not orders:
+            return
+        self._doubt(orders)
+        self._ledger.settle([_found(each, by_id[each.source_order_id]) for each in orders])
+        adopted = pl.LazyFrame({"source_order_id": [each.source_order_id for each in orders]})
+        fulfillments = self._plan.filter(subject="fulfillment").join(
+            adopted, on="source_order_id", how="semi"
+        )
+        self._doubt(self._unknown_to_the_ledger(operations_of(fulfillments.collect())))
+
+    def _planned(self, keys: Iterable[Key], subject: str) -> list[Operation]:
+        return operations_of(rows_of(self._plan.filter(subject=subject), keys).collect())
+
+    def _unknown_to_the_ledger(self, operations: Sequence[Operation]) -> list[Operation]:
+        entries = self._ledger.entries_of(key_of(each) for each in operations)
+        known = {
+            key
+            for key, entry in entries.items()
+            if entry.corso_id is not None or entry.state in {State.SENDING, State.UNKNOWN}
+        }
+        creates = [each for each in operations if each.kind in {"create_order", "create_fulfillment"}]
+        return [each for each in creates if key_of(each) not in known]
+
+    def _doubt_all(self, subject: str) -> None:
+        plan = self._plan.filter(subject=subject, action="create")
+        for rows in plan.collect_batches(chunk_size=_ROWS_AT_ONCE, maintain_order=True):
+            self._doubt(self._unknown_to_the_ledger(operations_of(rows)))
+
+    def _doubt(self, operations: Sequence[Operation]) -> None:
+        if operations:
+            self._ledger.plan(operations, self._batch)
+            self._ledger.settle(
+                [Change(key_of(each), State.UNKNOWN, reason=_MAY_BE_THERE) for each in operations]
+            )
+
+
+def _found(operation: Operation, record: JsonObject) -> Change:
+    held = operation.payload_hash if holds(record, operation.payload) else ""
+    return Change(
+        key_of(operation),
+        State.ACCEPTED,
+        ended_as="found",
+        corso_id=str(record.get("orderId")),
+        held_hash=held,
+    )

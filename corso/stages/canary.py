@@ -1,0 +1,146 @@
+"""The canary: a few orders of every kind go first, are read back and compared; only then the rest goes.
+
+A wrong mapping, or an API that keeps something else than it was sent, shows after twenty orders and not after two
+million. What was chosen, and whether it passed, is kept in the batch's tables: a run that goes on does not ask again,
+and one that failed is held against the same orders until they pass.
+"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Sequence
+
+import polars as pl
+
+from corso.delivery.ledger import Entry, Key, Ledger
+from corso.delivery.ports import OrderApi
+from corso.delivery.sameness import differences
+from corso.delivery.states import State
+from corso.errors import Stopped
+from corso.extract.canary import choose_canary
+from corso.report.atomic import replacing
+from corso.report.tolerances import LINE_PREFIX, LINES, ignored_columns
+from corso.stages.batch import Batch
+from corso.stages.operations import operations_of, rows_of
+from schemas.line_items import LINE_ITEM_PATHS
+from schemas.orders import ORDER_PATHS
+from schemas.wire import Operation
+
+_SENT = ("create", "update")
+
+
+class Canary:
+    """The first orders of a batch."""
+
+    def __init__(self, batch: Batch, plan: pl.LazyFrame, ledger: Ledger, api: OrderApi) -> None:
+        self._batch = batch
+        self._plan = plan
+        self._ledger = ledger
+        self._api = api
+        self._path = batch.tables / "canary.json"
+        self.keys: list[Key] = []
+        """The orders chosen."""
+
+    def choose(self, todo: pl.LazyFrame, total: int) -> bool:
+        """Choose the orders; say whether there are any: not where they passed before, nor where no rest would follow.
+
+        `todo` are the plan's rows to be sent, of which at most `total` go.
+        """
+        count = self._batch.settings.loader.upload.canary
+        kept, passed = self._kept()
+        if kept and passed == self._hashes(kept):
+            return False
+        candidates = todo.filter(pl.col("action").is_in(_SENT)).select("source_order_id")
+        if kept and passed is None:
+            self.keys = kept
+        elif not 0 < count < total:
+            return False
+        else:
+            chosen = choose_canary(
+                pl.scan_parquet(self._batch.table("accepted_orders")),
+                pl.scan_parquet(self._batch.table("accepted_line_items")),
+                candidates,
+                count,
+            )
+            self.keys = [Key(source_order_id) for source_order_id in chosen]
+        if self.keys:
+            self._keep(passed=None)
+        return bool(self.keys)
+
+    async def check(self) -> list[Key]:
+        """Read the orders back and compare them; raises Stopped where they are not what was sent.
+
+        Returns those that are in Corso. Those that are not accepted have a state that says so; only where that is more than half of them is it a
+        reason to stop.
+        """
+        entries = self._ledger.entries_of(self.keys)
+        accepted = [entry for entry in entries.values() if entry.state is State.ACCEPTED]
+        rejected = sum(entry.state is State.REJECTED for entry in entries.values())
+        if rejected > len(self.keys) / 2:
+            message = (
+                f"the canary: the API rejected {rejected} of the first {len(self.keys)} orders, so the rest was not "
+                "sent; results.csv has the API's words"
+            )
+            raise Stopped(message)
+        operations = {each.source_order_id: each for each in operations_of(self._rows().collect())}
+        found = await asyncio.gather(
+            *(self._differing(entry, operations[entry.key.source_order_id]) for entry in accepted)
+        )
+        differing = {
+            entry.key.source_order_id: paths for entry, paths in zip(accepted, found, strict=True) if paths
+        }
+        if differing:
+            raise Stopped(_told(differing, len(self.keys)))
+        self._keep(passed=self._hashes(self.keys))
+        return [entry.key for entry in accepted]
+
+    async def _differing(self, entry: Entry, operation: Operation) -> Sequence[str]:
+        record = await self._api.order(entry.corso_id or "")
+        if record is None:
+            return ["the whole order, which cannot be read"]
+        ignored = _ignored_paths(ignored_columns(self._batch.settings))
+        return [path for path in differences(record, operation.payload) if path not in ignored]
+
+    def _rows(self) -> pl.LazyFrame:
+        # An order that was accepted meanwhile is `unchanged` in a plan made anew: its payload is there all the same.
+        sent = pl.col("action").is_in([*_SENT, "unchanged"])
+        rows = rows_of(self._plan, self.keys).filter(sent)
+        return rows.with_columns(action=pl.lit("update"))
+
+    def _hashes(self, keys: Sequence[Key]) -> dict[str, str]:
+        rows = rows_of(self._plan, keys).select("source_order_id", "payload_hash")
+        return dict(rows.sort("source_order_id").collect().iter_rows())
+
+    def _kept(self) -> tuple[list[Key], dict[str, str] | None]:
+        if not self._path.exists():
+            return [], None
+        content = json.loads(self._path.read_bytes())
+        in_plan = self._hashes([Key(source_order_id) for source_order_id in content["orders"]])
+        keys = [Key(source_order_id) for source_order_id in content["orders"] if source_order_id in in_plan]
+        return keys, content["passed"]
+
+    def _keep(self, passed: dict[str, str] | None) -> None:
+        with replacing(self._path) as draft:
+            content = {"orders": [key.source_order_id for key in self.keys], "passed": passed}
+            draft.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def _ignored_paths(columns: frozenset[str]) -> frozenset[str]:
+    """Return the API paths of ignored columns."""
+    lines = {f"lineItems.{path}" for path in LINE_ITEM_PATHS.values()} | {"lineItems"}
+    paths = {path for name, path in ORDER_PATHS.items() if name in columns}
+    paths |= {
+        f"lineItems.{path}" for name, path in LINE_ITEM_PATHS.items() if f"{LINE_PREFIX}{name}" in columns
+    }
+    return frozenset(paths | (lines if LINES in columns else set()))
+
+
+def _told(differing: dict[str, Sequence[str]], count: int) -> str:
+    paths = Counter(path for found in differing.values() for path in found)
+    listed = ", ".join(f"{path} ({number})" for path, number in paths.most_common(5))
+    first = next(iter(differing))
+    return (
+        f"the canary: {len(differing)} of the first {count} orders are in Corso with something else than was sent: "
+        f"{listed}; the first is order {first}. The rest was not sent. Mend the profile, or name what Corso may change "
+        "in reconcile.ignore, then run the same command again"
+    )
