@@ -124,6 +124,8 @@ def _say(batch: Batch, summary: Summary, stage: Stage, *, as_json: bool) -> int:
     else:
         say_summary(summary)
         say()
+        for note in batch.read_facts().upload_notes:
+            say(note)
         compared = stage == "reconcile" and (batch.folder / "reconciliation.parquet").exists()
         findings = pl.read_parquet(batch.folder / "reconciliation.parquet") if compared else None
         say(verdict(summary, findings, stage=stage))

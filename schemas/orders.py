@@ -138,3 +138,6 @@ ORDERS = pa.DataFrameSchema(
 
 ORDER_PATHS = api_paths(ORDERS)
 """Column -> path in the API's order object."""
+
+NO_CANCEL_REASON = "not given"
+"""Sent where an order is cancelled and the export says no reason: a DELETE has to give one (documented)."""

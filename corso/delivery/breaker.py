@@ -7,7 +7,7 @@ closed --(20 troubles in a row, or more than half of the last 100)--> open --(a 
 
 A trouble is a request that got no usable answer: no connection, a time-out, a reset, a 5xx. An answer that refuses
 (4xx) is usable. While it is open nothing is sent but one cheap read after another, further and further apart with
-full jitter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/): a POST is no probe, since it
+"equal" jitter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/): a POST is no probe, since it
 would leave one more operation in doubt. Time comes in as monotonic seconds.
 """
 
@@ -78,4 +78,5 @@ class Breaker:
         """Let requests go again, after a probe was answered."""
         self.is_open = False
         self._troubles = 0
+        self._well = 0
         self._recent.clear()

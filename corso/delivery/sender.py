@@ -57,13 +57,13 @@ class Tally:
         self.refused: set[Key] = set()
         """Refused and not looked up yet: they may be done already. Counted among `unknown`, too."""
         self._allowed = allowed
-        self._allowed_of_recent = max(RECENT_REJECTS, int(allowed_share * RECENT_ENDS))
+        self._allowed_of_recent = max(RECENT_REJECTS, _part(allowed_share, RECENT_ENDS))
         self._recent: deque[tuple[Key, State]] = deque(maxlen=RECENT_ENDS)
 
     @classmethod
     def of(cls, total: int, max_rejected: float) -> "Tally":
         """Return the tally of `total` operations of which upload.max_rejected may be rejected."""
-        return cls(max(REJECTS_ALWAYS_ALLOWED, int(max_rejected * total)), max_rejected)
+        return cls(max(REJECTS_ALWAYS_ALLOWED, _part(max_rejected, total)), max_rejected)
 
     @property
     def done(self) -> int:
@@ -112,6 +112,10 @@ class Tally:
         return None
 
 
+class _HeldBack(Exception):
+    """The circuit opened, or the run was stopped, while an operation waited for its turn: nothing of it has left."""
+
+
 class Sender:
     """Sends operations; stops early when told to, or when a guard says so."""
 
@@ -130,7 +134,7 @@ class Sender:
         self._clock = clock
         self._max_in_flight = max_in_flight
         self._watch = watch
-        self._stopped: CorsoError | None = None
+        self._stopped: BaseException | None = None
         self._stop_asked = asyncio.Event()
         self._in_flight: set[asyncio.Task[None] | None] = set()
         """Workers whose operation is written down as `sending`, or is about to be."""
@@ -141,7 +145,7 @@ class Sender:
         self._probing: asyncio.Task[None] | None = None
 
     @property
-    def stopped(self) -> CorsoError | None:
+    def stopped(self) -> BaseException | None:
         """What stopped it, if anything did."""
         return self._stopped
 
@@ -156,7 +160,7 @@ class Sender:
 
         Where the tally says `must_look_up`, it returns early: look the refused ones up, then go on with the rest of
         the same iterator and the same tally. Raises what stopped it (Stopped, Parked, NotAuthorised, Interrupted,
-        LedgerError), once nothing is under way.
+        LedgerError, or a mistake of ours as it is), once nothing is under way.
         """
         self._judge(tally)
         if self._stopped:
@@ -197,7 +201,12 @@ class Sender:
             if isinstance(error, CorsoError):
                 self.stop(error)
             elif error is not None:
-                raise error
+                self._stop_for_mistake(error)
+
+    def _stop_for_mistake(self, error: BaseException) -> None:
+        """Stop with what nobody expected, whatever else was a reason to: it must not be lost."""
+        self._stopped = error
+        self._stop_asked.set()
 
     async def _work(self, feed: Iterator[Operation], tally: Tally, total: int) -> None:
         while await self._may_go_on(tally) and (operation := next(feed, None)) is not None:
@@ -206,8 +215,12 @@ class Sender:
             self._judge(tally)
 
     async def _may_go_on(self, tally: Tally) -> bool:
+        return await self._may_send() and not tally.must_look_up
+
+    async def _may_send(self) -> bool:
+        """Wait while the circuit is open. Probing ends by a stop, too: say whether there was none."""
         await self._circuit.wait()
-        return self._stopped is None and not tally.must_look_up
+        return self._stopped is None
 
     def _judge(self, tally: Tally) -> None:
         if why := tally.verdict:
@@ -216,19 +229,22 @@ class Sender:
     async def _deliver(self, operation: Operation, tally: Tally) -> None:
         """Send one operation until it leaves once; write down how that ended."""
         failures = 0
-        while self._stopped is None:
-            # Also between tries: what could not connect waits for the probe like everybody else.
-            await self._circuit.wait()
+        # Also between tries: what could not connect waits for the probe like everybody else.
+        while await self._may_send():
             started = False
 
             async def about_to_send() -> None:
                 nonlocal started
+                if self._stopped or not self._circuit.is_set():
+                    raise _HeldBack
                 self._in_flight.add(asyncio.current_task())
                 await self._journal.start(operation)
                 started = True
 
             try:
                 receipt = await self._api.send(operation, about_to_send)
+            except _HeldBack:
+                continue
             except ApiError as error:
                 if not await self._ended(operation, error, tally, started=started):
                     return
@@ -318,6 +334,8 @@ class Sender:
                     last = error
                 else:
                     return
+        except Exception as error:  # noqa: BLE001  (`send` raises it)
+            self._stop_for_mistake(error)
         finally:
             # Whatever ends the probing, nobody waits for it for ever.
             self._breaker.close()
@@ -333,6 +351,11 @@ class Sender:
         if failures:
             longest = min(_BACKOFF_CAP_S, _BACKOFF_BASE_S * 2 ** (failures - 1))
             await self._clock.sleep(random.uniform(0, longest))  # noqa: S311  (jitter, no secret)
+
+
+def _part(share: float, total: int) -> int:
+    # 0.29 of 100 are 29, which floating-point numbers miss by a hair.
+    return int(round(share * total, 6))
 
 
 def _reason(error: ApiError) -> str:

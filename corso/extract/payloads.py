@@ -15,7 +15,7 @@ import polars as pl
 from schemas.fields import INSTANT, MONEY, NUMBER, dtypes
 from schemas.fulfillments import FULFILLMENT_PATHS, FULFILLMENTS
 from schemas.line_items import LINE_ITEM_PATHS, LINE_ITEMS
-from schemas.orders import ORDER_PATHS, ORDERS
+from schemas.orders import NO_CANCEL_REASON, ORDER_PATHS, ORDERS
 
 _SAID_BY_DELETE = frozenset({"canceled_reason", "source_canceled_on"})
 """Columns that the body of a DELETE carries."""
@@ -37,7 +37,7 @@ def order_payloads(orders: pl.DataFrame, line_items: pl.DataFrame, store_id: int
         .agg(pl.col("object").alias("line_items"))
     )
     cancel = pl.struct(
-        pl.col("canceled_reason").fill_null("not given").alias("canceledReason"),
+        pl.col("canceled_reason").fill_null(NO_CANCEL_REASON).alias("canceledReason"),
         _instant_text(pl.col("source_canceled_on")).alias("sourceCanceledOn"),
     ).struct.json_encode()
     whole = orders.join(nested, on="source_order_id", how="left", maintain_order="left")

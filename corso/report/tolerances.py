@@ -13,7 +13,7 @@ from corso.errors import SettingsError
 from corso.settings import Settings, nearest
 from schemas.fields import INSTANT, TEXT, dtypes
 from schemas.line_items import LINE_ITEM_PATHS, LINE_ITEMS
-from schemas.orders import ORDER_PATHS, ORDERS
+from schemas.orders import NO_CANCEL_REASON, ORDER_PATHS, ORDERS
 
 IN_CORSO = "in_corso."
 """Prefix of a column that holds Corso's side of a pair."""
@@ -75,6 +75,10 @@ TOLERANCES = (
     ),
     Tolerance("Order number", "Where the source has none, Corso's fallback to the source order id is equal."),
     Tolerance(
+        "Reason of a cancellation",
+        f'Where the source has none, Corso holds "{NO_CANCEL_REASON}", which was sent in its place.',
+    ),
+    Tolerance(
         "Filled in by Corso",
         "Where the source is empty, Corso may hold a value in: " + ", ".join(sorted(FILLED_BY_CORSO)) + ".",
     ),
@@ -85,7 +89,8 @@ TOLERANCES = (
     ),
     Tolerance(
         "Clocks",
-        "A record counts as changed in Corso when its updatedOn is more than 60 seconds after Corso accepted it from us.",
+        f"A record counts as changed in Corso when its updatedOn is more than {CLOCK_ALLOWANCE.seconds} seconds after "
+        "Corso accepted it from us.",
     ),
 )
 """In the order in which the report shows them."""
@@ -141,6 +146,8 @@ def differs(column: str, prefix: str = "") -> pl.Expr:
     if column == "order_number":
         fallback = corso.is_null() | (corso == _comparable(pl.col("source_order_id"), column, TEXT))
         return pl.when(source.is_null()).then(~fallback).otherwise(different)
+    if column == "canceled_reason":
+        return different & ~(source.is_null() & (corso == NO_CANCEL_REASON).fill_null(value=False))
     return different & source.is_not_null() if prefix + column in FILLED_BY_CORSO else different
 
 

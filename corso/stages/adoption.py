@@ -6,7 +6,7 @@ orders. So the listing is read once, 50 to 250 orders a request, and every order
 accepted: equal content for good, other content to be updated. An empty store costs one request.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import polars as pl
 
@@ -32,9 +32,12 @@ class Adoption:
         self._ledger = ledger
         self._api = api
         self._batch = batch
+        self._adopted = 0
 
-    async def run(self, stop_check: Callable[[], None]) -> None:
-        """Read the listing and adopt what is there; raises what the API raises, and what has stopped the run.
+    async def run(self, stop_check: Callable[[], None]) -> list[str]:
+        """Read the listing and adopt what is there; return what is worth telling, as sentences.
+
+        Raises what the API raises, and what has stopped the run.
 
         Where the listing is longer than the plan, the plan's orders are brought into doubt, so that they are looked
         up one by one. So they are where the API refuses the listing and commits were lost; a new ledger goes on
@@ -48,6 +51,16 @@ class Adoption:
             self._doubt_all("order")
         if self._ledger.lost_commits:
             self._doubt_all("fulfillment")
+        return list(self._told())
+
+    def _told(self) -> Iterator[str]:
+        if lost := self._ledger.lost_commits:
+            yield (
+                f"The ledger had lost its last {lost:,} commits (its files were cut, deleted or put back), so Corso was "
+                "looked through before anything was sent."
+            )
+        if self._adopted:
+            yield f"{self._adopted:,} orders of the batch were in Corso already, unknown to the ledger; they were not created again."
 
     async def _read_listing(self, stop_check: Callable[[], None]) -> bool:
         """Adopt page by page; say whether the end was reached: not where looking up one by one is cheaper."""
@@ -76,6 +89,7 @@ class Adoption:
         orders = self._unknown_to_the_ledger(self._planned(map(Key, by_id), "order"))
         if not orders:
             return
+        self._adopted += len(orders)
         self._doubt(orders)
         self._ledger.settle([_found(each, by_id[each.source_order_id]) for each in orders])
         adopted = pl.LazyFrame({"source_order_id": [each.source_order_id for each in orders]})

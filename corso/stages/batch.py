@@ -45,6 +45,8 @@ class Facts(BaseModel):
     money: tuple[MoneyRow, ...] = ()
     drift: tuple[str, ...] = ()
     """How Corso's answers differ from the contract, as sentences."""
+    upload_notes: tuple[str, ...] = ()
+    """Sentences about the upload for the report."""
     notes: tuple[str, ...] = ()
     """Sentences about the run for the report."""
 

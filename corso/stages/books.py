@@ -235,4 +235,4 @@ def _notes(facts: Facts) -> Sequence[str]:
         for kind, count in facts.times_settled.items()
         if count
     ]
-    return (*facts.notes, *times, *facts.drift)
+    return (*facts.upload_notes, *facts.notes, *times, *facts.drift)

@@ -11,8 +11,8 @@ from corso.api.client import CorsoApi
 from corso.clock import Clock, SystemClock
 from corso.delivery.admission import admit
 from corso.delivery.journal import Journal
-from corso.delivery.ledger import Key, Ledger, key_of
 from corso.delivery.lease import CredentialLock
+from corso.delivery.ledger import Key, Ledger, key_of
 from corso.delivery.look_ups import LookUps
 from corso.delivery.ports import OrderApi, Watch
 from corso.delivery.recovery import Recovered, Recovery
@@ -166,7 +166,9 @@ class Delivery:
             # What was sent last may not show yet.
             await self._pause(self._batch.settings.loader.upload.listing_delay_s)
         adoption = Adoption(self._whole_plan, self._ledger, self._api, self._batch.name)
-        await adoption.run(self._raise_if_stopped)
+        notes = await adoption.run(self._raise_if_stopped)
+        facts = self._batch.read_facts()
+        self._batch.write_facts(facts.model_copy(update={"upload_notes": (*facts.upload_notes, *notes)}))
         self._ledger.trust()
 
     async def _send(self, limit: int | None) -> None:

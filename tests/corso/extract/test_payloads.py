@@ -231,7 +231,9 @@ def test_a_cancelled_order_has_its_content_without_the_cancellation_too() -> Non
     lines = lines_frame([line_row()])
     frame = order_payloads(orders_frame([cancelled]), lines, STORE_ID)
     still_open = order_payloads(orders_frame([order_row()]), lines, STORE_ID)
-    assert frame.select("content", "content_hash").row(0) == still_open.select("payload", "payload_hash").row(0)
+    assert frame.select("content", "content_hash").row(0) == still_open.select("payload", "payload_hash").row(
+        0
+    )
     assert still_open.select("content", "content_hash").row(0) == (None, None)
 
 
