@@ -23,7 +23,8 @@ from corso.api.client import CorsoApi
 from corso.clock import SystemClock
 from corso.delivery.journal import Journal
 from corso.delivery.ports import unwatched
-from corso.delivery.sender import Sender, Tally
+from corso.delivery.sender import Sender
+from corso.delivery.tally import Tally
 from corso.settings import read_settings
 from corso.stages.batch import Batch
 from corso.stages.delivering import upload

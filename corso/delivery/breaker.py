@@ -2,7 +2,7 @@
 
 ```
 closed --(20 troubles in a row, or more than half of the last 100)--> open --(a cheap read is answered)--> closed
-                                                                       '--(open for outage_s in all)--> given up
+                                                                       '--(outage_s after it first opened)--> given up
 ```
 
 A trouble is a request that got no usable answer: no connection, a time-out, a reset, a 5xx. An answer that refuses
@@ -19,7 +19,7 @@ TROUBLES_IN_A_ROW = 20
 RECENT = 100
 """Requests over which the part of troubles is judged; more than half of them open the circuit."""
 SETTLED_AFTER = 20
-"""So many usable answers in a row, after the circuit was closed again, end an outage."""
+"""So many usable answers, after the circuit was closed again, end an outage."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 15.0
 
 
@@ -50,7 +50,6 @@ class Breaker:
         """Note a request without a usable answer; say whether the circuit opened by it."""
         self._recent.append(True)
         self._troubles += 1
-        self._well = 0
         too_many = len(self._recent) == RECENT and sum(self._recent) > RECENT / 2
         if self.is_open or not (self._troubles >= TROUBLES_IN_A_ROW or too_many):
             return False

@@ -8,16 +8,16 @@ rejects (of the whole, or of the last `RECENT_ENDS`), the circuit breaker, and w
 import asyncio
 import contextlib
 import random
-from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from corso.clock import Clock
 from corso.delivery.breaker import Breaker
 from corso.delivery.journal import Journal
-from corso.delivery.ledger import Change, Key, key_of
+from corso.delivery.ledger import Change, key_of
 from corso.delivery.ports import OrderApi, Watch
 from corso.delivery.states import State
+from corso.delivery.tally import Tally
 from corso.errors import (
     ApiError,
     CorsoError,
@@ -33,83 +33,12 @@ from corso.errors import (
 )
 from schemas.wire import Operation, Receipt
 
-REJECTS_ALWAYS_ALLOWED = 10
-"""The rule of the whole does not judge by fewer."""
-RECENT_ENDS = 50
-"""Ended operations that the rule of the last ones looks back on."""
-RECENT_REJECTS = 25
-"""More rejects than this among the last ones stop the run, unless upload.max_rejected allows a larger part."""
 DRAIN_S = 30.0
 """Seconds that what is under way gets to finish after a stop."""
 _BACKOFF_BASE_S, _BACKOFF_CAP_S = 0.5, 30.0
 
 LOOKED_UP_WHEN_REFUSED = frozenset({"create_order", "cancel_order", "create_fulfillment"})
 """A refusal of these may mean that it was done before: they are looked up before they count as rejected."""
-
-
-class Tally:
-    """What became of the operations of one delivery, and whether the guards let it go on."""
-
-    def __init__(self, allowed: int, allowed_share: float) -> None:
-        self.accepted = 0
-        self.rejected = 0
-        self.unknown = 0
-        self.refused: set[Key] = set()
-        """Refused and not looked up yet: they may be done already. Counted among `unknown`, too."""
-        self._allowed = allowed
-        self._allowed_of_recent = max(RECENT_REJECTS, _part(allowed_share, RECENT_ENDS))
-        self._recent: deque[tuple[Key, State]] = deque(maxlen=RECENT_ENDS)
-
-    @classmethod
-    def of(cls, total: int, max_rejected: float) -> "Tally":
-        """Return the tally of `total` operations of which upload.max_rejected may be rejected."""
-        return cls(max(REJECTS_ALWAYS_ALLOWED, _part(max_rejected, total)), max_rejected)
-
-    @property
-    def done(self) -> int:
-        """Operations that left and came to an end, known or not."""
-        return self.accepted + self.rejected + self.unknown
-
-    def note(self, key: Key, state: State, *, refused: bool = False) -> None:
-        """Count one operation that ended as accepted, rejected or unknown."""
-        match state:
-            case State.ACCEPTED:
-                self.accepted += 1
-            case State.REJECTED:
-                self.rejected += 1
-            case _:
-                self.unknown += 1
-        if refused:
-            self.refused.add(key)
-        self._recent.append((key, State.REJECTED if refused else state))
-
-    def note_looked_up(self, rejected: set[Key]) -> None:
-        """Take in what the look-ups found of the refused: which of them are rejects after all."""
-        found = self.refused - rejected
-        self.rejected += len(self.refused & rejected)
-        self.unknown -= len(self.refused & rejected)
-        self.refused = set()
-        ends = [(key, State.ACCEPTED if key in found else state) for key, state in self._recent]
-        self._recent = deque(ends, RECENT_ENDS)
-
-    @property
-    def must_look_up(self) -> bool:
-        """Whether so many were refused that they are looked up before more are sent: all may be done already."""
-        return bool(self.refused) and self._too_many(self.rejected + len(self.refused)) is not None
-
-    @property
-    def verdict(self) -> Stopped | None:
-        """Return why the run stops for its rejects, or None."""
-        why = None if self.refused else self._too_many(self.rejected)
-        return Stopped(why) if why else None
-
-    def _too_many(self, rejects: int) -> str | None:
-        if rejects > self._allowed:
-            return f"the API rejected {rejects} of {self.done} operations; upload.max_rejected allows {self._allowed}"
-        of_recent = sum(state is State.REJECTED for _, state in self._recent)
-        if of_recent > self._allowed_of_recent:
-            return f"the API rejected {of_recent} of the last {len(self._recent)} operations; {self._allowed_of_recent} are allowed"
-        return None
 
 
 class _HeldBack(Exception):
@@ -351,11 +280,6 @@ class Sender:
         if failures:
             longest = min(_BACKOFF_CAP_S, _BACKOFF_BASE_S * 2 ** (failures - 1))
             await self._clock.sleep(random.uniform(0, longest))  # noqa: S311  (jitter, no secret)
-
-
-def _part(share: float, total: int) -> int:
-    # 0.29 of 100 are 29, which floating-point numbers miss by a hair.
-    return int(round(share * total, 6))
 
 
 def _reason(error: ApiError) -> str:

@@ -16,8 +16,9 @@ from corso.delivery.ledger import Key, Ledger, key_of
 from corso.delivery.look_ups import LookUps
 from corso.delivery.ports import OrderApi, Watch
 from corso.delivery.recovery import Recovered, Recovery
-from corso.delivery.sender import Sender, Tally, interrupted
+from corso.delivery.sender import Sender, interrupted
 from corso.delivery.states import State
+from corso.delivery.tally import Tally
 from corso.errors import ApiError, NotAuthorised, Stopped
 from corso.report.summary import Requests
 from corso.stages.adoption import Adoption

@@ -13,8 +13,8 @@ import pytest
 
 from corso.delivery.journal import Journal
 from corso.delivery.ledger import Change, Entry, Key, Ledger, key_of
-from corso.delivery.ports import unwatched
 from corso.delivery.look_ups import CLOCK_ALLOWANCE, LookUps
+from corso.delivery.ports import unwatched
 from corso.delivery.recovery import NO_PROOF, NO_WAY, Recovered, Recovery
 from corso.delivery.sender import interrupted
 from corso.delivery.states import State

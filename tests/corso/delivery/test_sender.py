@@ -12,8 +12,9 @@ import pytest
 from corso.delivery import sender as sender_module
 from corso.delivery.journal import Journal
 from corso.delivery.ledger import Change, Key, Ledger, key_of
-from corso.delivery.sender import LOOKED_UP_WHEN_REFUSED, Sender, Tally, interrupted
+from corso.delivery.sender import LOOKED_UP_WHEN_REFUSED, Sender, interrupted
 from corso.delivery.states import State
+from corso.delivery.tally import Tally
 from corso.errors import (
     ApiError,
     CorsoError,
@@ -475,6 +476,20 @@ def test_a_mistake_of_ours_is_not_swallowed_and_costs_nobody_elses_answer(tmp_pa
         sending = [each.key for each in ledger.entries(states=[State.SENDING])]
         assert states(ledger)["planned"] >= 20
     assert sending == [Key("o-2")]
+
+
+def test_a_mistake_of_ours_outweighs_any_other_reason_to_stop(tmp_path: Path) -> None:
+    """Also where it happens while what was under way finishes: an operator's Ctrl-C must not hide it."""
+
+    async def scene() -> None:
+        sender = sender_of(api, Journal(ledger))
+        api.on_the_wire = lambda _operation: sender.stop(interrupted())
+        await sender.send(orders(9), 9, Tally.of(9, 0))
+
+    with a_scene(tmp_path, orders(9)) as (api, ledger):
+        api.fail(1, Fault(ZeroDivisionError("a slip")))  # type: ignore[arg-type]  # on purpose
+        with pytest.raises(ZeroDivisionError):
+            asyncio.run(scene())
 
 
 def test_progress_is_told_after_every_operation(tmp_path: Path) -> None:

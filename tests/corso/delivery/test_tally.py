@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corso.delivery.ledger import Key
-from corso.delivery.sender import RECENT_ENDS, RECENT_REJECTS, REJECTS_ALWAYS_ALLOWED, Tally
 from corso.delivery.states import State
+from corso.delivery.tally import RECENT_ENDS, RECENT_REJECTS, REJECTS_ALWAYS_ALLOWED, Tally
 from corso.errors import Stopped
 
 End = Literal["accepted", "rejected", "unknown", "refused"]
@@ -56,7 +56,7 @@ def test_the_part_of_the_whole_that_may_be_rejected(total: int, max_rejected: fl
 
 
 @pytest.mark.parametrize(
-    ("max_rejected", "allowed"), [(0.0, RECENT_REJECTS), (0.5, RECENT_REJECTS), (0.58, 29), (0.9, 45)]
+    ("max_rejected", "allowed"), [(0.01, RECENT_REJECTS), (0.5, RECENT_REJECTS), (0.58, 29), (0.9, 45)]
 )
 def test_the_part_of_the_last_ones_that_may_be_rejected(max_rejected: float, allowed: int) -> None:
     """More than half of fifty stop the run, unless the user allows a larger part anyway."""
@@ -70,11 +70,19 @@ def test_the_part_of_the_last_ones_that_may_be_rejected(max_rejected: float, all
 
 def test_rejects_that_are_past_are_no_reason_to_stop() -> None:
     """The rule of the last ones looks back on fifty and no further."""
-    tally = Tally.of(A_MILLION, 0.0)
-    tally._allowed = A_MILLION
+    tally = Tally.of(A_MILLION, 0.02)
     for _ in range(10):
         noted(tally, *["rejected"] * RECENT_REJECTS, *["accepted"] * (RECENT_ENDS - RECENT_REJECTS))
         assert tally.verdict is None
+
+
+def test_a_look_up_does_not_make_the_memory_longer() -> None:
+    """What is looked up keeps its place among the last fifty."""
+    tally = Tally.of(A_MILLION, 0.02)
+    noted(tally, *["rejected"] * 20, "refused")
+    tally.note_looked_up(set())
+    noted(tally, *["accepted"] * 49, *["rejected"] * 20)
+    assert tally.verdict is None
 
 
 def test_what_is_unknown_is_no_reject() -> None:
