@@ -89,8 +89,9 @@ class Batch:
 
         Raises LedgerInUse, which names who has them.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = Lock.take(self.folder / ".lock", this_process(), what=f"batch {self.name}")
+        self.tables.mkdir(parents=True, exist_ok=True)
+        # Among the tables: the folder above is the reader's, and holds the reports alone.
+        lock = Lock.take(self.tables / ".lock", this_process(), what=f"batch {self.name}")
         try:
             yield
         finally:
