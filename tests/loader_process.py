@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.export_factories import csv_text, fulfillment_text, line_text, order_text
-from tests.sandbox_process import RunningSandbox
+from tests.sandbox_process import RunningSandbox, SandboxAddresses
 
 STORE_ID = 9359
 BATCH = "2026-11-22"
@@ -100,7 +100,7 @@ class Shop:
     """A merchant's folder: export files, a loader.yaml, and the workdir below it."""
 
     folder: Path
-    sandbox: RunningSandbox | None = None
+    sandbox: SandboxAddresses | None = None
     store_id: int = STORE_ID
     files: Mapping[str, str] = field(
         default_factory=lambda: {
@@ -120,7 +120,9 @@ class Shop:
         """The folder of its export files."""
         return self.folder / "in"
 
-    def configure(self, extra: str = "", *, base_url: str = "", token_url: str = "") -> Path:
+    def configure(
+        self, extra: str = "", *, base_url: str = "", token_url: str = "", timeout_s: float = 30.0
+    ) -> Path:
         """Write loader.yaml; `extra` are lines of its top level."""
         base_url = base_url or (self.sandbox.base_url if self.sandbox else "http://127.0.0.1:9/v1")
         token_url = token_url or (
@@ -129,7 +131,7 @@ class Shop:
         lines = [
             f"store: {{id: {self.store_id}, time_zone: America/New_York, currency: USD}}",
             f"exports: {json.dumps({'profile': 'canonical', **self.files})}",
-            f'corso: {{environment: custom, base_url: "{base_url}", token_url: "{token_url}", audience: sandbox}}',
+            f'corso: {{environment: custom, base_url: "{base_url}", token_url: "{token_url}", audience: sandbox, timeout_s: {timeout_s}}}',
             extra,
         ]
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -159,13 +161,16 @@ class Shop:
 
     def run(self, verb: str, *arguments: str, batch: str | None = BATCH, **changes: str | None) -> Ended:
         """Run a verb on it."""
-        return loader(*self._command(verb, arguments, batch), **changes)
+        return loader(*self.command(verb, arguments, batch), **changes)
 
     def start(self, verb: str, *arguments: str, batch: str | None = BATCH) -> "subprocess.Popen[str]":
         """Start a verb on it."""
-        return start(*self._command(verb, arguments, batch))
+        return start(*self.command(verb, arguments, batch))
 
-    def _command(self, verb: str, arguments: Iterable[str], batch: str | None) -> list[str]:
+    def command(
+        self, verb: str, arguments: Iterable[str] = (), batch: str | None = BATCH
+    ) -> list[str]:
+        """Return the command's arguments for a verb on it."""
         named = ["--batch", batch] if batch and verb not in {"status", "trace"} else []
         return [verb, "-c", str(self.config), *named, *arguments]
 
