@@ -12,6 +12,12 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from corso.api.client import CorsoApi
+from corso.api.exchange import Exchange
+from corso.delivery.ledger import Ledger
+from corso.delivery.look_ups import LookUps
+from pipelines.cli import main as command
+
 SENDING_COMMITTED: Final = "sending committed"
 """The ledger has committed `sending`; not a byte has left."""
 ANSWER_READ: Final = "answer read"
@@ -34,8 +40,6 @@ def dies_at(number: int) -> Come:
 
 
 def _after_sending_is_committed(come: Come) -> None:
-    from corso.delivery.ledger import Ledger
-
     start = Ledger.start
 
     def start_and_come(ledger: Ledger, operations: Any) -> None:
@@ -46,8 +50,6 @@ def _after_sending_is_committed(come: Come) -> None:
 
 
 def _after_the_answer(come: Come) -> None:
-    from corso.api.client import CorsoApi
-
     send = CorsoApi.send
 
     async def send_and_come(api: CorsoApi, *arguments: Any) -> Any:
@@ -59,9 +61,6 @@ def _after_the_answer(come: Come) -> None:
 
 
 def _in_a_look_up(come: Come) -> None:
-    from corso.api.exchange import Exchange
-    from corso.delivery.look_ups import LookUps
-
     look, ask = LookUps.look, Exchange.ask
     looking = 0
 
@@ -95,8 +94,6 @@ def main() -> None:
     point, number = sys.argv[1], int(sys.argv[2])
     del sys.argv[1:3]
     POINTS[point](dies_at(number))
-    from pipelines.cli import main as command
-
     command()
 
 

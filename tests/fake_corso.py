@@ -23,6 +23,8 @@ from tests.clocks import JumpingClock
 
 STORE_ID = 9359
 Record = dict[str, Any]
+_KEPT = {"orderId", "createdOn", "fulfillments"}
+"""What an update, which replaces the whole order, does not touch."""
 
 
 def order_body(number: int = 1, **changes: Any) -> Record:
@@ -99,6 +101,8 @@ class FakeCorso:
     every_fault: Fault | None = None
     """What goes wrong with every request that has no fault of its own."""
     refuses_duplicates: bool = True
+    closed: set[str] = field(default_factory=set)
+    """Corso's ids of the orders that were cancelled by DELETE: nothing about them changes any more."""
     latency_s: float = 0.1
     orders: list[Record] = field(default_factory=list)
     """The oldest first."""
@@ -114,7 +118,7 @@ class FakeCorso:
     hidden_looks: int = 0
     """So many look-ups from now on see nothing: the listing lags."""
     shows_after_s: float = 0.0
-    """A look-up but by Corso's id shows a record only so long after its creation."""
+    """A look-up but by Corso's id shows an order only so long after its creation."""
     under_way: int = 0
     ping_error: Exception | None = None
     """What every ping ends with; None: it is answered."""
@@ -177,11 +181,21 @@ class FakeCorso:
         if record is None:
             message = "404"
             raise NotFound(message, status=404)
+        corso_id = str(record["orderId"])
+        if corso_id in self.closed:
+            message = "400"
+            raise Rejected(message, status=400, body="cancelled orders cannot change")
         if operation.kind == "create_fulfillment":
-            record["fulfillments"].append({**body, "fulfillmentId": f"F{len(record['fulfillments'])}"})
-            return Receipt(201, record["fulfillments"][-1]["fulfillmentId"])
+            fulfillment_id = f"F{corso_id}-{len(record['fulfillments'])}"
+            record["fulfillments"].append({**body, "fulfillmentId": fulfillment_id})
+            return Receipt(201, fulfillment_id)
+        if operation.kind == "cancel_order":
+            self.closed.add(corso_id)
+        else:
+            for key in record.keys() - _KEPT:
+                del record[key]
         record |= body
-        return Receipt(200, str(record["orderId"]))
+        return Receipt(200, corso_id)
 
     def _by_source(self, source_order_id: str) -> list[Record]:
         return [each for each in self.orders if str(each.get("sourceOrderId")) == source_order_id]
@@ -191,7 +205,7 @@ class FakeCorso:
         if self.hidden_looks > 0:
             self.hidden_looks -= 1
             return []
-        if look == "Corso id" or not self.shows_after_s:
+        if look in {"Corso id", "fulfillments"} or not self.shows_after_s:
             return list(records)
         latest = self.clock.utc() - timedelta(seconds=self.shows_after_s)
         return [each for each in records if datetime.fromisoformat(each["createdOn"]) <= latest]

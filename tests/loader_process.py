@@ -167,9 +167,7 @@ class Shop:
         """Start a verb on it."""
         return start(*self.command(verb, arguments, batch))
 
-    def command(
-        self, verb: str, arguments: Iterable[str] = (), batch: str | None = BATCH
-    ) -> list[str]:
+    def command(self, verb: str, arguments: Iterable[str] = (), batch: str | None = BATCH) -> list[str]:
         """Return the command's arguments for a verb on it."""
         named = ["--batch", batch] if batch and verb not in {"status", "trace"} else []
         return [verb, "-c", str(self.config), *named, *arguments]

@@ -82,16 +82,20 @@ class Ledger(Reading):
 
     @classmethod
     def read(cls, path: Path, store_id: int) -> Self:
-        """Open the ledger for reading; one that does not exist yet is empty. Leaves no trace."""
-        version = VERSION
+        """Open the ledger for reading; one that does not exist yet is empty. Leaves no trace.
+
+        So is one without tables: what a power cut leaves of a ledger that was just made.
+        """
         if path.exists():
             engine = open_engine(path, read_only=True)
             with told(path), engine.connect() as connection:
                 version = version_of(connection)
-        else:
-            engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
-            METADATA.create_all(engine)
-        return cls(path, engine, store_id, SystemClock(), None, version)
+            if version:
+                return cls(path, engine, store_id, SystemClock(), None, version)
+            engine.dispose()
+        empty = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+        METADATA.create_all(empty)
+        return cls(path, empty, store_id, SystemClock(), None)
 
     def close(self) -> None:
         """Close it and let the next one in."""

@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from corso.clock import Clock
 from corso.delivery.ledger import Entry, Key, Ledger
 from corso.delivery.ports import OrderApi, Watch
+from corso.delivery.states import State
 from corso.errors import NotFound, Rejected
 from schemas.wire import JsonObject, Operation
 
@@ -30,7 +31,7 @@ ORDERS_PER_PAGE = 50
 LAG_PATIENCE_S = 120.0
 """Seconds that an accepted order may stay out of sight before look-ups by that way prove nothing."""
 LONGEST_LAG_GUESSED_S = 30.0
-"""An order accepted longer ago than this says nothing about how late the listing is."""
+"""How late a listing is taken to be where nothing tells: no order was created yet, or the last one longer ago."""
 _WITNESSES = 3
 _WITNESS_PAGES = 5
 _NAP_S = 1.0
@@ -51,7 +52,7 @@ class Missing:
     absent: list[Entry] = field(default_factory=list)
     """Asked for, and not there."""
     unanswered: list[Entry] = field(default_factory=list)
-    """The API offers no way to ask for them."""
+    """The API offers no way to ask for them; fulfillments: their order is in doubt itself."""
 
 
 class LookUps:
@@ -90,23 +91,28 @@ class LookUps:
     async def absence_holds_after(self, absent: Sequence[Entry], payloads: Payloads) -> float | None:
         """Return for how many seconds after its end an absent create may still be out of sight.
 
-        The measure is the newest order that was accepted and shows by the same way. Waits until one of the latest
-        does; None where none does in `LAG_PATIENCE_S`, so that absence proves nothing.
+        The measure is the newest order that was created and shows by the same way; where there is none that can be
+        asked for, `LONGEST_LAG_GUESSED_S`. Waits until one of the latest does; None where none does in `LAG_PATIENCE_S`,
+        so that absence proves nothing.
         """
         creates = [entry for entry in absent if not entry.key.source_fulfillment_id and not entry.corso_id]
-        witnesses = self._ledger.latest_held(_WITNESSES) if creates else []
-        if not witnesses:
+        if not creates:
             return 0.0
+        witnesses = self._ledger.latest_created(_WITNESSES)
         operations = payloads([witness.key for witness in witnesses])
         began = self._clock.monotonic()
         pause_s = 0.0
         while self._clock.monotonic() - began <= LAG_PATIENCE_S:
             await self.pause(pause_s)
+            shown = None
             for witness in witnesses:
-                if await self._shows(witness, operations):
-                    since_s = max(0.0, (self._clock.utc() - _held_at(witness)).total_seconds())
+                shown = await self._shows(witness, operations)
+                if shown:
+                    since_s = (self._clock.utc() - _sent_at(witness)).total_seconds()
                     # Out of sight until now: measured. In sight at once: a bound, and a loose one for an old order.
                     return since_s if pause_s else min(since_s, LONGEST_LAG_GUESSED_S)
+            if shown is None:
+                return LONGEST_LAG_GUESSED_S
             pause_s = min(10.0, 2 * pause_s or 0.5)
         return None
 
@@ -150,8 +156,12 @@ class LookUps:
     async def _look_at_order(
         self, order: Entry | None, entries: Sequence[Entry], missing: Missing, found: Found
     ) -> None:
-        if order is None or order.corso_id is None:
+        if order is not None and order.state in {State.SENDING, State.UNKNOWN} and not order.corso_id:
             missing.unanswered += entries
+            return
+        if order is None or order.corso_id is None:
+            # Where the order surely is not, its fulfillments are not either.
+            missing.absent += entries
             return
         try:
             records = await self._api.fulfillments(order.corso_id)
@@ -275,8 +285,8 @@ class LookUps:
         missing.absent += left.values()
         return []
 
-    async def _shows(self, witness: Entry, operations: Operations) -> bool:
-        """Say whether an accepted order shows by the way that creates are asked for."""
+    async def _shows(self, witness: Entry, operations: Operations) -> bool | None:
+        """Say whether an accepted order shows by the way that creates are asked for; None where it cannot be asked."""
         if self._filters_by_source_id:
             records = await self._api.orders_by_source_id(witness.key.source_order_id)
             if records is not None:
@@ -287,11 +297,11 @@ class LookUps:
             if shown is not None:
                 return shown
         records = await self._by_email_and_name(operations.get(witness.key))
-        return records is None or bool(records)
+        return None if records is None else bool(records)
 
     async def _shows_in_listing(self, witness: Entry) -> bool | None:
         """Say whether an accepted order is in the listing, which has it near its beginning; None where refused."""
-        order = _NewestFirst(_held_at(witness) - CLOCK_ALLOWANCE)
+        order = _NewestFirst(_sent_at(witness) - CLOCK_ALLOWANCE)
         pages = 0
         try:
             async for page in self._api.newest_first():
@@ -335,8 +345,9 @@ def _first_attempt(entries: Sequence[Entry]) -> datetime | None:
     return min((entry.first_sent_at for entry in entries if entry.first_sent_at), default=None)
 
 
-def _held_at(witness: Entry) -> datetime:
-    return witness.held_at or datetime.min.replace(tzinfo=UTC) + CLOCK_ALLOWANCE
+def _sent_at(witness: Entry) -> datetime:
+    """Return since when it may have been in Corso: a later acceptance may be a look-up's."""
+    return witness.first_sent_at or witness.updated_at
 
 
 def _instant(text: object) -> datetime | None:

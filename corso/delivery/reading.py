@@ -65,13 +65,19 @@ class Reading:
                 found |= {entry.key: entry for entry in map(entry_from, connection.execute(query).mappings())}
         return found
 
-    def latest_held(self, count: int, before: datetime | None = None) -> list[Entry]:
-        """Return the newest orders that Corso accepted (before that instant) and whose ids are known, newest first."""
+    def latest_created(self, count: int) -> list[Entry]:
+        """Return the newest orders that were sent from here, created, and not changed since, newest first.
+
+        Not those that were adopted: since when they are in Corso nobody knows.
+        """
         query = self._entries().where(
-            IS_ORDER, ENTRIES.c.held_at.is_not(None), ENTRIES.c.corso_id.is_not(None)
+            IS_ORDER,
+            ENTRIES.c.held_at.is_not(None),
+            ENTRIES.c.corso_id.is_not(None),
+            ENTRIES.c.first_sent_at.is_not(None),
+            ENTRIES.c.state == State.ACCEPTED,
+            ENTRIES.c.kind == "create_order",
         )
-        if before:
-            query = query.where(ENTRIES.c.held_at < text_of(before))
         with self._reading() as connection:
             rows = connection.execute(query.order_by(ENTRIES.c.held_at.desc()).limit(count)).mappings()
             return [entry_from(row) for row in rows]

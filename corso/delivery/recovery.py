@@ -14,12 +14,15 @@ from typing import Literal
 from corso.clock import Clock
 from corso.delivery.journal import Journal
 from corso.delivery.ledger import FOUND_UNFINISHED, Change, Entry, Key
-from corso.delivery.look_ups import LookUps, Payloads
+from corso.delivery.look_ups import LookUps, Operations, Payloads
 from corso.delivery.sameness import holds
 from corso.delivery.states import State
 from schemas.wire import JsonObject, Operation
 
 NO_WAY = "the API offers no way to look it up (upload.when_unverifiable says what then)"
+ORDER_IN_DOUBT = "it cannot be looked up while its order is in doubt itself"
+NOT_THERE = "looked up twice: not there"
+STILL_AS_BEFORE = "looked up twice: Corso still has the former state"
 NO_PROOF = "look-ups prove nothing: orders that were accepted lately do not show either"
 _CONTENT_NOT_VERIFIED = ""
 _REQUEST_TIMEOUT, _GATEWAY_TIMEOUT = 408, 504
@@ -37,11 +40,13 @@ class Recovered:
     """Those that are there with another content than is planned."""
     absent: list[Key] = field(default_factory=list)
     """Those that are planned again."""
+    mended: list[Key] = field(default_factory=list)
+    """Those that were refused with another content than is planned now."""
 
     @property
     def to_send(self) -> list[Key]:
         """What has to be sent now, where it belongs to the plan at hand."""
-        return [*self.differing, *self.absent]
+        return [*self.differing, *self.absent, *self.mended]
 
 
 class Recovery:
@@ -64,29 +69,41 @@ class Recovery:
         self._timeout_s = timeout_s
         self._when_unverifiable = when_unverifiable
 
-    async def resolve(self, entries: Sequence[Entry], payloads: Payloads) -> Recovered:
+    async def resolve(self, entries: Sequence[Entry], payloads: Payloads, *, wait: bool = True) -> Recovered:
         """Find out about each of these entries, which are unknown, and write it down.
 
-        Raises what the API raises and what has stopped the run; what is not settled by then stays unknown.
+        Without `wait` they are looked for once, and what is not there stays unknown: for whoever has other things to
+        do, and comes back. Raises what the API raises and what has stopped the run; what is not settled by then stays
+        unknown.
         """
         recovered = Recovered()
         operations = payloads([entry.key for entry in entries])
+        undone: list[Entry] = []
 
         async def found(entry: Entry, records: Sequence[JsonObject]) -> None:
-            await self._settle_found(entry, records, operations.get(entry.key), recovered)
+            record = _oldest(records)
+            if _was_done(entry, record, _wanted_by(entry, operations.get(entry.key))):
+                await self._settle_found(entry, record, operations.get(entry.key), recovered)
+            else:
+                undone.append(entry)
 
         first = await self._look_ups.look(entries, operations, found)
-        await self._cannot_tell(first.unanswered, NO_WAY, recovered)
-        if not first.absent:
+        await self._cannot_ask(first.unanswered, operations, recovered)
+        # An update that is not done yet may still be: over a newer one, were that sent now.
+        missing = [*first.absent, *undone]
+        if not missing or not wait:
             return recovered
-        holds_after_s = await self._wait_until_absence_counts(first.absent, payloads)
-        second = await self._look_ups.look(first.absent, operations, found)
-        await self._cannot_tell(second.unanswered, NO_WAY, recovered)
+        holds_after_s = await self._wait_until_absence_counts(missing, payloads)
+        undone.clear()
+        second = await self._look_ups.look(missing, operations, found)
+        await self._cannot_ask(second.unanswered, operations, recovered)
+        for entry in undone:
+            await self._settle_absent(entry, operations.get(entry.key), recovered, STILL_AS_BEFORE)
         if holds_after_s is None:
             await self._cannot_tell(second.absent, NO_PROOF, recovered)
         else:
             for entry in second.absent:
-                await self._settle_absent(entry, recovered)
+                await self._settle_absent(entry, operations.get(entry.key), recovered, NOT_THERE)
         return recovered
 
     async def _wait_until_absence_counts(self, absent: Sequence[Entry], payloads: Payloads) -> float | None:
@@ -110,21 +127,17 @@ class Recovery:
         ):
             over = began + 2 * patience
         elif entry.reason == FOUND_UNFINISHED:
-            # Its process is gone, and when it went nobody wrote down; it was soon after the last start.
-            over = began
+            # When its process went nobody wrote down. The server may take as long as one would have waited for it.
+            over = began + patience
         else:
             over = entry.updated_at
         # A clock that was set back must not make a run wait for hours.
         return min(over, self._clock.utc() + patience)
 
     async def _settle_found(
-        self, entry: Entry, records: Sequence[JsonObject], operation: Operation | None, recovered: Recovered
+        self, entry: Entry, record: JsonObject, operation: Operation | None, recovered: Recovered
     ) -> None:
-        record = min(records, key=lambda each: str(each.get("createdOn")))
         wanted = _wanted_by(entry, operation)
-        if entry.kind in {"update_order", "cancel_order"} and not _was_done(entry, record, wanted):
-            await self._settle_absent(entry, recovered, "looked up: Corso still has the former state")
-            return
         verified = wanted is not None and (wanted.kind == "cancel_order" or holds(record, wanted.payload))
         if operation is not None and (not verified or wanted is not operation):
             recovered.differing.append(entry.key)
@@ -141,26 +154,47 @@ class Recovery:
         )
 
     async def _settle_absent(
-        self, entry: Entry, recovered: Recovered, reason: str = "looked up twice: not there"
+        self,
+        entry: Entry,
+        operation: Operation | None,
+        recovered: Recovered,
+        reason: str,
     ) -> None:
-        if entry.status is not None and 400 <= entry.status < 500 and entry.status != _REQUEST_TIMEOUT:
-            recovered.rejected.add(entry.key)
-            await self._journal.settle(
-                Change(entry.key, State.REJECTED, status=entry.status, reason=entry.reason)
-            )
+        if _was_refused(entry):
+            await self._reject(entry, operation, recovered)
         else:
             await self._plan_again(entry, recovered, reason)
+
+    async def _reject(self, entry: Entry, operation: Operation | None, recovered: Recovered) -> None:
+        recovered.rejected.add(entry.key)
+        wanted = _wanted_by(entry, operation)
+        if wanted and wanted.payload_hash != entry.payload_hash:
+            recovered.mended.append(entry.key)
+        await self._journal.settle(
+            Change(entry.key, State.REJECTED, status=entry.status, reason=entry.reason)
+        )
 
     async def _plan_again(self, entry: Entry, recovered: Recovered, reason: str) -> None:
         recovered.planned_again += 1
         recovered.absent.append(entry.key)
         await self._journal.settle(Change(entry.key, State.PLANNED, ended_as="absent", reason=reason))
 
+    async def _cannot_ask(
+        self, entries: Sequence[Entry], operations: Operations, recovered: Recovered
+    ) -> None:
+        for entry in entries:
+            if entry.key.source_fulfillment_id:
+                await self._cannot_tell([entry], ORDER_IN_DOUBT, recovered)
+            elif _was_refused(entry) and entry.attempts == 1:
+                # Nothing of it had left before, so nothing of ours can be there.
+                await self._reject(entry, operations.get(entry.key), recovered)
+            elif self._when_unverifiable == "resend":
+                await self._plan_again(entry, recovered, "upload.when_unverifiable: resend")
+            else:
+                await self._cannot_tell([entry], NO_WAY, recovered)
+
     async def _cannot_tell(self, entries: Sequence[Entry], why: str, recovered: Recovered) -> None:
         for entry in entries:
-            if self._when_unverifiable == "resend" and why == NO_WAY:
-                await self._plan_again(entry, recovered, "upload.when_unverifiable: resend")
-                continue
             recovered.still_unknown += 1
             so_far = (entry.reason or "").partition("; " + why)[0]
             await self._journal.settle(
@@ -174,6 +208,10 @@ class Recovery:
             )
 
 
+def _was_refused(entry: Entry) -> bool:
+    return entry.status is not None and 400 <= entry.status < 500 and entry.status != _REQUEST_TIMEOUT
+
+
 def _wanted_by(entry: Entry, operation: Operation | None) -> Operation | None:
     """Return what the plan at hand wants of the step that is in doubt: a cancellation has an update before it."""
     if operation is not None and operation.kind == "cancel_order" and entry.kind != "cancel_order":
@@ -182,9 +220,18 @@ def _wanted_by(entry: Entry, operation: Operation | None) -> Operation | None:
 
 
 def _was_done(entry: Entry, record: JsonObject, wanted: Operation | None) -> bool:
-    if entry.kind == "cancel_order":
-        return bool(record.get("sourceCanceledOn"))
-    return wanted is not None and holds(record, wanted.payload)
+    """Say whether what was sent was done; of a create it is enough that the record is there."""
+    match entry.kind:
+        case "cancel_order":
+            return bool(record.get("sourceCanceledOn"))
+        case "update_order":
+            return wanted is not None and holds(record, wanted.payload)
+        case _:
+            return True
+
+
+def _oldest(records: Sequence[JsonObject]) -> JsonObject:
+    return min(records, key=lambda each: str(each.get("createdOn")))
 
 
 def _unverified(entry: Entry, operation: Operation | None) -> str:

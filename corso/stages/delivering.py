@@ -13,7 +13,7 @@ from corso.delivery.admission import admit
 from corso.delivery.journal import Journal
 from corso.delivery.lease import CredentialLock
 from corso.delivery.ledger import Key, Ledger, key_of
-from corso.delivery.look_ups import LookUps
+from corso.delivery.look_ups import LONGEST_LAG_GUESSED_S, LookUps
 from corso.delivery.ports import OrderApi, Watch
 from corso.delivery.recovery import Recovered, Recovery
 from corso.delivery.sender import Sender, interrupted
@@ -119,9 +119,8 @@ class Delivery:
         self._batch = batch
         self._ledger = ledger
         self._api = api
-        self._whole_plan = plan
-        self._plan = plan.filter(subject=subject)
-        self._subject = subject
+        self._plan = plan
+        self._subject: Subject = subject
         self._max_rejected = loader.upload.max_rejected
         self._sender = Sender(
             api,
@@ -156,45 +155,61 @@ class Delivery:
             with _as_guard():
                 if self._subject == "order":
                     await self._meet_the_store()
-                await self._look_up()
-                await self._send(limit)
+                    await self._send_orders(limit)
+                else:
+                    await self._send_fulfillments(self._plan)
 
     async def _meet_the_store(self) -> None:
         """Before anything goes to a store that the ledger does not know all about: see what is there already."""
         if self._ledger.is_trusted():
             return
         if self._ledger.lost_commits:
-            # What was sent last may not show yet.
-            await self._pause(self._batch.settings.loader.upload.listing_delay_s)
-        adoption = Adoption(self._whole_plan, self._ledger, self._api, self._batch.name)
+            # What was sent last may not show yet, and nobody knows what that was.
+            await self._pause(max(self._batch.settings.loader.upload.listing_delay_s, LONGEST_LAG_GUESSED_S))
+        adoption = Adoption(self._plan, self._ledger, self._api, self._batch.name)
         notes = await adoption.run(self._raise_if_stopped)
         facts = self._batch.read_facts()
         self._batch.write_facts(facts.model_copy(update={"upload_notes": (*facts.upload_notes, *notes)}))
         self._ledger.trust()
 
-    async def _send(self, limit: int | None) -> None:
-        todo = self._plan.filter(pl.col("action").is_in(["create", "update", "cancel"]))
+    async def _send_orders(self, limit: int | None) -> None:
+        """Send what there is to be sent of orders: cancellations last, since Corso changes no cancelled order."""
+        await self._look_up("order", wait=False)
+        orders = self._plan.filter(subject="order")
+        todo = orders.filter(pl.col("action").is_in(["create", "update", "cancel"]))
         planned = _count(todo)
         total = planned if limit is None else min(limit, planned)
-        if self._subject == "order":
-            canary = Canary(self._batch, self._plan, self._ledger, self._api)
-            if canary.choose(todo, total):
-                await self._send_rows(self._rows_of(canary.keys), len(canary.keys))
-                todo = rows_of(todo, await canary.check(), but=True)
-                total -= planned - _count(todo)
-        await self._send_rows(todo, total)
+        canary = Canary(self._batch, orders, self._ledger, self._api)
+        if canary.choose(todo, total):
+            await self._send_rows(self._rows_of(canary.keys), len(canary.keys), "order")
+            todo = rows_of(todo, await canary.check(), but=True)
+            total -= planned - _count(todo)
+        cancellations = todo.filter(action="cancel")
+        others = todo.filter(pl.col("action") != "cancel")
+        count = min(total, _count(others))
+        await self._send_rows(others, count, "order")
+        if total > count:
+            # Nor does it take fulfillments of one.
+            await self._send_fulfillments(self._plan.join(cancellations, on="source_order_id", how="semi"))
+            await self._send_rows(cancellations, total - count, "order")
 
-    async def _send_rows(self, todo: pl.LazyFrame, total: int) -> None:
+    async def _send_fulfillments(self, plan: pl.LazyFrame) -> None:
+        """Send the fulfillments of a plan that there are to be sent."""
+        await self._look_up("fulfillment", wait=False)
+        todo = plan.filter(subject="fulfillment", action="create")
+        await self._send_rows(todo, _count(todo), "fulfillment")
+
+    async def _send_rows(self, todo: pl.LazyFrame, total: int, subject: Subject) -> None:
         """Send rows of the plan, at most `total`, in as many rounds as it takes."""
         for _ in range(_ROUNDS):
-            if not total:
-                return
             # What was surely not there is planned again, what was there with other content is to be updated, what
             # was brought up to date for its cancellation is to be cancelled.
-            todo = self._rows_of(await self._deliver(todo, total))
+            todo = self._rows_of(await self._deliver(todo, total, subject))
             total = _count(todo)
+            if not total:
+                return
 
-    async def _deliver(self, todo: pl.LazyFrame, total: int) -> list[Key]:
+    async def _deliver(self, todo: pl.LazyFrame, total: int, subject: Subject) -> list[Key]:
         """Send operations and look up what is in doubt of them; return what of it has to be sent again."""
         again: list[Key] = []
         tally = Tally.of(total, self._max_rejected)
@@ -202,7 +217,7 @@ class Delivery:
         while True:
             await self._sender.send(operations, total, tally)
             paused = tally.must_look_up
-            recovered = await self._look_up()
+            recovered = await self._look_up(subject)
             tally.note_looked_up(recovered.rejected)
             again += recovered.to_send
             if not paused:
@@ -223,13 +238,12 @@ class Delivery:
             if left <= 0:
                 return
 
-    async def _look_up(self) -> Recovered:
-        """Find out about all that is in doubt."""
-        fulfillments = self._subject == "fulfillment"
-        doubtful = list(self._ledger.entries(states=[State.UNKNOWN], fulfillments=fulfillments))
+    async def _look_up(self, subject: Subject, *, wait: bool = True) -> Recovered:
+        """Find out about all orders, or all fulfillments, that are in doubt (`Recovery.resolve`)."""
+        doubtful = list(self._ledger.entries(states=[State.UNKNOWN], fulfillments=subject == "fulfillment"))
         if not doubtful:
             return Recovered()
-        return await self._recovery.resolve(doubtful, self._planned_operations)
+        return await self._recovery.resolve(doubtful, self._planned_operations, wait=wait)
 
     def _planned_operations(self, keys: Iterable[Key]) -> dict[Key, Operation]:
         return {key_of(operation): operation for operation in operations_of(self._rows_of(keys).collect())}

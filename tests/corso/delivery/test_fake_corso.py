@@ -80,9 +80,15 @@ async def _scene(
         update = _on(first.corso_id, complete(1, notes="changed"), "update_order")
         assert (await api.send(update, announced)).corso_id == first.corso_id
         assert (await api.order(first.corso_id))["notes"] == "changed"
+        await api.send(_on(first.corso_id, complete(1), "update_order"), announced)
+        assert "notes" not in await api.order(first.corso_id)
         cancel = operation(1, "cancel_order", corso_order_id=first.corso_id)
         assert (await api.send(cancel, announced)).corso_id == first.corso_id
         assert (await api.order(first.corso_id))["sourceCanceledOn"]
+        await _refused(api, update, Rejected, 400)
+        await _refused(api, cancel, Rejected, 400)
+        late = operation(1, "create_fulfillment", corso_order_id=first.corso_id, **FULFILLMENT)
+        await _refused(api, late, Rejected, 400)
 
         sent = operation(2, "create_fulfillment", corso_order_id=second.corso_id, **FULFILLMENT)
         receipt = await api.send(sent, announced)

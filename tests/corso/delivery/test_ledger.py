@@ -248,7 +248,7 @@ def test_only_the_rejected_ones_among_these_keys_are_planned_again(
         }
 
 
-def test_the_orders_that_corso_accepted_lately_are_found_newest_first(tmp_path: Path) -> None:
+def test_the_orders_that_were_created_lately_are_found_newest_first(tmp_path: Path) -> None:
     """Not fulfillments, not orders whose id is not known, not those of other stores."""
     clock = JumpingClock()
     orders = [operation(number) for number in range(1, 6)]
@@ -263,16 +263,27 @@ def test_the_orders_that_corso_accepted_lately_are_found_newest_first(tmp_path: 
             ledger.settle([Change(Key(f"o-{number}"), State.ACCEPTED, corso_id=str(number))])
         ledger.settle([Change(Key("o-1", "f-1"), State.ACCEPTED, corso_id="F1")])
         ledger.settle([Change(Key("o-4"), State.ACCEPTED), Change(Key("o-5"), State.REJECTED)])
-        assert [entry.corso_id for entry in ledger.latest_held(5)] == ["2", "1", "3"]
-        assert [entry.corso_id for entry in ledger.latest_held(1)] == ["2"]
-        assert [entry.corso_id for entry in ledger.latest_held(5, before=instants[2])] == ["1", "3"]
-        assert ledger.latest_held(5, before=instants[0]) == []
+        assert [entry.corso_id for entry in ledger.latest_created(5)] == ["2", "1", "3"]
+        assert [entry.corso_id for entry in ledger.latest_created(1)] == ["2"]
         assert [ledger.count_held_since(instant) for instant in instants] == [4, 3, 2]
         elsewhere = instants[1].astimezone(timezone(timedelta(hours=-5)))
         assert ledger.count_held_since(elsewhere) == 3
         assert ledger.count_held_since(clock.utc() + timedelta(seconds=1)) == 0
     with Ledger.read(tmp_path / "ledger.sqlite", 1) as other:
-        assert (other.latest_held(5), other.count_held_since(instants[0])) == ([], 0)
+        assert (other.latest_created(5), other.count_held_since(instants[0])) == ([], 0)
+
+
+def test_what_was_changed_or_adopted_is_not_among_the_lately_created(tmp_path: Path) -> None:
+    """Both may be in Corso for years: they show at once, however late its listing is."""
+    created, changed = operation(1), operation(2, "update_order", corso_order_id="2")
+    with opened(tmp_path) as ledger:
+        ledger.plan([created, changed, operation(3)], "b1")
+        ledger.start([created, changed])
+        ledger.settle([Change(Key("o-3"), State.UNKNOWN)])
+        ledger.settle(
+            [Change(Key(f"o-{number}"), State.ACCEPTED, corso_id=str(number)) for number in (1, 2, 3)]
+        )
+        assert [entry.corso_id for entry in ledger.latest_created(5)] == ["1"]
 
 
 def test_the_latest_are_found_by_an_index(tmp_path: Path) -> None:
@@ -284,7 +295,7 @@ def test_the_latest_are_found_by_an_index(tmp_path: Path) -> None:
         def _keep(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
             asked.append(statement)
 
-        ledger.latest_held(20)
+        ledger.latest_created(20)
         ledger.count_held_since(JumpingClock().utc())
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as connection:
         for statement in (each for each in asked if each.startswith("SELECT")):

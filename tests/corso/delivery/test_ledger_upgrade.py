@@ -74,7 +74,7 @@ def test_an_old_ledger_is_read_without_changing_it(old: Path) -> None:
     with Ledger.read(old, STORE_ID) as reader:
         assert [entry.last_started_at for entry in reader.entries()] == [None, None]
         assert entry_of(reader, 1).updated_at == datetime.fromisoformat("2026-11-20T10:00:00+00:00")
-        assert [entry.key.source_order_id for entry in reader.latest_held(5)] == ["o-1"]
+        assert [entry.key.source_order_id for entry in reader.latest_created(5)] == ["o-1"]
         assert reader.count_held_since(datetime.fromisoformat("2026-11-20T10:00:00+00:00")) == 1
         assert (reader.is_trusted(), reader.holder()) == (True, None)
     with Ledger.read(old, 2) as reader:

@@ -13,9 +13,9 @@ import pytest
 
 from corso.delivery.journal import Journal
 from corso.delivery.ledger import Change, Entry, Key, Ledger, key_of
-from corso.delivery.look_ups import CLOCK_ALLOWANCE, LookUps
+from corso.delivery.look_ups import CLOCK_ALLOWANCE, LONGEST_LAG_GUESSED_S, LookUps
 from corso.delivery.ports import unwatched
-from corso.delivery.recovery import NO_PROOF, NO_WAY, Recovered, Recovery
+from corso.delivery.recovery import NO_PROOF, NO_WAY, ORDER_IN_DOUBT, STILL_AS_BEFORE, Recovered, Recovery
 from corso.delivery.sender import interrupted
 from corso.delivery.states import State
 from corso.errors import Interrupted
@@ -49,6 +49,7 @@ def resolve(
     *planned: Operation,
     when_unverifiable: Literal["keep", "resend"] = "keep",
     stop_check: Callable[[], None] = lambda: None,
+    wait: bool = True,
 ) -> Recovered:
     """Look up all that is in doubt; `planned` are the operations of the plan at hand."""
     operations = {key_of(each): each for each in planned}
@@ -66,7 +67,8 @@ def resolve(
             timeout_s=TIMEOUT_S,
             when_unverifiable=when_unverifiable,
         )
-        return await recovery.resolve(list(ledger.entries(states=[State.UNKNOWN])), payloads)
+        entries = list(ledger.entries(states=[State.UNKNOWN]))
+        return await recovery.resolve(entries, payloads, wait=wait)
 
     return asyncio.run(scene())
 
@@ -198,6 +200,128 @@ def test_a_listing_that_is_late_is_waited_for(tmp_path: Path, way: str) -> None:
     assert api.clock.elapsed >= 40
 
 
+def refused_and_absent(ledger: Ledger, *, attempts: int = 1) -> None:
+    """Bring the create into doubt because the API refused it, after so many attempts."""
+    ledger.plan([CREATE], "b1")
+    for number in range(attempts):
+        ledger.start([CREATE])
+        last = number == attempts - 1
+        ledger.settle(
+            [
+                Change(Key("o-1"), State.UNKNOWN, status=400, reason="400: no such country")
+                if last
+                else Change(Key("o-1"), State.PLANNED, ended_as="not sent")
+            ]
+        )
+
+
+def test_without_a_witness_the_listing_may_be_as_late_as_is_ever_guessed(tmp_path: Path) -> None:
+    """The first order of all got no answer: nothing tells how late the listing is, here 20 seconds."""
+    with a_scene(tmp_path) as (api, ledger):
+        in_doubt(ledger, CREATE)
+        api.has(order_body(1))
+        api.shows_after_s = 20
+        resolve(api, ledger, CREATE)
+        assert entry_of(ledger).state is State.ACCEPTED
+    assert api.clock.elapsed >= LONGEST_LAG_GUESSED_S
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_old_order_that_was_changed_is_no_witness(tmp_path: Path, way: str) -> None:
+    """It was accepted just now and shows at once; a new one does not, for 20 seconds."""
+    prepare, _ = WAYS[way]
+    change = operation(2, "update_order")
+    with a_scene(tmp_path) as (api, ledger):
+        prepare(api)
+        api.shows_after_s = 20
+        old = api.has(order_body(2), age=timedelta(days=1))
+        in_doubt(ledger, change)
+        ledger.settle([Change(Key("o-2"), State.ACCEPTED, corso_id=str(old["orderId"]), held_hash="h")])
+        in_doubt(ledger, CREATE)
+        api.has(order_body(1))
+        resolve(api, ledger, CREATE, change)
+        assert entry_of(ledger).state is State.ACCEPTED
+
+
+def test_an_order_that_cannot_be_asked_for_is_no_witness(tmp_path: Path) -> None:
+    """By e-mail alone, one whose e-mail is not at hand shows nothing: 20 seconds late, here."""
+    with a_scene(tmp_path) as (api, ledger):
+        api.finds_by_source_id = api.lists = False
+        api.shows_after_s = 20
+        in_doubt(ledger, CREATE)
+        api.has(order_body(1))
+        accepted(ledger, api, 2)
+        resolve(api, ledger, CREATE)
+        assert entry_of(ledger).state is State.ACCEPTED
+
+
+def test_what_is_refused_at_its_first_attempt_is_rejected_though_it_cannot_be_looked_up(
+    tmp_path: Path,
+) -> None:
+    """Nothing of it can be there. Were it unknown, a mended export could never be sent."""
+    mended = operation(1, notes="mended")
+    with a_scene(tmp_path) as (api, ledger):
+        cannot_filter(api)
+        api.lists = False
+        refused_and_absent(ledger)
+        recovered = resolve(api, ledger, mended)
+        entry = entry_of(ledger)
+    assert (entry.state, entry.status, entry.reason) == (State.REJECTED, 400, "400: no such country")
+    assert recovered.rejected == {Key("o-1")}
+    assert recovered.to_send == [Key("o-1")]
+
+
+def test_what_is_refused_after_an_attempt_that_may_have_been_done_stays_unknown(tmp_path: Path) -> None:
+    """The API may refuse it because it is there."""
+    with a_scene(tmp_path) as (api, ledger):
+        cannot_filter(api)
+        api.lists = False
+        refused_and_absent(ledger, attempts=2)
+        resolve(api, ledger, CREATE)
+        assert entry_of(ledger).state is State.UNKNOWN
+
+
+def test_one_that_was_refused_is_sent_again_at_once_when_the_export_was_mended(tmp_path: Path) -> None:
+    """Not with the next run only; the same content is not sent again."""
+    for planned, to_send in ((CREATE, []), (operation(1, notes="mended"), [Key("o-1")])):
+        folder = tmp_path / planned.payload_hash
+        with a_scene(folder) as (api, ledger):
+            refused_and_absent(ledger)
+            recovered = resolve(api, ledger, planned)
+            assert entry_of(ledger).state is State.REJECTED
+        assert recovered.to_send == to_send
+
+
+def test_a_fulfillment_is_not_there_where_its_order_is_not(tmp_path: Path) -> None:
+    """It waits for its order; while that one is in doubt, so is the fulfillment."""
+    fulfillment = operation(1, "create_fulfillment", corso_order_id="7")
+    for order_state, expected in ((State.UNKNOWN, State.UNKNOWN), (State.REJECTED, State.PLANNED)):
+        with a_scene(tmp_path / order_state) as (api, ledger):
+            ledger.plan([CREATE], "b1")
+            ledger.start([CREATE])
+            in_doubt(ledger, fulfillment)
+            ledger.settle([Change(Key("o-1"), order_state)])
+            cannot_filter(api)
+            api.lists = False
+            resolve(api, ledger, CREATE, fulfillment)
+            entry = entry_of(ledger, 1, "f-1")
+        assert entry.state is expected
+        if expected is State.UNKNOWN:
+            assert entry.reason == f"; {ORDER_IN_DOUBT}"
+
+
+def test_without_waiting_what_is_there_is_settled_and_the_rest_stays_in_doubt(tmp_path: Path) -> None:
+    """There are others to be sent meanwhile."""
+    with a_scene(tmp_path) as (api, ledger):
+        in_doubt(ledger, CREATE, operation(2))
+        api.has(order_body(1))
+        recovered = resolve(api, ledger, CREATE, operation(2), wait=False)
+        states = [entry_of(ledger, number).state for number in (1, 2)]
+    assert states == [State.ACCEPTED, State.UNKNOWN]
+    assert recovered.to_send == []
+    assert api.clock.elapsed < DELAY_S
+
+
 def test_look_ups_that_never_show_what_was_accepted_prove_nothing(tmp_path: Path) -> None:
     """It stays unknown; it is not sent again."""
     with a_scene(tmp_path) as (api, ledger):
@@ -222,6 +346,26 @@ def test_after_a_time_out_the_server_gets_as_much_time_again(tmp_path: Path) -> 
         resolve(api, ledger, CREATE)
         assert entry_of(ledger).state is State.ACCEPTED
     assert api.clock.elapsed >= 2 * TIMEOUT_S
+
+
+def test_an_update_that_timed_out_is_waited_for_before_a_newer_one_goes(tmp_path: Path) -> None:
+    """Else the older one, done late, would stand in Corso for good, and the ledger would say that the newer one does."""
+    older = operation(1, "update_order", corso_order_id="100", notes="older")
+    newer = operation(1, "update_order", corso_order_id="100", notes="newer")
+    with a_scene(tmp_path) as (api, ledger):
+        record = api.has(order_body(1))
+        ledger.plan([CREATE], "b1")
+        ledger.start([CREATE])
+        ledger.settle([Change(Key("o-1"), State.ACCEPTED, corso_id=str(record["orderId"]), held_hash="h")])
+        ledger.plan([older], "b1")
+        ledger.start([older])
+        api.clock.jump(TIMEOUT_S)
+        ledger.settle([Change(Key("o-1"), State.UNKNOWN, reason="no answer was read (ReadTimeout)")])
+        recovered = resolve(api, ledger, newer)
+        entry = entry_of(ledger)
+    assert api.clock.elapsed >= 2 * TIMEOUT_S
+    assert (entry.state, entry.reason) == (State.PLANNED, STILL_AS_BEFORE)
+    assert recovered.to_send == [Key("o-1")]
 
 
 def test_a_stop_ends_the_looking_and_leaves_the_rest_in_doubt(tmp_path: Path) -> None:
