@@ -24,6 +24,8 @@ _WORDS = {
     "cancel_order": "orders",
     "create_fulfillment": "fulfillments",
     "look up": "look up",
+    # For what was sent to show in Corso, before it is believed not to be there.
+    "wait": "seconds waited",
     "read back": "read back",
 }
 

@@ -35,6 +35,7 @@ LONGEST_LAG_GUESSED_S = 30.0
 _WITNESSES = 3
 _WITNESS_PAGES = 5
 _NAP_S = 1.0
+_SILENCE_S = 5.0
 
 Operations = Mapping[Key, Operation]
 Payloads = Callable[[Iterable[Key]], Operations]
@@ -117,10 +118,12 @@ class LookUps:
         return None
 
     async def pause(self, seconds: float) -> None:
-        """Sleep in naps; raises what has stopped the run meanwhile."""
+        """Sleep in naps, a long time not in silence; raises what has stopped the run meanwhile."""
         until = self._clock.monotonic() + seconds
         while (left := until - self._clock.monotonic()) > 0:
             self._stop_check()
+            if seconds > _SILENCE_S:
+                self._watch("wait", int(seconds - left), int(seconds))
             await self._clock.sleep(min(left, _NAP_S))
 
     async def _each(self, entries: Iterable[Entry], ask: Callable[[Entry], Awaitable[None]]) -> None:
