@@ -8,7 +8,7 @@ case, answers hold fields that nobody documented; and it can refuse what may be 
 import json
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +27,10 @@ class OtherCorso:
     """Whether it knows the filter sourceOrderId."""
     page_size: int = 7
     """What it gives, whatever is asked for."""
+    forgets: frozenset[str] = frozenset()
+    """Members of an order that it takes and does not keep."""
+    refuses: Callable[[dict[str, Any]], bool] = lambda _order: False
+    """Which orders it answers 422."""
     url: str = ""
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     fulfillments: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -35,7 +39,8 @@ class OtherCorso:
     def create(self, sent: dict[str, Any]) -> dict[str, Any]:
         """Make a record of what was sent."""
         order_id = f"ord_{uuid.uuid4().hex}"
-        record = _respelled(sent) | {
+        kept = {name: value for name, value in sent.items() if name not in self.forgets}
+        record = _respelled(kept) | {
             "orderId": order_id,
             "createdOn": _now(),
             "updatedOn": _now(),
@@ -93,7 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         sent = json.loads(body)
         with self.corso.lock:
-            if parts == ["v1", "orders"]:
+            if parts == ["v1", "orders"] and self.corso.refuses(sent):
+                self._answer(422, {"message": f"order {sent['sourceOrderId']}: we do not ship there"})
+            elif parts == ["v1", "orders"]:
                 self._answer(200, self.corso.create(sent))
             elif parts[-1] == "fulfillments":
                 made = sent | {"fulfillmentId": uuid.uuid4().hex}

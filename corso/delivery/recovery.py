@@ -90,7 +90,7 @@ class Recovery:
         first = await self._look_ups.look(entries, operations, found)
         await self._cannot_ask(first.unanswered, operations, recovered)
         # An update that is not done yet may still be: over a newer one, were that sent now.
-        missing = [*first.absent, *undone]
+        missing = await self._reject_clear_ones([*first.absent, *undone], operations, recovered)
         if not missing or not wait:
             return recovered
         holds_after_s = await self._wait_until_absence_counts(missing, payloads)
@@ -105,6 +105,15 @@ class Recovery:
             for entry in second.absent:
                 await self._settle_absent(entry, operations.get(entry.key), recovered, NOT_THERE)
         return recovered
+
+    async def _reject_clear_ones(
+        self, missing: Sequence[Entry], operations: Operations, recovered: Recovered
+    ) -> list[Entry]:
+        """Settle what was refused at its first attempt: nothing of it had left before; return the others."""
+        clear = [entry for entry in missing if _was_refused_at_once(entry)]
+        for entry in clear:
+            await self._reject(entry, operations.get(entry.key), recovered)
+        return [entry for entry in missing if not _was_refused_at_once(entry)]
 
     async def _wait_until_absence_counts(self, absent: Sequence[Entry], payloads: Payloads) -> float | None:
         """Wait until whatever was sent has been carried out and shows, or never will; None where nobody can say."""
@@ -185,8 +194,7 @@ class Recovery:
         for entry in entries:
             if entry.key.source_fulfillment_id:
                 await self._cannot_tell([entry], ORDER_IN_DOUBT, recovered)
-            elif _was_refused(entry) and entry.attempts == 1:
-                # Nothing of it had left before, so nothing of ours can be there.
+            elif _was_refused_at_once(entry):
                 await self._reject(entry, operations.get(entry.key), recovered)
             elif self._when_unverifiable == "resend":
                 await self._plan_again(entry, recovered, "upload.when_unverifiable: resend")
@@ -210,6 +218,11 @@ class Recovery:
 
 def _was_refused(entry: Entry) -> bool:
     return entry.status is not None and 400 <= entry.status < 500 and entry.status != _REQUEST_TIMEOUT
+
+
+def _was_refused_at_once(entry: Entry) -> bool:
+    """Say whether its only attempt was refused, so that nothing of ours can be there."""
+    return _was_refused(entry) and entry.attempts == 1
 
 
 def _wanted_by(entry: Entry, operation: Operation | None) -> Operation | None:

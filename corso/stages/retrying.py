@@ -11,7 +11,8 @@ from corso.stages.batch import Batch
 _LONGEST = 160
 _VARIABLE = re.compile(r"""'[^']*'|\\?"[^"\\]*\\?"(?=\s|[,.;:}\]]|$)|\d+""")
 """What differs from order to order in the same complaint: quoted values and numbers."""
-_SAYS_NO_VALUE = re.compile(r"""["'\\]*([A-Za-z_.$\[\]]{1,40}|[A-Za-z][a-z _.,;:$\[\]-]{1,100})["'\\]*\Z""")
+_WITH_A_DIGIT = re.compile(r"""[^\s"'\\]*[\d@][^\s"'\\,;:.]*""")
+_SAYS_NO_VALUE = re.compile(r"""["'\\]*([A-Za-z_.$\[\]]{1,40}|[A-Za-z][a-z … _.,;:$\[\]-]{1,100})["'\\]*\Z""")
 """A key, a code, or a sentence without numbers and names."""
 
 
@@ -53,4 +54,5 @@ def _essence(reason: str) -> str:
 
 
 def _shown(found: re.Match[str]) -> str:
-    return found[0] if _SAYS_NO_VALUE.match(found[0]) else "…"
+    text = _WITH_A_DIGIT.sub("…", found[0])
+    return text if _SAYS_NO_VALUE.match(text) else "…"

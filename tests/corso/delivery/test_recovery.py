@@ -281,6 +281,17 @@ def test_what_is_refused_after_an_attempt_that_may_have_been_done_stays_unknown(
         assert entry_of(ledger).state is State.UNKNOWN
 
 
+def test_what_is_refused_after_an_earlier_attempt_is_looked_for_twice(tmp_path: Path) -> None:
+    """The earlier one may have been done, and be why it was refused: here it shows late."""
+    with a_scene(tmp_path) as (api, ledger):
+        refused_and_absent(ledger, attempts=2)
+        api.has(order_body(1))
+        api.hidden_looks = 1
+        resolve(api, ledger, CREATE)
+        assert entry_of(ledger).state is State.ACCEPTED
+    assert len(api.looks) == 2
+
+
 def test_one_that_was_refused_is_sent_again_at_once_when_the_export_was_mended(tmp_path: Path) -> None:
     """Not with the next run only; the same content is not sent again."""
     for planned, to_send in ((CREATE, []), (operation(1, notes="mended"), [Key("o-1")])):
@@ -649,13 +660,13 @@ def test_a_refused_create_that_is_there_is_accepted(tmp_path: Path) -> None:
 def test_a_refused_create_that_is_not_there_is_rejected_with_what_the_api_said(
     tmp_path: Path, status: int, ends: State
 ) -> None:
-    """A 5xx is no refusal: it is planned again."""
+    """At once: nothing of it had left before. A 5xx is no refusal: it is planned again, after a second look."""
     with a_scene(tmp_path) as (api, ledger):
         in_doubt(ledger, CREATE, status=status, reason="postalCode is missing")
         recovered = resolve(api, ledger, CREATE)
         entry = entry_of(ledger)
     assert entry.state is ends
-    assert len(api.looks) == 2
+    assert len(api.looks) == (1 if ends is State.REJECTED else 2)
     if ends is State.REJECTED:
         assert (entry.status, entry.reason) == (status, "postalCode is missing")
         assert (recovered.rejected, recovered.to_send) == ({Key("o-1")}, [])
