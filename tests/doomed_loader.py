@@ -9,7 +9,7 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final
 
 from corso.api.client import CorsoApi
@@ -46,7 +46,7 @@ def _after_sending_is_committed(come: Come) -> None:
         start(ledger, operations)
         come()
 
-    Ledger.start = start_and_come  # type: ignore[method-assign]
+    Ledger.start = start_and_come  # type: ignore[assignment,method-assign]
 
 
 def _after_the_answer(come: Come) -> None:
@@ -57,7 +57,7 @@ def _after_the_answer(come: Come) -> None:
         come()
         return receipt
 
-    CorsoApi.send = send_and_come  # type: ignore[method-assign]
+    CorsoApi.send = send_and_come  # type: ignore[assignment,method-assign]
 
 
 def _in_a_look_up(come: Come) -> None:
@@ -73,13 +73,13 @@ def _in_a_look_up(come: Come) -> None:
             looking -= 1
 
     async def ask_and_come(exchange: Exchange, *arguments: Any) -> Any:
-        answer: Awaitable[Any] = await ask(exchange, *arguments)
+        answer = await ask(exchange, *arguments)
         if looking:
             come()
         return answer
 
-    LookUps.look = look_and_say  # type: ignore[method-assign]
-    Exchange.ask = ask_and_come  # type: ignore[method-assign]
+    LookUps.look = look_and_say  # type: ignore[assignment,method-assign]
+    Exchange.ask = ask_and_come  # type: ignore[assignment,method-assign]
 
 
 POINTS: dict[str, Callable[[Come], None]] = {

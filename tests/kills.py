@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from corso.delivery.ledger import Key, Ledger
-from sandbox.faults import Faults
+from corso.delivery.states import State
+from sandbox.faults import Faults, Kind
 from sandbox.filters import FilterModes
 from sandbox.listing import PageSizes
 from sandbox.options import DuplicateMode, SandboxOptions
@@ -138,8 +139,7 @@ class Story:
 
     def _how_the_sandbox_is(self, seed: int, duplicates: DuplicateMode) -> SandboxOptions:
         chance = self._chance
-        faults = ("drop_answer", "reset_before", "reset_during", "reset_after", "error_before", "error_after")
-        faults += ("stall", "slow", "truncate", "garble")
+        shares = {kind.replace("-", "_"): chance.choice((0.0, 0.01, 0.03)) for kind in get_args(Kind)}
         # The email filter alone finds no customer without an address, so one of the other ways is always open.
         filters = (
             FilterModes(),
@@ -162,9 +162,9 @@ class Story:
             revoke_after=_USES_OF_A_TOKEN,
             faults=Faults(
                 seed=seed,
-                **{name: chance.choice((0.0, 0.01, 0.03)) for name in faults},
                 token_errors=chance.choice((0.0, 0.2)),
                 slow_for_s=_SLOW_FOR_S,
+                **shares,  # type: ignore[arg-type]  # each is a share of the requests
             ),
         )
 
@@ -250,14 +250,8 @@ class Story:
 
     def _is_in_doubt(self) -> bool:
         """Say whether the next loader has anything to look up."""
-        path = self._shop.folder / "work" / "ledger.sqlite"
-        if not path.exists():
-            return False
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
-            (count,) = ledger.execute(
-                "SELECT count(*) FROM entries WHERE state IN ('sending', 'unknown')"
-            ).fetchone()
-        return bool(count)
+        with Ledger.read(self._shop.folder / "work" / "ledger.sqlite", STORE_ID) as ledger:
+            return any(state in {State.SENDING, State.UNKNOWN} for _, state in ledger.counts())
 
     def _kill_at_random(self, process: "subprocess.Popen[str]") -> None:
         """Half of them counted from the process's start, half from its first request."""

@@ -33,21 +33,22 @@ class Merchant:
     def night(self, new: int) -> None:
         """Let a day pass: `new` orders, and changes to what was there."""
         chance, before = self._chance, list(self.orders)
+        closed = {number for number, order in self.orders.items() if order.get("source_canceled_on")}
         for number in range(len(before), len(before) + new):
             self.orders[number] = order_text(number, **self._variety(number))
-        for number in before:
+        # Corso changes no cancelled order, and the export of a cancelled one does not change either.
+        for number in (each for each in before if each not in closed):
             order = self.orders[number]
-            # Corso changes no cancelled order, and the export of a cancelled one does not change either.
-            if order.get("source_canceled_on") or chance.random() > 0.25:
+            if chance.random() > 0.25:
                 continue
             what = chance.randrange(3)
             if what != 1:
                 order["notes"] = f"changed {chance.randrange(10**6)}"
             if what != 0:
                 self._cancel(order)
-        for number, order in self.orders.items():
-            # Corso takes no fulfillment of an order that was cancelled by DELETE.
-            if not order.get("source_canceled_on") and chance.random() < 0.4:
+        # An order that is cancelled tonight may have been shipped today.
+        for number in (each for each in self.orders if each not in closed):
+            if chance.random() < 0.4:
                 dispatch = sum(order == number for order, _ in self.fulfillments) + 1
                 tracking = f"T-{chance.randrange(10**6)}"
                 self.fulfillments[number, dispatch] = fulfillment_text(

@@ -381,6 +381,7 @@ def _hash(payload: str) -> str:
     return sha256(payload.encode()).hexdigest()
 
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 TestPromise = Promise.TestCase
 TestPromise.settings = settings(
     max_examples=60,
@@ -388,4 +389,3 @@ TestPromise.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-TestPromise.pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
