@@ -29,9 +29,11 @@ class Operation:
     cancelled: bool = False
     """Whether the order says that it is cancelled."""
     content: bytes = b""
-    """Of a cancellation: the order as it has to stand before, since Corso changes no cancelled one."""
+    """Of an order that is to be cancelled: as it has to stand before, since Corso changes no cancelled one."""
     content_hash: str = ""
     """SHA-256, hexadecimal, of `content`."""
+    cancellation: bytes = b""
+    """Of a `create_order` that says cancelled: the body of the DELETE, should the order be there uncancelled by then."""
 
     @property
     def before_cancelling(self) -> "Operation":
@@ -44,7 +46,13 @@ class Operation:
             cancelled=False,
             content=b"",
             content_hash="",
+            cancellation=b"",
         )
+
+    @property
+    def as_cancellation(self) -> "Operation":
+        """The cancellation of an order that was to be created cancelled, and is there uncancelled."""
+        return replace(self, kind="cancel_order", payload=self.cancellation, cancellation=b"")
 
 
 @dataclass(frozen=True, slots=True)

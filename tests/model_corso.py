@@ -86,7 +86,10 @@ class ModelCorso(FakeCorso):
     duplicates: Literal["refused", "accepted", "existing"] = "accepted"
     deletes: Counter[str] = field(default_factory=Counter)
     """Corso's id -> DELETEs that were carried out."""
-    _due: list[tuple[datetime, int, Operation]] = field(default_factory=list)
+    created_cancelled: set[str] = field(default_factory=set)
+    """Corso's ids of the orders that were created with their cancellation."""
+    _due: list[tuple[datetime, int, datetime, Operation]] = field(default_factory=list)
+    """(When it is to be done, its number, when it arrived, what it is) of each request."""
     _answers: dict[int, Receipt | CorsoError] = field(default_factory=dict)
     _arrived: int = 0
 
@@ -114,7 +117,8 @@ class ModelCorso(FakeCorso):
             "stalled": 1.8 * TIMEOUT_S,
         }
         if fate in takes_s:
-            self._due.append((self.clock.utc() + timedelta(seconds=takes_s[fate]), self._arrived, operation))
+            now = self.clock.utc()
+            self._due.append((now + timedelta(seconds=takes_s[fate]), self._arrived, now, operation))
         return self._arrived
 
     def _answer(self, number: int, fate: Fate) -> Receipt:
@@ -132,11 +136,18 @@ class ModelCorso(FakeCorso):
             raise answer
         return answer
 
+    def lose_its_client(self) -> None:
+        """See a process die: what it left here is done within `TIMEOUT_S` of its start."""
+        most = timedelta(seconds=0.9 * TIMEOUT_S)
+        self._due = [
+            (min(when, began + most), number, began, sent) for when, number, began, sent in self._due
+        ]
+
     def carry_out_what_is_due(self) -> None:
         """Do what has arrived and whose time has come."""
         self._due.sort()
         while self._due and self._due[0][0] <= self.clock.utc():
-            when, number, operation = self._due.pop(0)
+            when, number, _, operation = self._due.pop(0)
             before = len(self.orders)
             try:
                 self._answers[number] = self._carry_out(operation)
@@ -155,6 +166,8 @@ class ModelCorso(FakeCorso):
         receipt = super()._carry_out(operation)
         if operation.kind == "cancel_order":
             self.deletes[receipt.corso_id] += 1
+        if operation.kind == "create_order" and b"sourceCanceledOn" in operation.payload:
+            self.created_cancelled.add(receipt.corso_id)
         return receipt
 
     def _seen(self, look: str, records: Sequence[Record]) -> list[JsonObject]:

@@ -36,17 +36,18 @@ def _admitted(operations: Sequence[Operation], entries: dict[Key, Entry]) -> Ite
         if entry is not None and not _may_be_sent(step, entry):
             continue
         corso_order_id = order.corso_id if order else None
-        if step.kind == "create_fulfillment":
-            if corso_order_id is not None:
-                yield replace(step, corso_order_id=corso_order_id)
-        elif step.kind == "create_order" and corso_order_id is not None:
-            yield replace(step, kind="update_order", corso_order_id=corso_order_id)
-        else:
+        if step.kind != "create_fulfillment" or corso_order_id is not None:
             yield replace(step, corso_order_id=corso_order_id)
 
 
 def _next_step(operation: Operation, order: Entry | None) -> Operation:
-    """Return the operation itself, or the update that an order needs before it is cancelled."""
+    """Return the operation as things stand: an order that is there by now is not created but changed or cancelled.
+
+    Before it is cancelled it is brought up to date.
+    """
+    if operation.kind == "create_order" and order and order.corso_id is not None:
+        is_to_cancel = operation.cancellation and not order.held_cancelled
+        operation = operation.as_cancellation if is_to_cancel else replace(operation, kind="update_order")
     if operation.kind != "cancel_order" or (order and order.held_hash == operation.content_hash):
         return operation
     return operation.before_cancelling

@@ -58,6 +58,8 @@ class Change:
     corso_id: str | None = None
     held_hash: str | None = None
     """For `accepted`: the hash of what Corso holds now."""
+    is_uncancelled: bool = False
+    """For `accepted`: whether what was found there is not cancelled, whatever was sent."""
     status: int | None = None
     reason: str | None = None
 

@@ -215,6 +215,7 @@ class Ledger(Reading):
             "b_ended_as": change.ended_as or change.state,
             "b_corso_id": change.corso_id,
             "b_held_hash": change.held_hash,
+            "b_uncancelled": change.is_uncancelled,
             "b_status": change.status,
             "b_reason": change.reason,
         }

@@ -159,6 +159,7 @@ class Recovery:
                 ended_as="found",
                 corso_id=str(corso_id),
                 held_hash=wanted.payload_hash if wanted and verified else _unverified(entry, operation),
+                is_uncancelled=not record.get("sourceCanceledOn"),
             )
         )
 
@@ -227,7 +228,10 @@ def _was_refused_at_once(entry: Entry) -> bool:
 
 def _wanted_by(entry: Entry, operation: Operation | None) -> Operation | None:
     """Return what the plan at hand wants of the step that is in doubt: a cancellation has an update before it."""
-    if operation is not None and operation.kind == "cancel_order" and entry.kind != "cancel_order":
+    if operation is None or entry.kind == "cancel_order":
+        return operation
+    is_update = entry.kind == "update_order" and entry.payload_hash != operation.payload_hash
+    if operation.kind == "cancel_order" or (operation.cancellation and is_update):
         return operation.before_cancelling
     return operation
 

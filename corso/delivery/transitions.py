@@ -68,11 +68,14 @@ def _settling(state: State) -> sa.Update:
         "updated_at": sa.bindparam("b_now"),
     }
     if state is State.ACCEPTED:
+        uncancelled = sa.bindparam("b_uncancelled", type_=sa.Boolean)
         deleted = ENTRIES.c.kind == "cancel_order"
         values |= {
             "corso_id": sa.bindparam("b_corso_id"),
             "held_hash": sa.bindparam("b_held_hash"),
-            "held_cancelled": sa.case((deleted, "deleted"), (ENTRIES.c.cancelled, "sent"), else_=""),
+            "held_cancelled": sa.case(
+                (uncancelled, ""), (deleted, "deleted"), (ENTRIES.c.cancelled, "sent"), else_=""
+            ),
             "held_at": sa.bindparam("b_now"),
         }
     if state is State.PLANNED:
@@ -105,8 +108,8 @@ RECORD_ATTEMPT = _recording()
 """Writes down the attempt that `START` started; takes the same."""
 
 SETTLE = {state: _settling(state) for state in State}
-"""State -> what brings an entry to it. Takes what `START` takes, b_ended_as, b_corso_id, b_held_hash, b_status and
-b_reason."""
+"""State -> what brings an entry to it. Takes what `START` takes, b_ended_as, b_corso_id, b_held_hash, b_uncancelled,
+b_status and b_reason."""
 
 END_ATTEMPT = (
     ATTEMPTS.update()

@@ -16,6 +16,7 @@ PLAN_COLUMNS: pl.Schema = pl.Schema(
         "cancelled": pl.Boolean,
         "content": pl.String,
         "content_hash": pl.String,
+        "cancellation": pl.String,
         "file": pl.String,
         "line": pl.Int64,
     }
@@ -23,7 +24,9 @@ PLAN_COLUMNS: pl.Schema = pl.Schema(
 """subject: order or fulfillment. action: `schemas.reconciliation.ACTIONS`, and changed_but_fixed for fulfillments.
 source_fulfillment_id: empty for orders. payload: the request's body. payload_hash: of the whole order or
 fulfillment, also where the body says less (a cancellation). cancelled: whether the order says it is cancelled.
-content, content_hash: of orders to cancel, what Corso has to hold before: it changes no cancelled order."""
+content, content_hash: of orders to cancel, what Corso has to hold before: it changes no cancelled order. cancellation: of
+orders to create that are cancelled, the body of the DELETE, should they turn out to be there uncancelled; these have
+a content, too."""
 
 KNOWN_COLUMNS: pl.Schema = pl.Schema(
     {
@@ -59,10 +62,12 @@ def plan_orders(payloads: pl.DataFrame, known: pl.DataFrame, *, cancel_with_dele
         subject=pl.lit("order"), action=action, source_fulfillment_id=pl.lit(""), cancelled=cancelled
     )
     to_cancel = pl.col("action") == "cancel"
+    may_be_to_cancel = (pl.col("action") == "create") & cancelled & cancel_with_delete
     return planned.with_columns(
         payload=pl.when(to_cancel).then("cancel_payload").otherwise("payload"),
-        content=pl.when(to_cancel).then("content"),
-        content_hash=pl.when(to_cancel).then("content_hash"),
+        content=pl.when(to_cancel | may_be_to_cancel).then("content"),
+        content_hash=pl.when(to_cancel | may_be_to_cancel).then("content_hash"),
+        cancellation=pl.when(may_be_to_cancel).then("cancel_payload"),
     ).select(*PLAN_COLUMNS)
 
 
@@ -87,4 +92,5 @@ def plan_fulfillments(payloads: pl.DataFrame, known: pl.DataFrame) -> pl.DataFra
         cancelled=pl.lit(value=False),
         content=pl.lit(None, pl.String),
         content_hash=pl.lit(None, pl.String),
+        cancellation=pl.lit(None, pl.String),
     ).select(*PLAN_COLUMNS)

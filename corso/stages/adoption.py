@@ -132,4 +132,5 @@ def _found(operation: Operation, record: JsonObject) -> Change:
         ended_as="found",
         corso_id=str(record.get("orderId")),
         held_hash=held,
+        is_uncancelled=not record.get("sourceCanceledOn"),
     )

@@ -173,7 +173,7 @@ class Delivery:
         self._ledger.trust()
 
     async def _send_orders(self, limit: int | None) -> None:
-        """Send what there is to be sent of orders: cancellations last, since Corso changes no cancelled order."""
+        """Send what there is to be sent of orders; first, of those to cancel, their fulfillments."""
         await self._look_up("order", wait=False)
         orders = self._plan.filter(subject="order")
         todo = orders.filter(pl.col("action").is_in(["create", "update", "cancel"]))
@@ -184,14 +184,7 @@ class Delivery:
             await self._send_rows(self._rows_of(canary.keys), len(canary.keys), "order")
             todo = rows_of(todo, await canary.check(), but=True)
             total -= planned - _count(todo)
-        cancellations = todo.filter(action="cancel")
-        others = todo.filter(pl.col("action") != "cancel")
-        count = min(total, _count(others))
-        await self._send_rows(others, count, "order")
-        if total > count:
-            # Nor does it take fulfillments of one.
-            await self._send_fulfillments(self._plan.join(cancellations, on="source_order_id", how="semi"))
-            await self._send_rows(cancellations, total - count, "order")
+        await self._send_rows(todo, total, "order")
 
     async def _send_fulfillments(self, plan: pl.LazyFrame) -> None:
         """Send the fulfillments of a plan that there are to be sent."""
@@ -202,6 +195,10 @@ class Delivery:
     async def _send_rows(self, todo: pl.LazyFrame, total: int, subject: Subject) -> None:
         """Send rows of the plan, at most `total`, in as many rounds as it takes."""
         for _ in range(_ROUNDS):
+            to_cancel = todo.filter((pl.col("action") == "cancel") | pl.col("cancellation").is_not_null())
+            if _count(to_cancel):
+                # Corso takes no fulfillment of a cancelled order.
+                await self._send_fulfillments(self._plan.join(to_cancel, on="source_order_id", how="semi"))
             # What was surely not there is planned again, what was there with other content is to be updated, what
             # was brought up to date for its cancellation is to be cancelled.
             todo = self._rows_of(await self._deliver(todo, total, subject))
@@ -228,11 +225,10 @@ class Delivery:
         left = total
         for rows in todo.collect_batches(chunk_size=_ROWS_AT_ONCE, maintain_order=True):
             operations = operations_of(rows)
-            to_cancel = {key_of(each) for each in operations if each.kind == "cancel_order"}
+            cancelled = {key_of(each) for each in operations if each.cancelled}
             admitted = admit(self._ledger, operations, self._batch.name)[:left]
-            again += [
-                key_of(step) for step in admitted if step.kind != "cancel_order" and key_of(step) in to_cancel
-            ]
+            # The update that goes before a cancellation does not say cancelled.
+            again += [key_of(step) for step in admitted if key_of(step) in cancelled and not step.cancelled]
             yield from admitted
             left -= len(admitted)
             if left <= 0:

@@ -23,6 +23,7 @@ _COLUMNS = (
     "cancelled",
     "content",
     "content_hash",
+    "cancellation",
 )
 
 
@@ -33,20 +34,19 @@ def operations_of(rows: pl.DataFrame) -> list[Operation]:
     """
     return [
         Operation(
-            kind=_KINDS[subject, action],
-            source_order_id=order,
-            source_fulfillment_id=fulfillment,
+            kind=_KINDS[row["subject"], row["action"]],
+            source_order_id=row["source_order_id"],
+            source_fulfillment_id=row["source_fulfillment_id"],
             corso_order_id=None,
-            payload=payload.encode(),
-            payload_hash=payload_hash,
-            cancelled=cancelled,
-            content=(content or "").encode(),
-            content_hash=content_hash or "",
+            payload=row["payload"].encode(),
+            payload_hash=row["payload_hash"],
+            cancelled=row["cancelled"],
+            content=(row["content"] or "").encode(),
+            content_hash=row["content_hash"] or "",
+            cancellation=(row["cancellation"] or "").encode(),
         )
-        for subject, action, order, fulfillment, payload, payload_hash, cancelled, content, content_hash in (
-            rows.select(_COLUMNS).iter_rows()
-        )
-        if (subject, action) in _KINDS
+        for row in rows.select(_COLUMNS).iter_rows(named=True)
+        if (row["subject"], row["action"]) in _KINDS
     ]
 
 

@@ -166,6 +166,40 @@ def test_an_order_is_brought_up_to_date_before_it_is_cancelled(tmp_path: Path) -
         assert entry_of(ledger).held_cancelled == "deleted"
 
 
+CREATE_CANCELLED = replace(
+    CANCELLATION,
+    kind="create_order",
+    payload=SAME.payload,
+    payload_hash=SAME.payload_hash,
+    cancellation=CANCELLATION.payload,
+)
+
+
+@pytest.mark.parametrize(
+    ("is_uncancelled", "kinds"), [(True, ["update_order", "cancel_order"]), (False, ["update_order"])]
+)
+def test_an_order_to_be_created_cancelled_that_is_there_uncancelled_is_cancelled(
+    tmp_path: Path, is_uncancelled: bool, kinds: list[str]
+) -> None:
+    """By DELETE, as any order that was cancelled since it was loaded; one that is there cancelled is changed only."""
+    sent = []
+    with opened(tmp_path) as ledger:
+        ledger.plan([CREATE_CANCELLED], "before")
+        ledger.start([CREATE_CANCELLED])
+        ledger.settle([Change(Key("o-1"), State.UNKNOWN)])
+        found = Change(Key("o-1"), State.ACCEPTED, corso_id="7", held_hash="", is_uncancelled=is_uncancelled)
+        ledger.settle([found])
+        while admitted := admit(ledger, [CREATE_CANCELLED], "now"):
+            sent += [(each.kind, each.payload) for each in admitted]
+            ledger.start(admitted)
+            accepted = Change(Key("o-1"), State.ACCEPTED, corso_id="7", held_hash=admitted[0].payload_hash)
+            ledger.settle([accepted])
+        assert entry_of(ledger).held_cancelled == ("deleted" if is_uncancelled else "sent")
+    assert [kind for kind, _ in sent] == kinds
+    assert sent[0][1] == (OTHER.payload if is_uncancelled else SAME.payload)
+    assert sent[-1][1] == (CANCELLATION.payload if is_uncancelled else SAME.payload)
+
+
 def test_an_order_that_is_up_to_date_is_cancelled_at_once(tmp_path: Path) -> None:
     """One request, not two."""
     with opened(tmp_path) as ledger:

@@ -458,6 +458,19 @@ def test_the_step_before_a_cancellation_is_looked_up_as_what_it_is(
         assert entry.state is State.PLANNED
 
 
+@pytest.mark.parametrize(("cancelled", "held"), [(True, "sent"), (False, "")])
+def test_what_was_sent_cancelled_and_is_there_uncancelled_is_known_as_that(
+    tmp_path: Path, cancelled: bool, held: str
+) -> None:
+    """Else nobody would ever cancel it."""
+    create = replace(CREATE, cancelled=True)
+    with a_scene(tmp_path) as (api, ledger):
+        in_doubt(ledger, create)
+        api.has(order_body(1) | ({"sourceCanceledOn": "2026-11-21T00:00:00Z"} if cancelled else {}))
+        resolve(api, ledger, create)
+        assert entry_of(ledger).held_cancelled == held
+
+
 @pytest.mark.parametrize(("cancelled", "ends"), [(True, State.ACCEPTED), (False, State.REJECTED)])
 def test_a_refused_cancellation_may_be_done_already(tmp_path: Path, cancelled: bool, ends: State) -> None:
     """Its first answer was lost, and Corso changes no cancelled order; or it is refused for good."""

@@ -61,8 +61,11 @@ def test_an_order_is_planned_by_what_corso_holds(
     assert (plan["action"], plan["payload"], plan["payload_hash"]) == (action, body, "new")
     assert (plan["subject"], plan["source_fulfillment_id"], plan["cancelled"]) == ("order", "", cancelled)
     # What has to be there before a cancellation, which closes the order.
-    before = ("not cancelled", "before") if action == "cancel" else (None, None)
+    may_be_cancelled = action == "cancel" or (action == "create" and cancelled)
+    before = ("not cancelled", "before") if may_be_cancelled else (None, None)
     assert (plan["content"], plan["content_hash"]) == before
+    # Should an order to be created be there, uncancelled.
+    assert plan["cancellation"] == ("cancellation" if action == "create" and cancelled else None)
 
 
 def test_without_delete_a_cancellation_is_an_update() -> None:

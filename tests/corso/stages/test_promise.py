@@ -269,6 +269,7 @@ class Promise(RuleBasedStateMachine):
         if log.exists():
             with log.open("r+b") as file:
                 file.truncate(int(log.stat().st_size * log_kept))
+        self._corso.lose_its_client()
         self._corso.clock = JumpingClock(self._corso.clock.utc() + timedelta(seconds=down_s))
 
     # What has to be true.
@@ -311,6 +312,10 @@ class Promise(RuleBasedStateMachine):
             assert entry.corso_id == str(record["orderId"])
             assert record["notes"] == order.notes
             assert bool(record.get("sourceCanceledOn")) == order.is_cancelled
+            # One that was cancelled since it came to Corso was so by DELETE.
+            assert (
+                not order.is_cancelled or entry.corso_id in self._corso.closed | self._corso.created_cancelled
+            )
             wanted = {f"f-{order.number}-{number}" for number in range(order.fulfillments)}
             assert {each["sourceFulfillmentId"] for each in record["fulfillments"]} == wanted
             for source in wanted:
