@@ -105,14 +105,15 @@ class LookUps:
         pause_s = 0.0
         while self._clock.monotonic() - began <= LAG_PATIENCE_S:
             await self.pause(pause_s)
-            shown = None
+            can_tell = False
             for witness in witnesses:
                 shown = await self._shows(witness, operations)
+                can_tell |= shown is not None
                 if shown:
                     since_s = (self._clock.utc() - _sent_at(witness)).total_seconds()
                     # Out of sight until now: measured. In sight at once: a bound, and a loose one for an old order.
                     return since_s if pause_s else min(since_s, LONGEST_LAG_GUESSED_S)
-            if shown is None:
+            if not can_tell:
                 return LONGEST_LAG_GUESSED_S
             pause_s = min(10.0, 2 * pause_s or 0.5)
         return None
@@ -297,13 +298,14 @@ class LookUps:
             self._filters_by_source_id = False
         if self._lists:
             shown = await self._shows_in_listing(witness)
-            if shown is not None:
+            # It may just have been refused.
+            if self._lists:
                 return shown
         records = await self._by_email_and_name(operations.get(witness.key))
         return None if records is None else bool(records)
 
     async def _shows_in_listing(self, witness: Entry) -> bool | None:
-        """Say whether an accepted order is in the listing, which has it near its beginning; None where refused."""
+        """Say whether an accepted order is in the listing; None where that is refused, or too many are newer."""
         order = _NewestFirst(_sent_at(witness) - CLOCK_ALLOWANCE)
         pages = 0
         try:
@@ -311,8 +313,10 @@ class LookUps:
                 pages += 1
                 if any(str(record.get("orderId")) == witness.corso_id for record in page):
                     return True
-                if order.has_passed(page) or (order.falls and pages == _WITNESS_PAGES):
+                if order.has_passed(page):
                     return False
+                if order.falls and pages == _WITNESS_PAGES:
+                    return None
         except Rejected:
             self._lists = False
             return None

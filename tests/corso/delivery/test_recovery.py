@@ -243,6 +243,21 @@ def test_an_old_order_that_was_changed_is_no_witness(tmp_path: Path, way: str) -
         assert entry_of(ledger).state is State.ACCEPTED
 
 
+def test_a_witness_far_down_the_listing_tells_nothing(tmp_path: Path) -> None:
+    """Others have created many since: it is not read through for one witness, nor taken for one that does not show."""
+    with a_scene(tmp_path) as (api, ledger):
+        cannot_filter(api)
+        witness = accepted(ledger, api, 2)
+        api.clock.jump(60)
+        for number in range(10, 40):
+            api.has(order_body(number))
+        in_doubt(ledger, CREATE)
+        recovered = resolve(api, ledger, CREATE, witness)
+        assert entry_of(ledger).state is State.PLANNED
+    assert recovered.still_unknown == 0
+    assert LONGEST_LAG_GUESSED_S <= api.clock.elapsed - 60 < 2 * LONGEST_LAG_GUESSED_S
+
+
 def test_an_order_that_cannot_be_asked_for_is_no_witness(tmp_path: Path) -> None:
     """By e-mail alone, one whose e-mail is not at hand shows nothing: 20 seconds late, here."""
     with a_scene(tmp_path) as (api, ledger):
