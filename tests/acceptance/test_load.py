@@ -21,7 +21,6 @@ from tests.loader_process import (
     broken_identities,
     ended,
     good_orders,
-    kill,
     loader,
     wait_until,
 )
@@ -202,33 +201,6 @@ def _traces(shop: Shop, samples: Any) -> None:
     nobody = shop.run("trace", "no such order")
     assert nobody.code == 2
     assert nobody.sentence == "corso-loader: order 'no such order' is in no batch and not in the ledger"
-
-
-def test_killed_three_times_in_mid_upload_every_order_is_there_once(tmp_path: Path) -> None:
-    """After kill -9, and the same command again. The sandbox takes doubles: one blind resend would show."""
-    count = 240
-    with running_sandbox("--limit", "0", "--duplicates", "accept", "--latency", "0.05") as sandbox:
-        shop = Shop(tmp_path / "shop", sandbox)
-        shop.export(
-            good_orders(range(count)), fulfillments=[fulfillment_text(number) for number in range(count)]
-        )
-        shop.configure("limits: {max_in_flight: 8}")
-        in_doubt = 0
-        for moment in (20, 110, 200):
-            process = shop.start("run")
-            wait_until(sandbox, moment, process)
-            kill(process)
-            in_doubt += shop.states()["orders"].get("sending", 0)
-        assert in_doubt > 0  # else this test has not met what it is about
-        last = shop.run("run")
-        assert last.code == 0, last.said
-        counts = sandbox.counts()
-        assert (counts["orders"], counts["source_orders"]) == (count, count)
-        assert (counts["fulfillments"], counts["source_fulfillments"]) == (count, count)
-        summary = shop.summary()
-        assert broken_identities(summary) == []
-        assert summary["reconciliation"]["matched"] == count
-        assert shop.states()["orders"] == {"accepted": count}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
