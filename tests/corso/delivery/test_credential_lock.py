@@ -19,7 +19,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from corso.delivery.lock import CredentialLock
-lock = CredentialLock.take(sys.argv[1], ledger=Path("/srv/work/ledger.sqlite"))
+lock = CredentialLock.take(sys.argv[1], ledger=Path("/srv/shop/ledger.sqlite"))
 print("taken", flush=True)
 sys.stdin.read()
 """
@@ -68,7 +68,7 @@ def test_the_lock_falls_with_its_process(places: Path) -> None:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "taken\n"
         with pytest.raises(
-            LedgerInUse, match=rf"process {holder.pid} on .*, ledger /srv/work/ledger.sqlite\)"
+            LedgerInUse, match=rf"process {holder.pid} on .*, ledger /srv/shop/ledger.sqlite\)"
         ):
             CredentialLock.take(FINGERPRINT)
         holder.kill()
