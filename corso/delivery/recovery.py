@@ -1,8 +1,8 @@
 """Recovery: what became of operations in doubt is looked up, never assumed and never tried out by sending.
 
 Found and equal: accepted. Found and different: accepted with its content not verified, so that an update is
-planned. Absent twice, the second time when nothing sent can still be out of sight: rejected where the API had said
-no, else planned again. Where the API offers no way to look, or look-ups prove nothing: it stays unknown and is
+planned. Refused at its only attempt and absent: rejected. Absent twice, the second time when nothing sent can still be
+out of sight: rejected where the API had said no, else planned again. Where the API offers no way to look, or look-ups prove nothing: it stays unknown and is
 reported, unless upload.when_unverifiable says otherwise.
 """
 
