@@ -18,11 +18,12 @@ from starlette.routing import Mount, Route
 from sandbox.answers import Refused, answer_gone_client, answer_http_exception, answer_refused
 from sandbox.disturbance import Disturb, FailTokenRequests
 from sandbox.faults import FaultPlan
-from sandbox.limits import FixedWindow
+from sandbox.limits import LimitSchedule
 from sandbox.options import SandboxOptions
 from sandbox.order_routes import OrderRoutes
 from sandbox.passage import AddLatency, CountAnswers, ForbidAfter, LimitRate, RequireToken, RevokeTokens
 from sandbox.points import AtPoint, TellArrivals, TellCommits
+from sandbox.quota import Quota
 from sandbox.store import Store
 from sandbox.strangeness import AddExtraFields
 from sandbox.token_route import TokenRoute
@@ -39,9 +40,10 @@ def build_app(options: SandboxOptions, store: Store, *, at_point: AtPoint | None
     plan = FaultPlan(options.faults)
     answers: Counter[str] = Counter()
     tokens = TokenRoute(options, mint)
-    counts = CountsRoute(store, answers, tokens, plan)
+    quota = _quota(options)
+    counts = CountsRoute(store, answers, tokens, plan, quota)
     token_passage = [Middleware(FailTokenRequests, plan)]
-    passage = [Middleware(CountAnswers, answers), *_passage(options, mint, plan)]
+    passage = [Middleware(CountAnswers, answers), *_passage(options, mint, plan, quota)]
     if at_point is not None:
         passage.append(Middleware(TellCommits, at_point))
     return _json_app(
@@ -54,15 +56,30 @@ def build_app(options: SandboxOptions, store: Store, *, at_point: AtPoint | None
     )
 
 
-def _passage(options: SandboxOptions, mint: TokenMint, plan: FaultPlan) -> list[Middleware]:
-    window = FixedWindow(options.limit, options.window_s, time.monotonic) if options.limit else None
+def _quota(options: SandboxOptions) -> Quota | None:
+    if not options.limit:
+        return None
+    return Quota(
+        LimitSchedule(options.limit, options.limit_changes),
+        options.window_s,
+        time.monotonic,
+        model=options.window_model,
+        foreign_per_s=options.foreign_per_s,
+        seed=options.faults.seed,
+        early_grace_s=options.early_grace_s,
+    )
+
+
+def _passage(
+    options: SandboxOptions, mint: TokenMint, plan: FaultPlan, quota: Quota | None
+) -> list[Middleware]:
     passage = [
         Middleware(ForbidAfter, options.forbid_after),
         Middleware(Disturb, plan, options.faults.slow_for_s),
         Middleware(AddLatency, options.latency_s),
         Middleware(RequireToken, mint),
         Middleware(RevokeTokens, options.revoke_after),
-        Middleware(LimitRate, window, options.headers),
+        Middleware(LimitRate, quota, options.headers, options.header_form, time.time),
     ]
     return [*passage, Middleware(AddExtraFields)] if options.extra_fields else passage
 
@@ -81,11 +98,14 @@ def _json_app(routes: list[Route | Mount], passage: list[Middleware]) -> Starlet
 class CountsRoute:
     """GET /_sandbox/counts: what the sandbox holds and what it answered since it was started."""
 
-    def __init__(self, store: Store, answers: Counter[str], tokens: TokenRoute, plan: FaultPlan) -> None:
+    def __init__(
+        self, store: Store, answers: Counter[str], tokens: TokenRoute, plan: FaultPlan, quota: Quota | None
+    ) -> None:
         self._store = store
         self._answers = answers
         self._tokens = tokens
         self._plan = plan
+        self._quota = quota
 
     async def show(self, _request: Request) -> Response:
         """Answer the counts."""
@@ -93,5 +113,6 @@ class CountsRoute:
             "tokens_issued": self._tokens.issued,
             "requests_by_status": dict(self._answers),
             "faults": dict(self._plan.injected),
+            "quota": self._quota.books.counts() if self._quota else None,
         }
         return JSONResponse(self._store.counts() | requests)

@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 
+from sandbox.limits import LimitChange
+
 
 def whole_number(at_least: int) -> Callable[[str], int]:
     """Make a reader of whole numbers that are not too small."""
@@ -53,3 +55,21 @@ def store_id(text: str) -> str:
     except InvalidOperation as error:
         msg = f"{text} is not a number"
         raise argparse.ArgumentTypeError(msg) from error
+
+
+def limit_change(text: str) -> LimitChange:
+    """Read `AT:N`: seconds, and the limit from then on."""
+    at, colon, limit = text.partition(":")
+    if not colon:
+        msg = f"{text} is not AT:N, such as 60:50"
+        raise argparse.ArgumentTypeError(msg)
+    return LimitChange(seconds(at), whole_number(1)(limit))
+
+
+def requests_per_second(text: str) -> float:
+    """Read a rate, which may be none; each request is counted one by one, so there is an end to it."""
+    number = float(text)
+    if not 0 <= number <= 10_000:
+        msg = "must be from 0 to 10000"
+        raise argparse.ArgumentTypeError(msg)
+    return number

@@ -2,8 +2,8 @@
 
 import argparse
 
-from sandbox import fault_arguments
-from sandbox.argument_values import seconds, some_seconds, store_id, whole_number
+from sandbox import fault_arguments, limit_arguments
+from sandbox.argument_values import seconds, store_id, whole_number
 from sandbox.filters import FilterModes
 from sandbox.listing import PageSizes
 from sandbox.options import SandboxOptions
@@ -29,7 +29,17 @@ paths:
   GET    /v1/orders/{orderId}/fulfillments  list
   POST   /v1/orders/{orderId}/fulfillments  create, answers 201
   GET    /_sandbox/counts                   what is held, and since the start: answers by status, faults by
-                                            kind; for tests
+                                            kind, and what became of the quota; for tests
+
+quota, in the counts (null with --limit 0; seconds count from the first API request that reached the limit):
+  windows                                   of --window-model fixed, the last 10,000: [opened at (seconds), limit,
+                                            ours, foreign, refused ours, refused foreign]
+  ours, foreign                             requests that passed
+  refused_ours, refused_foreign             requests that did not
+  early                                     requests of ours after a 429 and before the time to wait was over
+                                            (a fixed window's exact end, elsewhere Retry-After); see --early-grace
+  times                                     requests of ours that passed, second by second, for 20,000 seconds
+  Foreign requests are counted when a request of ours arrives, up to then.
 
 faults:
   All may be used together. P is a probability from 0 to 1. An API request draws one number when it arrives, and
@@ -53,6 +63,7 @@ exit codes: 0 stopped by a signal, 2 wrong options, a port in use, or a database
 
 examples:
   python -m sandbox --port 0 --db sandbox.sqlite --limit 100 --window 1 --duplicates accept
+  python -m sandbox --limit 100 --window 4 --limit-change 60:50 --foreign 10 --latency 0.15 --early-grace 0.2
   python -m sandbox --seed 7 --drop-answer 0.1 --error-after 0.1 --faults-on writes --fault-limit 20
 """
 
@@ -68,7 +79,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_place(parser.add_argument_group("where"))
     _add_clients(parser.add_argument_group("who may call"))
-    _add_limits(parser.add_argument_group("how much at once"))
+    limit_arguments.add_limit(parser.add_argument_group("the rate limit"))
+    limit_arguments.add_others(parser.add_argument_group("who else uses it"))
+    _add_pages(parser.add_argument_group("pages"))
     _add_behaviour(parser.add_argument_group("how it behaves where Corso does not say"))
     fault_arguments.add_draw(parser.add_argument_group("how faults are drawn"))
     fault_arguments.add_network(parser.add_argument_group("faults of the network"))
@@ -82,6 +95,7 @@ def read_options(arguments: argparse.Namespace) -> SandboxOptions:
     if arguments.page_size > arguments.max_page_n:
         msg = "--page-size is more than --max-page"
         raise ValueError(msg)
+    limit_arguments.check_limit(arguments)
     return SandboxOptions(
         client_id=arguments.client_id,
         client_secret=arguments.client_secret,
@@ -90,7 +104,12 @@ def read_options(arguments: argparse.Namespace) -> SandboxOptions:
         stores=frozenset(arguments.store),
         limit=arguments.limit,
         window_s=arguments.window,
+        window_model=arguments.window_model,
+        limit_changes=tuple(arguments.limit_change),
+        foreign_per_s=arguments.foreign,
         headers=arguments.headers,
+        header_form=arguments.header_form,
+        early_grace_s=arguments.early_grace,
         page_sizes=PageSizes(default=arguments.page_size, largest=arguments.max_page_n),
         latency_s=arguments.latency,
         duplicates=arguments.duplicates,
@@ -156,27 +175,7 @@ def _add_clients(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_limits(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--limit",
-        type=whole_number(0),
-        default=1000,
-        metavar="N",
-        help="API requests a window; 0 means no limit and no RateLimit headers (default %(default)s)",
-    )
-    group.add_argument(
-        "--window",
-        type=some_seconds,
-        default=10.0,
-        metavar="SECONDS",
-        help="length of the window, which opens with the first request after the last one closed (default %(default)g)",
-    )
-    group.add_argument(
-        "--headers",
-        choices=["always", "429", "never"],
-        default="always",
-        help="which answers carry RateLimit-Limit, -Remaining and -Reset; Retry-After is on every 429 (default %(default)s)",
-    )
+def _add_pages(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--page-size",
         type=whole_number(1),

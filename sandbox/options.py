@@ -5,8 +5,9 @@ from typing import Literal
 
 from sandbox.faults import Faults
 from sandbox.filters import FilterModes
+from sandbox.limits import LimitChange, WindowModel
 from sandbox.listing import PageSizes
-from sandbox.passage import HeaderMode
+from sandbox.quota_headers import HeaderForm, HeaderMode
 
 DuplicateMode = Literal["reject-400", "reject-409", "existing", "accept"]
 """What a second create of the same source id answers; Corso does not say."""
@@ -26,7 +27,14 @@ class SandboxOptions:
     limit: int = 1000
     """Requests a window; 0 means no limit."""
     window_s: float = 10.0
+    window_model: WindowModel = "fixed"
+    limit_changes: tuple[LimitChange, ...] = ()
+    foreign_per_s: float = 0.0
+    """Requests a second of others, who use the same quota."""
     headers: HeaderMode = "always"
+    header_form: HeaderForm = "classic"
+    early_grace_s: float = 0.0
+    """How long after a 429 a request that arrives was under way by then, and does not count as early."""
     page_sizes: PageSizes = field(default_factory=PageSizes)
     latency_s: float = 0.0
     duplicates: DuplicateMode = "reject-400"

@@ -7,19 +7,17 @@ of it.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.answers import Refused, refusal
-from sandbox.limits import Admission, FixedWindow
+from sandbox.limits import Admission
+from sandbox.quota import Quota
+from sandbox.quota_headers import HeaderForm, HeaderMode, quota_headers
 from sandbox.tokens import TokenMint
-
-HeaderMode = Literal["always", "429", "never"]
-"""Which answers carry RateLimit-*: all, refused ones only, none."""
 
 
 class CountAnswers:
@@ -109,41 +107,45 @@ class ForbidAfter:
 
 
 class LimitRate:
-    """Refuses what is too much for the window, and tells how the window stands."""
+    """Refuses what is too much for the quota, and tells how it stands; `utc` gives seconds since the epoch."""
 
-    def __init__(self, app: ASGIApp, window: FixedWindow | None, headers: HeaderMode) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        quota: Quota | None,
+        headers: HeaderMode,
+        form: HeaderForm,
+        utc: Callable[[], float],
+    ) -> None:
         self._app = app
-        self._window = window
+        self._quota = quota
         self._headers = headers
+        self._form = form
+        self._utc = utc
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 429."""
-        if self._window is None:
+        if self._quota is None:
             await self._app(scope, receive, send)
             return
-        admission = self._window.admit()
+        admission = self._quota.admit()
         if not admission.allowed:
-            headers = {"retry-after": str(admission.reset_s)}
+            headers = {"retry-after": str(admission.retry_after_s)}
             if self._headers != "never":
-                headers |= dict(_window_headers(admission))
-            refused = Refused(429, "too_many_requests", f"try again in {admission.reset_s} s")
+                headers |= dict(self._fields(self._quota, admission))
+            refused = Refused(429, "too_many_requests", f"try again in {admission.retry_after_s} s")
             await refusal(refused, headers)(scope, receive, send)
         elif self._headers == "always":
-            await self._app(scope, receive, _with_headers(send, _window_headers(admission)))
+            await self._app(scope, receive, _with_headers(send, self._fields(self._quota, admission)))
         else:
             await self._app(scope, receive, send)
+
+    def _fields(self, quota: Quota, admission: Admission) -> list[tuple[str, str]]:
+        return quota_headers(admission, self._form, quota.window_s, self._utc())
 
 
 def _unauthorized(message: str) -> Response:
     return refusal(Refused(401, "unauthorized", message), {"www-authenticate": "Bearer"})
-
-
-def _window_headers(admission: Admission) -> list[tuple[str, str]]:
-    return [
-        ("ratelimit-limit", str(admission.limit)),
-        ("ratelimit-remaining", str(admission.remaining)),
-        ("ratelimit-reset", str(admission.reset_s)),
-    ]
 
 
 def _with_headers(send: Send, headers: Iterable[tuple[str, str]]) -> Send:

@@ -15,6 +15,7 @@ from sandbox.__main__ import main
 from sandbox.arguments import build_parser, read_options
 from sandbox.faults import Faults
 from sandbox.filters import FilterModes
+from sandbox.limits import LimitChange
 from sandbox.options import SandboxOptions
 from tests.sandbox.bodies import an_order
 from tests.sandbox_process import running_sandbox
@@ -37,6 +38,14 @@ def test_the_defaults_of_the_command_are_those_of_the_options():
         ["--max-page", "0"],
         ["--store", "mine"],
         ["--headers", "sometimes"],
+        ["--header-form", "modern"],
+        ["--window-model", "open"],
+        ["--limit-change", "60"],
+        ["--limit-change", "60:0"],
+        ["--limit-change", "-1:5"],
+        ["--foreign", "-1"],
+        ["--foreign", "1e9"],
+        ["--early-grace", "nan"],
         ["--duplicates", "maybe"],
         ["--dup", "accept"],
         ["--drop-answer", "1.1"],
@@ -62,6 +71,27 @@ def test_a_page_cannot_be_larger_than_the_largest(capsys: pytest.CaptureFixture[
     """Two options that do not fit."""
     assert main(["--page-size", "10", "--max-page", "5"]) == 2
     assert "--page-size" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--limit-change", "60:50"], ["--foreign", "1"]])
+def test_what_is_about_a_limit_needs_one(arguments: list[str], capsys: pytest.CaptureFixture[str]):
+    """Two options that do not fit."""
+    assert main(["--limit", "0", *arguments]) == 2
+    assert f"{arguments[0]} needs a --limit" in capsys.readouterr().err
+
+
+def test_the_rate_limit_is_all_options():
+    """And ends in the field of its name."""
+    counted = ["--window-model", "sliding", "--limit-change", "60:50", "--limit-change", "90.5:20"]
+    told = ["--headers", "429", "--header-form", "epoch", "--foreign", "2.5", "--early-grace", "0.2"]
+    assert read_options(build_parser().parse_args([*counted, *told])) == SandboxOptions(
+        window_model="sliding",
+        limit_changes=(LimitChange(60, 50), LimitChange(90.5, 20)),
+        headers="429",
+        header_form="epoch",
+        foreign_per_s=2.5,
+        early_grace_s=0.2,
+    )
 
 
 def test_a_request_cannot_meet_more_than_one_fault(capsys: pytest.CaptureFixture[str]):
