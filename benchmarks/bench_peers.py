@@ -264,7 +264,7 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("orders", nargs="?", type=int, default=1_000)
-    parser.add_argument("tools", nargs="*", choices=[*TOOLS, []], default=[])
+    parser.add_argument("tools", nargs="*", metavar="TOOL", choices=[*TOOLS, []], default=[])
     parser.add_argument("--scenarios", default="ABCDE")
     given = parser.parse_args()
     every = scenarios(given.orders)
