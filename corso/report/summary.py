@@ -97,6 +97,44 @@ class Requests(BaseModel):
     """The part of the API's quota that was used; null where the API tells no quota."""
 
 
+class QuotaUse(BaseModel):
+    """The API's quota as a run met it, over all its parts. No part of summary.json, whose keys are fixed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    limit: int | None = None
+    """Requests that one window allows, as told last; None where the API tells no quota."""
+    length_s: float | None = None
+    """Seconds that a window lasts, as found out last."""
+    quota: float = 0.0
+    """Requests that the API allowed in the time that was seen."""
+    used: int = 0
+    """Requests of this loader in this time."""
+    foreign: float = 0.0
+    """Requests of others in this time, as far as the answers show."""
+
+    @property
+    def used_share(self) -> float | None:
+        """The part of the quota that this loader used; None where the API told no quota."""
+        return self.used / self.quota if self.quota > 0 else None
+
+    @property
+    def foreign_share(self) -> float | None:
+        """The part of the quota that others used; None where the API told no quota."""
+        return min(1.0, self.foreign / self.quota) if self.quota > 0 else None
+
+    def __add__(self, more: "QuotaUse") -> "QuotaUse":
+        """Return both together; the limit and the window are those told last."""
+        told = more if more.limit is not None else self
+        return QuotaUse(
+            limit=told.limit,
+            length_s=told.length_s,
+            quota=round(self.quota + more.quota, 3),
+            used=self.used + more.used,
+            foreign=round(self.foreign + more.foreign, 3),
+        )
+
+
 class MoneyRow(BaseModel):
     """The totals of one currency and month; `difference` is accepted - corso."""
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from corso.delivery.lock import Lock, this_process
 from corso.report.atomic import replacing
-from corso.report.summary import MoneyRow, ReconciliationCounts, Requests, Stage
+from corso.report.summary import MoneyRow, QuotaUse, ReconciliationCounts, Requests, Stage
 from corso.settings import Settings
 
 
@@ -41,6 +41,8 @@ class Facts(BaseModel):
     """How many times without an offset daylight saving made ambiguous or impossible."""
     requests: Requests = Requests()
     """What was asked of the API since the plan was made."""
+    quota: QuotaUse = QuotaUse()
+    """The API's quota as it was met meanwhile; empty in files of older versions."""
     reconciliation: ReconciliationCounts = ReconciliationCounts()
     money: tuple[MoneyRow, ...] = ()
     drift: tuple[str, ...] = ()
@@ -122,18 +124,15 @@ def is_running(process: str) -> bool:
     return True
 
 
-def add_requests(facts: Facts, more: Requests) -> Facts:
-    """Return the facts with the requests of one more part of the run."""
-    so_far = facts.requests
-    # Each part's share weighs by its requests: reading back takes few, and little of the quota.
-    shares = [(part.quota_share, part.sent) for part in (so_far, more) if part.quota_share is not None]
-    weight = sum(sent for _, sent in shares)
-    share = sum(share * sent for share, sent in shares) / weight if weight else None
+def add_requests(facts: Facts, more: Requests, quota: QuotaUse = QuotaUse()) -> Facts:  # noqa: B008  (frozen)
+    """Return the facts with the requests of one more part of the run, and the quota that this part met."""
+    so_far, all_quota = facts.requests, facts.quota + quota
+    share = all_quota.used_share
     total = Requests(
         sent=so_far.sent + more.sent,
         throttled=so_far.throttled + more.throttled,
         retried=so_far.retried + more.retried,
         seconds=round(so_far.seconds + more.seconds, 3),
-        quota_share=share if share is None else round(share, 4),
+        quota_share=so_far.quota_share if share is None else round(share, 4),
     )
-    return facts.model_copy(update={"requests": total})
+    return facts.model_copy(update={"requests": total, "quota": all_quota})
