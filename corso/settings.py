@@ -10,13 +10,14 @@ import re
 import zoneinfo
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 import pydantic
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from corso.calendar import Calendar, Span
 from corso.errors import SettingsError
 
 BATCH_PLACEHOLDER = "{batch}"
@@ -153,6 +154,9 @@ class Limits(_Section):
 
     share: float = Field(default=0.8, gt=0, le=1)
     """The part of the API's quota that the loader may use; the rest is the shop's live traffic."""
+    calendar: tuple[Span, ...] = ()
+    """Shares for some hours of some days, in the store's time zone; the first span that covers a moment wins, `share`
+    holds at all other times."""
     max_in_flight: int = Field(default=64, ge=1, le=1024)
     """Requests under way at once, at the most."""
     requests_per_second: float | None = Field(default=None, gt=0)
@@ -210,6 +214,11 @@ class Loader(_Section):
     reconcile: Reconcile = Reconcile()
     workdir: Path = Path("work")
     """Where tables, reports and the ledger go; relative to loader.yaml."""
+
+    @property
+    def calendar(self) -> Calendar:
+        """Which share of the quota is the loader's at which time."""
+        return Calendar(self.limits.calendar, self.limits.share, zoneinfo.ZoneInfo(self.store.time_zone))
 
 
 @dataclass(frozen=True)
@@ -363,9 +372,12 @@ def _explain(path: Path, node: yaml.Node | None, problem: Any) -> str:
 def _model_at(location: tuple[int | str, ...]) -> type[BaseModel]:
     model: type[BaseModel] = Loader
     for part in location:
-        annotation = model.model_fields[str(part)].annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
+        if isinstance(part, int):
+            continue  # a place in a list: the list's field has said what stands in it
+        annotation = model.model_fields[part].annotation
+        for inner in (annotation, *get_args(annotation)):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                model = inner
     return model
 
 
