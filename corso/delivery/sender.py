@@ -2,17 +2,17 @@
 
 One event loop, as many operations under way as limits.max_in_flight; how fast is the limiter's business, inside
 the API's port. Nothing is resent here but what surely never left. Three guards end or hold the sending: too many
-rejects (of the whole, or of the last `RECENT_ENDS`), the circuit breaker, and whoever calls `stop`.
+rejects (of the whole, or of the last `RECENT_ENDS`), the circuit, and whoever calls `stop`.
 """
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from corso.clock import Clock
-from corso.delivery.breaker import Breaker
+from corso.delivery.breaker import Passage
+from corso.delivery.circuit import Circuit
 from corso.delivery.journal import Journal
 from corso.delivery.ledger import Change, key_of
 from corso.delivery.ports import OrderApi, Watch
@@ -23,11 +23,7 @@ from corso.errors import (
     CorsoError,
     Interrupted,
     NotAuthorised,
-    NotFound,
     Parked,
-    RateLimited,
-    Rejected,
-    Stopped,
     Verdict,
     verdict,
 )
@@ -42,7 +38,7 @@ LOOKED_UP_WHEN_REFUSED = frozenset({"create_order", "cancel_order", "create_fulf
 
 
 class _HeldBack(Exception):
-    """The circuit opened, or the run was stopped, while an operation waited for its turn: nothing of it has left."""
+    """The circuit turned, or the run was stopped, while an operation waited for its turn: nothing of it has left."""
 
 
 class Sender:
@@ -67,11 +63,7 @@ class Sender:
         self._stop_asked = asyncio.Event()
         self._in_flight: set[asyncio.Task[None] | None] = set()
         """Workers whose operation is written down as `sending`, or is about to be."""
-        self._breaker = Breaker(outage_s, random.random)
-        self._circuit = asyncio.Event()
-        """Set while the circuit is closed."""
-        self._circuit.set()
-        self._probing: asyncio.Task[None] | None = None
+        self._circuit = Circuit(api, clock, outage_s, self._stop_for)
 
     @property
     def stopped(self) -> BaseException | None:
@@ -102,7 +94,7 @@ class Sender:
         try:
             await self._join(workers)
         finally:
-            await self._end_probing()
+            await self._circuit.end_probing()
         if self._stopped:
             raise self._stopped
 
@@ -127,15 +119,16 @@ class Sender:
     def _note_failures(self, done: Iterable[asyncio.Task[Any]]) -> None:
         for worker in done:
             error = None if worker.cancelled() else worker.exception()
-            if isinstance(error, CorsoError):
-                self.stop(error)
-            elif error is not None:
-                self._stop_for_mistake(error)
+            if error is not None:
+                self._stop_for(error)
 
-    def _stop_for_mistake(self, error: BaseException) -> None:
-        """Stop with what nobody expected, whatever else was a reason to: it must not be lost."""
-        self._stopped = error
-        self._stop_asked.set()
+    def _stop_for(self, error: BaseException) -> None:
+        """Stop with an error; with what nobody expected whatever else was a reason to: it must not be lost."""
+        if isinstance(error, CorsoError):
+            self.stop(error)
+        else:
+            self._stopped = error
+            self._stop_asked.set()
 
     async def _work(self, feed: Iterator[Operation], tally: Tally, total: int) -> None:
         while await self._may_go_on(tally) and (operation := next(feed, None)) is not None:
@@ -147,8 +140,8 @@ class Sender:
         return await self._may_send() and not tally.must_look_up
 
     async def _may_send(self) -> bool:
-        """Wait while the circuit is open. Probing ends by a stop, too: say whether there was none."""
-        await self._circuit.wait()
+        """Wait until the circuit lets one pass. It stops the run, too: say whether it did not."""
+        await self._circuit.passable()
         return self._stopped is None
 
     def _judge(self, tally: Tally) -> None:
@@ -158,39 +151,58 @@ class Sender:
     async def _deliver(self, operation: Operation, tally: Tally) -> None:
         """Send one operation until it leaves once; write down how that ended."""
         failures = 0
-        # Also between tries: what could not connect waits for the probe like everybody else.
+        # Also between tries: what could not connect waits for the circuit like everybody else.
         while await self._may_send():
-            started = False
-
-            async def about_to_send() -> None:
-                nonlocal started
-                if self._stopped or not self._circuit.is_set():
-                    raise _HeldBack
-                self._in_flight.add(asyncio.current_task())
-                await self._journal.start(operation)
-                started = True
-
+            passage = self._circuit.enter()
             try:
-                receipt = await self._api.send(operation, about_to_send)
-            except _HeldBack:
-                continue
-            except ApiError as error:
-                if not await self._ended(operation, error, tally, started=started):
-                    return
-                failures += verdict(error) is Verdict.RESEND
-            except Parked:
-                if started:
-                    await self._put_back(operation, "not sent", "the run was parked")
-                raise
-            else:
-                await self._accept(operation, receipt, tally)
-                return
+                again = await self._attempt(operation, passage, tally)
             finally:
                 self._in_flight.discard(asyncio.current_task())
-            await self._back_off(failures)
+            # Not where an error came out: it ends the run, and nobody needs to go in this one's place.
+            self._circuit.withdrawn(passage)
+            if again is None:
+                return
+            if again is Verdict.RESEND:
+                failures += 1
+                await self._back_off(failures)
+
+    async def _attempt(self, operation: Operation, passage: Passage, tally: Tally) -> Verdict | None:
+        """Send one operation; return why it has to be tried again, or None where it has ended."""
+        started = False
+
+        async def about_to_send() -> None:
+            nonlocal started
+            if self._stopped or not self._circuit.holds(passage):
+                raise _HeldBack
+            self._in_flight.add(asyncio.current_task())
+            await self._journal.start(operation)
+            started = True
+
+        try:
+            receipt = await self._api.send(operation, about_to_send)
+        except _HeldBack:
+            return Verdict.WAIT
+        except ApiError as error:
+            self._tell_circuit(passage, error)
+            return await self._ended(operation, error, tally, started=started)
+        except Parked:
+            if started:
+                await self._put_back(operation, "not sent", "the run was parked")
+            raise
+        self._circuit.answered(passage)
+        await self._accept(operation, receipt, tally)
+        return None
+
+    def _tell_circuit(self, passage: Passage, error: ApiError) -> None:
+        match verdict(error):
+            case Verdict.RESEND | Verdict.LOOK_UP:
+                self._circuit.troubled(passage, error)
+            case Verdict.WAIT:
+                self._circuit.throttled(passage)
+            case _:
+                self._circuit.answered(passage)
 
     async def _accept(self, operation: Operation, receipt: Receipt, tally: Tally) -> None:
-        self._breaker.answered()
         key = key_of(operation)
         tally.note(key, State.ACCEPTED)
         await self._journal.settle(
@@ -203,22 +215,20 @@ class Sender:
             )
         )
 
-    async def _ended(self, operation: Operation, error: ApiError, tally: Tally, *, started: bool) -> bool:
-        """Write down how an attempt failed; say whether to try again."""
+    async def _ended(
+        self, operation: Operation, error: ApiError, tally: Tally, *, started: bool
+    ) -> Verdict | None:
+        """Write down how an attempt failed; return why to try again, if that is what comes next."""
         reason = _reason(error)
         next_step = verdict(error)
-        if next_step in {Verdict.RESEND, Verdict.LOOK_UP}:
-            self._trouble(error)
-        else:
-            self._breaker.answered()
         match next_step:
             case Verdict.RESEND:
                 if started:
                     await self._put_back(operation, "not sent", reason)
-                return True
+                return next_step
             case Verdict.WAIT:
                 await self._put_back(operation, "throttled", reason)
-                return True
+                return next_step
             case Verdict.STOP:
                 await self._put_back(operation, "refused", reason)
                 self.stop(error if isinstance(error, NotAuthorised) else NotAuthorised(str(error)))
@@ -228,7 +238,7 @@ class Sender:
                 await self._settle(
                     operation, State.UNKNOWN, error, tally, refused=next_step is Verdict.SETTLE
                 )
-        return False
+        return None
 
     async def _settle(
         self, operation: Operation, state: State, error: ApiError, tally: Tally, *, refused: bool = False
@@ -240,46 +250,9 @@ class Sender:
     async def _put_back(self, operation: Operation, ended_as: str, reason: str) -> None:
         await self._journal.settle(Change(key_of(operation), State.PLANNED, ended_as=ended_as, reason=reason))
 
-    def _trouble(self, error: ApiError) -> None:
-        if self._breaker.troubled(self._clock.monotonic()):
-            self._circuit.clear()
-            self._probing = asyncio.create_task(self._probe(error))
-
-    async def _probe(self, last: ApiError) -> None:
-        """Ask until the API answers, then close the circuit; stop the run when that takes too long."""
-        try:
-            while self._stopped is None:
-                if self._breaker.gives_up(self._clock.monotonic()):
-                    self.stop(Stopped(f"the circuit is open: {self._breaker.account}, the last: {last}"))
-                    return
-                await self._clock.sleep(self._breaker.pause_s())
-                try:
-                    await self._api.ping()
-                except (RateLimited, Rejected, NotFound):
-                    return
-                except (NotAuthorised, Parked) as error:
-                    self.stop(error)
-                except ApiError as error:
-                    last = error
-                else:
-                    return
-        except Exception as error:  # noqa: BLE001  (`send` raises it)
-            self._stop_for_mistake(error)
-        finally:
-            # Whatever ends the probing, nobody waits for it for ever.
-            self._breaker.close()
-            self._circuit.set()
-
-    async def _end_probing(self) -> None:
-        if self._probing:
-            self._probing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._probing
-
     async def _back_off(self, failures: int) -> None:
-        if failures:
-            longest = min(_BACKOFF_CAP_S, _BACKOFF_BASE_S * 2 ** (failures - 1))
-            await self._clock.sleep(random.uniform(0, longest))  # noqa: S311  (jitter, no secret)
+        longest = min(_BACKOFF_CAP_S, _BACKOFF_BASE_S * 2 ** (failures - 1))
+        await self._clock.sleep(random.uniform(0, longest))  # noqa: S311  (jitter, no secret)
 
 
 def _reason(error: ApiError) -> str:

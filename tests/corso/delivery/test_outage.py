@@ -144,9 +144,9 @@ NO_CONNECTION = Fault(NotSent("connection refused"), before=True)
 CONNECTION_LOST_EARLY = Fault(NotSent("no connection free"))
 
 
-def assert_further_and_further_apart(pings: list[float]) -> None:
-    """A probe takes a tenth of a second; half a second, one, two, four, eight and fifteen lie between them."""
-    gaps = [later - earlier - 0.1 for earlier, later in pairwise(pings)]
+def assert_further_and_further_apart(pings: list[float], *, trials: int = 0) -> None:
+    """A probe and a trial take a tenth of a second; half a second, one, two, four, eight and fifteen lie between."""
+    gaps = [later - earlier - 0.1 * (1 + trials) for earlier, later in pairwise(pings)]
     assert all(earlier <= later + 1e-6 for earlier, later in pairwise(gaps[:4]))
     assert all(gap <= LONGEST_PAUSE_S + 1e-6 for gap in gaps)
     assert gaps[-1] >= LONGEST_PAUSE_S / 2 - 1e-6
@@ -222,16 +222,74 @@ def test_what_could_not_connect_is_not_sent_once_the_run_has_given_up() -> None:
 
 
 def test_writes_that_fail_while_reads_work_are_given_up_too() -> None:
-    """Every probe is answered and closes the circuit, twenty writes open it again: less and less often, and not for ever."""
+    """Every probe is answered, one write tries and opens the circuit again: less and less often, and not for ever."""
     sending = Sending(2000)
     sending.api.every_fault = BAD_GATEWAY
     with pytest.raises(Stopped, match=r"for 60 s .* the last: 502 Bad Gateway"):
         sending.run()
     _, unknown, planned = sending.counts()
     assert 5 <= len(sending.api.pings) <= 12
-    assert unknown <= (len(sending.api.pings) + 1) * (TROUBLES_IN_A_ROW + 3)
+    assert unknown <= TROUBLES_IN_A_ROW + 3 + len(sending.api.pings)
     assert planned == 2000 - unknown
+    assert_further_and_further_apart(sending.api.pings, trials=1)
     assert OUTAGE_S <= sending.api.clock.elapsed <= OUTAGE_S + LONGEST_PAUSE_S + 5
+
+
+@pytest.mark.parametrize("max_in_flight", [1, 4, 64])
+def test_after_a_probe_one_operation_goes_alone_and_its_answer_lets_all_go(max_in_flight: int) -> None:
+    """Nobody leaves beside it; afterwards as many are under way as ever."""
+    sending = Sending(600, max_in_flight=max_in_flight)
+    writes_work_from = 20.0
+    beside: list[int] = []
+    most = 0
+
+    def on_the_wire(_operation: Operation) -> None:
+        nonlocal most
+        if sending.api.pings and not sending.api.orders:
+            beside.append(sending.api.under_way)
+        elif sending.api.orders:
+            most = max(most, sending.api.under_way)
+
+    async def reads_work_all_the_time() -> None:
+        sending.api.every_fault = BAD_GATEWAY
+        await sending.api.clock.sleep(writes_work_from)
+        sending.api.every_fault = None
+
+    sending.api.on_the_wire = on_the_wire
+    sending.run(reads_work_all_the_time())
+    accepted, unknown, planned = sending.counts()
+    assert (accepted + unknown, planned, most) == (600, 0, max_in_flight)
+    assert len(sending.api.pings) >= 4
+    # Those that were under way when the circuit opened have ended before the first probe.
+    assert beside == [1] * len(sending.api.pings)
+    assert unknown <= TROUBLES_IN_A_ROW + max_in_flight - 1 + len(sending.api.pings) - 1
+
+
+def test_a_throttled_trial_is_tried_again_without_another_probe() -> None:
+    """A gateway may answer 429 while what is behind it is broken: that is no reason to let all go."""
+    sending = Sending(100)
+    first_trial = TROUBLES_IN_A_ROW + 4
+    for number in range(1, first_trial):
+        sending.api.fail(number, BAD_GATEWAY)
+    throttled = Fault(RateLimited("429", retry_after_s=1))
+    sending.api.fail(first_trial, *[throttled] * 5, BAD_GATEWAY)
+    sending.run()
+    assert sending.counts() == (76, 24, 0)
+    assert len(sending.api.pings) == 2
+    tries = [each.source_order_id for each in sending.api.sent]
+    assert tries[first_trial - 1 : first_trial + 6] == [f"o-{first_trial}"] * 6 + [f"o-{first_trial + 1}"]
+
+
+def test_a_trial_whose_turn_never_comes_ends_the_run() -> None:
+    """The API asks for a day: nobody goes in its place, and those that wait for it do not hang."""
+    sending = Sending(100)
+    for number in range(1, TROUBLES_IN_A_ROW + 4):
+        sending.api.fail(number, BAD_GATEWAY)
+    parked = Parked("try tomorrow", resume_at=datetime(2027, 1, 1, tzinfo=UTC))
+    sending.api.fail(TROUBLES_IN_A_ROW + 4, Fault(parked, before=True))
+    with pytest.raises(Parked):
+        sending.run()
+    assert sending.counts() == (0, 23, 77)
 
 
 def test_an_outage_after_a_good_time_is_sat_out_like_the_first() -> None:
@@ -257,7 +315,8 @@ def test_more_than_half_failing_opens_the_circuit_though_never_twenty_in_a_row()
             sending.api.fail(number, BAD_GATEWAY)
     sending.run()
     assert sending.counts() == (50, 100, 0)
-    assert len(sending.api.pings) == 1
+    # The first trial is one of the two that get lost, the second is not.
+    assert len(sending.api.pings) == 2
     assert sum(at < sending.api.pings[0] for at in sending.api.tries) == RECENT
 
 
@@ -288,14 +347,14 @@ def test_a_refused_operation_is_a_usable_answer(answer: ApiError) -> None:
 
 
 @pytest.mark.parametrize("answer", REFUSALS)
-def test_an_answer_that_refuses_the_probe_closes_the_circuit(answer: ApiError) -> None:
+def test_an_answer_that_refuses_the_probe_lets_one_operation_try(answer: ApiError) -> None:
     """It is an answer: the API works. How fast is the limiter's business, whether listing is allowed nobody's."""
     sending = Sending(100)
-    for number in range(1, 31):
+    for number in range(1, TROUBLES_IN_A_ROW + 4):
         sending.api.fail(number, BAD_GATEWAY)
     sending.api.ping_error = answer
     sending.run()
-    assert sending.counts() == (70, 30, 0)
+    assert sending.counts() == (77, 23, 0)
     assert len(sending.api.pings) == 1
 
 

@@ -129,6 +129,22 @@ def test_a_429_is_no_attempt_and_is_sent_again(tmp_path: Path) -> None:
     assert [each["ended_as"] for each in attempts] == ["throttled"] * 5 + ["accepted"]
 
 
+def test_hundreds_of_429s_burn_nothing(tmp_path: Path) -> None:
+    """No attempt, no growing pause, no trouble for the circuit: what could not connect pauses as the first time."""
+    no_connection = Fault(NotSent("connection refused"), before=True)
+    with a_scene(tmp_path, orders(3)) as (api, ledger):
+        for number in range(1, 4):
+            api.fail(number, *[THROTTLED] * 150, no_connection, *[THROTTLED] * 150)
+        deliver(api, ledger, orders(3))
+        attempts = [entry_of(ledger, number).attempts for number in range(1, 4)]
+        assert states(ledger) == {"accepted": 3}
+    pauses = [each for each in api.clock.slept if each != api.latency_s]
+    assert attempts == [1, 1, 1]
+    assert len(pauses) == 3
+    assert all(each <= 0.5 for each in pauses)
+    assert (len(api.sent), len(api.orders), api.pings) == (3 * 301, 3, [])
+
+
 @pytest.mark.parametrize("before", [True, False])
 def test_what_surely_never_left_is_resent_after_a_growing_pause(tmp_path: Path, before: bool) -> None:
     """No connection, no harm; but not in a tight loop."""
