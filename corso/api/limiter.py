@@ -1,15 +1,19 @@
 """Waiting for one's turn: the asynchronous shell over `pacer`, shared by all tasks of one credential.
 
 Requests are admitted first come, first served: only the first in the queue looks at the clock, the others wait for
-it. What decides is `pacer`; nothing here knows a rule.
+it. What decides is `pacer`. Of the rules only those of the time of day are here: which share the calendar gives at
+the moment, and when the run has to be over.
 """
 
 import asyncio
-from datetime import timedelta
+import math
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from corso.api.backoff import Jitter, random_jitter
 from corso.api.pacer import Pacer, Ticket, Wait
 from corso.api.quota_headers import NOTHING, QuotaNotice
+from corso.calendar import Calendar
 from corso.clock import Clock
 from corso.errors import Parked
 from corso.settings import Limits
@@ -22,9 +26,21 @@ SHORTEST_NAP_S = 0.001
 
 
 class Limiter:
-    """Admits requests, and counts them for the summary and the progress bar."""
+    """Admits requests, and counts them for the summary and the progress bar.
 
-    def __init__(self, limits: Limits, clock: Clock, *, jitter: Jitter = random_jitter) -> None:
+    The hours of `limits.calendar` are those of `time_zone`. From `until` on, which knows its offset, nothing is
+    admitted any more.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        clock: Clock,
+        *,
+        jitter: Jitter = random_jitter,
+        time_zone: str = "UTC",
+        until: datetime | None = None,
+    ) -> None:
         self.pacer = Pacer(
             share=limits.share,
             max_in_flight=limits.max_in_flight,
@@ -33,8 +49,14 @@ class Limiter:
         )
         self._patience_s = limits.patience_s
         self._clock = clock
+        self._calendar = Calendar(limits.calendar, limits.share, ZoneInfo(time_zone))
+        self._share_holds: tuple[datetime, datetime] | None = None
+        """From when, and until when, the pacer's share is what the calendar says."""
+        self._until = until
         self._turn = asyncio.Lock()
         self._ended = asyncio.Event()
+        self.told = NOTHING
+        """The newest answer's numbers, of those that told of a window."""
 
     @property
     def seeded(self) -> bool:
@@ -79,11 +101,13 @@ class Limiter:
         """Wait until one request may leave; it must leave at once.
 
         Hand the ticket back by exactly one of `answered`, `unanswered` and `withdrawn`. Raises Parked when the API
-        asks for a longer wait than `limits.patience_s`.
+        asks for a longer wait than `limits.patience_s`, and when it is time to end.
         """
         async with self._turn:
             while True:
                 self._ended.clear()
+                self._park_if_over()
+                self._apply_calendar()
                 decision = self.pacer.admit(self._clock.monotonic())
                 if isinstance(decision, Ticket):
                     return decision
@@ -95,6 +119,8 @@ class Limiter:
 
     def answered(self, ticket: Ticket, status: int, notice: QuotaNotice = NOTHING) -> float:
         """Note an answer; return the seconds that nothing may be sent from now on."""
+        if notice.describes_a_window:
+            self.told = notice
         pause_s = self.pacer.answered(ticket, self._clock.monotonic(), status, notice)
         self._ended.set()
         return pause_s
@@ -109,16 +135,42 @@ class Limiter:
         self.pacer.withdrawn(ticket)
         self._ended.set()
 
+    def _park_if_over(self) -> None:
+        if self._until is not None and self._clock.utc() >= self._until:
+            message = f"parked at {self._until:%H:%M} as --until asked: run the same command again to go on"
+            raise Parked(message, resume_at=self._until)
+
+    def _apply_calendar(self) -> None:
+        utc = self._clock.utc()
+        # A clock that was set back or forth by much is outside of what was looked up.
+        if self._share_holds is None or not self._share_holds[0] <= utc < self._share_holds[1]:
+            self.pacer.share = self._calendar.share_at(utc)
+            self._share_holds = (utc, self._calendar.next_change_at(utc))
+
     async def _sit_out(self, wait: Wait) -> None:
         if wait.until is None:
             await self._ended.wait()
             return
         now = self._clock.monotonic()
-        if wait.held_since is not None and wait.until - wait.held_since > self._patience_s:
-            resume_at = self._clock.utc() + timedelta(seconds=min(wait.until - now, 1e9))
-            message = (
-                f"the API asks to wait until {resume_at:%Y-%m-%d %H:%M:%S} UTC, longer than "
-                f"limits.patience_s ({self._patience_s:g} s) allows"
-            )
-            raise Parked(message, resume_at=resume_at)
-        await self._clock.sleep(max(SHORTEST_NAP_S, min(wait.until - now, LONGEST_NAP_S)))
+        wait_s, share_changes_in_s = (
+            wait.until - now,
+            self._seconds_to(self._share_holds and self._share_holds[1]),
+        )
+        if not self.pause_s:
+            # What makes us wait is our own share, and the calendar may give more before the window is over.
+            wait_s = min(wait_s, share_changes_in_s)
+        if wait.held_since is not None and now + wait_s - wait.held_since > self._patience_s:
+            self._park_for(wait_s)
+        nap_s = min(wait_s, LONGEST_NAP_S, share_changes_in_s, self._seconds_to(self._until))
+        await self._clock.sleep(max(SHORTEST_NAP_S, nap_s))
+
+    def _park_for(self, wait_s: float) -> None:
+        resume_at = self._clock.utc() + timedelta(seconds=min(wait_s, 1e9))
+        message = (
+            f"the API asks to wait until {resume_at:%Y-%m-%d %H:%M:%S} UTC, longer than "
+            f"limits.patience_s ({self._patience_s:g} s) allows"
+        )
+        raise Parked(message, resume_at=resume_at)
+
+    def _seconds_to(self, moment: datetime | None) -> float:
+        return (moment - self._clock.utc()).total_seconds() if moment else math.inf
