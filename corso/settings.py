@@ -265,17 +265,25 @@ class Settings:
 
         The environment wins over `.env` beside loader.yaml, which wins over `.env` in the current folder.
         """
-        values = {
-            **_read_dotenv(Path(".env")),
-            **_read_dotenv(self.home / ".env"),
-            **os.environ,
-        }
-        found = {name: values.get(name, "") for name in ("CORSO_CLIENT_ID", "CORSO_CLIENT_SECRET")}
+        found = self._found_credentials()
         missing = [name for name, value in found.items() if not value]
         if missing:
             message = f"{' and '.join(missing)} not set: put them in the environment or in a .env file beside {self.path.name}"
             raise SettingsError(message)
         return Credentials(found["CORSO_CLIENT_ID"], found["CORSO_CLIENT_SECRET"])
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether `credentials` would find both."""
+        return all(self._found_credentials().values())
+
+    def _found_credentials(self) -> dict[str, str]:
+        values = {
+            **_read_dotenv(Path(".env")),
+            **_read_dotenv(self.home / ".env"),
+            **os.environ,
+        }
+        return {name: values.get(name, "") for name in ("CORSO_CLIENT_ID", "CORSO_CLIENT_SECRET")}
 
 
 def read_settings(path: Path) -> Settings:

@@ -59,11 +59,18 @@ def inspect(
 
 
 @app.command()
-def plan(config: ConfigOption, batch: BatchOption = None, as_json: JsonOption = False) -> None:
+def plan(
+    config: ConfigOption,
+    batch: BatchOption = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Do not ask the API for its quota (one read) for the forecast.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Do everything but sending: accepted, quarantined, the plan, a forecast of requests and time."""
     from pipelines import verbs  # noqa: PLC0415
 
-    _leave(lambda: verbs.plan(config, batch, as_json=as_json))
+    _leave(lambda: verbs.plan(config, batch, offline=offline, as_json=as_json))
 
 
 @app.command()

@@ -20,14 +20,14 @@ from pipelines.running import run_job
 from pipelines.screen import progress, say, say_json, say_summary
 
 
-def plan(config: Path, batch_name: str | None, *, as_json: bool) -> int:
-    """Run the plan; print it with a forecast."""
+def plan(config: Path, batch_name: str | None, *, offline: bool, as_json: bool) -> int:
+    """Run the plan; print it with a forecast, for which the API is asked for its quota unless `offline`."""
     batch = _batch(config, batch_name)
     summary = _run("plan_batch", batch, "plan")
     if as_json:
         return _say(batch, summary, "plan", as_json=True)
     code = _say(batch, summary, "plan", as_json=False)
-    say(forecast(batch, summary))
+    say(forecast(batch, summary, datetime.now(UTC), offline=offline))
     return code
 
 

@@ -37,6 +37,7 @@ from corso.report.summary import (
 from corso.report.workbook import write_workbook
 from corso.stages.batch import Batch, Facts
 from corso.stages.counting import count_by, count_quarantined, count_rows
+from corso.stages.known_quota import keep_measured
 from schemas.fields import empty_frame
 from schemas.money import month_and_currency
 from schemas.reconciliation import FINDINGS, OUTCOME_TABLE
@@ -102,6 +103,7 @@ def close_books(
     """
     facts = batch.read_facts().model_copy(update={"stage": stage})
     batch.write_facts(facts)
+    keep_measured(batch.settings, facts.quota, now)
     plan = _table(batch, "upload_plan")
     quarantine = pl.scan_parquet(batch.table("quarantined_orders"))
     outcomes = _outcomes(batch, plan, stage)

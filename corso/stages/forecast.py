@@ -1,31 +1,212 @@
-"""The forecast: how many requests a plan costs, and how long they take."""
+"""The forecast: how many requests a plan costs, how long they take, and when they would be done.
 
+The time is a range. Its short end is the pace that the quota, the loader's share and the calendar allow; its long end
+knows of the window only what is sure, takes what others used last time as theirs, and lets some time be lost.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from corso.calendar import Calendar
+from corso.delivery.ledger import Ledger
 from corso.report.summary import Summary
+from corso.settings import Loader
 from corso.stages.batch import Batch
+from corso.stages.known_quota import KnownQuota, NotLearnt, ask_quota, read_measured
 
-_ORDERS_PER_PAGE = 50
-"""Corso's documented default page size."""
+ORDERS_PER_PAGE = 50
+"""Corso's documented default page size: what a page surely holds."""
+
+LOST = 1.15
+"""How much longer it takes at the worst: waiting for late answers, windows that are begun with care, look-ups."""
+
+_LEAST_SHARE = 0.05
+"""What is left to the loader however much others use: nobody can forecast that it gets nothing."""
+_LONGEST = timedelta(days=366)
 
 
-def forecast(batch: Batch, summary: Summary) -> str:
-    """Return one sentence: requests for sending and reading back, and the time at the rate that is known.
+@dataclass(frozen=True)
+class Cost:
+    """The requests that a plan costs."""
 
-    The rate is limits.requests_per_second; what the API allows is learnt when the upload begins.
+    orders: int
+    fulfillments: int
+    pages: int
+    look_ups: int
+
+    @property
+    def requests(self) -> int:
+        """All of them."""
+        return self.orders + self.fulfillments + self.pages + self.look_ups
+
+    def __str__(self) -> str:
+        """Say them in words."""
+        reading = f"{_count(self.look_ups, 'look-up')}" if self.look_ups else _count(self.pages, "page")
+        parts = (
+            _count(self.orders, "order"),
+            f"up to {_count(self.fulfillments, 'fulfillment')}" if self.fulfillments else "0 fulfillments",
+            reading,
+        )
+        about = f"{_rounded(self.requests):,}"
+        return f"about {about} request{'' if self.requests == 1 else 's'} ({', '.join(parts)})"
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A pace to forecast by, in requests a second that the whole quota allows."""
+
+    fastest: float
+    slowest: float
+    foreign_share: float
+    """The part that others take, at the slow end."""
+    calendar: Calendar
+
+
+def forecast(batch: Batch, summary: Summary, now: datetime, *, offline: bool = False) -> str:
+    """Return one sentence: requests for sending and reading back, the time they take, and when they would be done.
+
+    Unless `offline`, and where credentials are set, the API is asked for its quota by one read. Nothing that goes
+    wrong there is an error of the plan: the sentence says what was not learnt.
     """
-    orders = summary.plan.create + summary.plan.update + summary.plan.cancel
-    fulfillments = summary.fulfillments.not_sent
-    pages = 1 + summary.accepted.orders // _ORDERS_PER_PAGE
-    requests = orders + fulfillments + pages
-    counted = f"Forecast: about {requests:,} requests ({orders:,} orders, up to {fulfillments:,} fulfillments, {pages:,} pages)"
-    rate = batch.settings.loader.limits.requests_per_second
-    if rate is None:
-        return f"{counted}; how long is known once the API has told its quota, or limits.requests_per_second is set."
-    return f"{counted}, {_duration(requests / rate)} at {rate:g} requests a second."
+    settings = batch.settings
+    measured, told = read_measured(settings), _told(batch, offline=offline)
+    known: KnownQuota | NotLearnt = told
+    if measured and (isinstance(told, NotLearnt) or told.limit == measured.limit):
+        known = measured
+    return f"Forecast: {say_forecast(cost_of(batch, summary), known, settings.loader, now)}"
+
+
+def _told(batch: Batch, *, offline: bool) -> KnownQuota | NotLearnt:
+    if offline:
+        return NotLearnt("--offline asks nothing of the API")
+    if not batch.settings.has_credentials:
+        return NotLearnt("no credentials are set, so the API was not asked")
+    return ask_quota(batch.settings, batch.settings.credentials())
+
+
+def cost_of(batch: Batch, summary: Summary) -> Cost:
+    """Count the requests of a plan; reading back goes the way that `stages.reading_back` will take."""
+    settings = batch.settings
+    with Ledger.read(settings.ledger_path, settings.loader.store.id) as ledger:
+        held = sum(count for (subject, _), count in ledger.counts().items() if subject == "order")
+    pages = 1 + (held + summary.plan.create) // ORDERS_PER_PAGE
+    mode = settings.loader.reconcile.mode
+    by_look_ups = mode == "lookup" or (mode == "auto" and summary.accepted.orders < pages)
+    return Cost(
+        orders=summary.plan.create + summary.plan.update + summary.plan.cancel,
+        fulfillments=summary.fulfillments.not_sent,
+        pages=0 if by_look_ups else pages,
+        look_ups=summary.accepted.orders if by_look_ups else 0,
+    )
+
+
+def say_forecast(cost: Cost, known: KnownQuota | NotLearnt, loader: Loader, now: datetime) -> str:
+    """Say what a plan costs and how long it takes by what is known."""
+    configured = loader.limits.requests_per_second
+    if isinstance(known, KnownQuota):
+        rate = _rate_of(known, loader.calendar)
+        soon, late = _seconds(cost.requests, rate, now)
+        basis = (
+            f"at {_said_quota(known)}, of which the loader may use {_said_shares(rate.calendar, now, late)}"
+        )
+        others = _said_others(known, loader.calendar)
+    elif configured is not None:
+        soon = cost.requests / configured
+        late, others = LOST * soon, f" The quota is not known: {known.why}."
+        basis = f"at {configured:g} requests a second"
+    else:
+        return (
+            f"{cost}; how long is not known: {known.why}. "
+            "It is known once the API has told its quota, or limits.requests_per_second is set."
+        )
+    return f"{cost}: {_range(soon, late)} {basis}{_done_by(late, loader.calendar, now)}.{others}"
+
+
+def _rate_of(known: KnownQuota, calendar: Calendar) -> Rate:
+    fastest, slowest = known.limit / known.shortest_s, known.limit / known.longest_s
+    if known.shortest_s == known.longest_s:
+        slowest /= LOST
+    return Rate(fastest, slowest, known.foreign_share, calendar)
+
+
+def _seconds(requests: int, rate: Rate, now: datetime) -> tuple[float, float]:
+    soon = seconds_for(requests, rate.fastest, rate.calendar, now)
+    late = seconds_for(requests, rate.slowest, rate.calendar, now, most=1 - rate.foreign_share)
+    return soon, late
+
+
+def seconds_for(
+    requests: int, per_second: float, calendar: Calendar, begins: datetime, *, most: float = 1.0
+) -> float:
+    """Return how long so many requests take at the shares of the calendar, none of which counts for more than `most`.
+
+    `per_second` is what the whole quota allows.
+    """
+    at, left = begins, float(requests)
+    while True:
+        pace = per_second * max(_LEAST_SHARE, min(calendar.share_at(at), most))
+        change = calendar.next_change_at(at)
+        fits = pace * (change - at).total_seconds()
+        # Beyond a year it goes on as it was on average.
+        if left <= fits or at - begins > _LONGEST:
+            passed = (at - begins).total_seconds()
+            return passed + left / ((requests - left) / passed if left > fits else pace)
+        at, left = change, left - fits
+
+
+def _said_quota(known: KnownQuota) -> str:
+    lengths = f"{known.shortest_s:.3g}"
+    if known.longest_s != known.shortest_s:
+        lengths += f" to {known.longest_s:.3g}"
+    return f"{known.limit:,} requests per {lengths} s"
+
+
+def _said_shares(calendar: Calendar, now: datetime, seconds: float) -> str:
+    shares, at = {calendar.share_at(now)}, now
+    ends = now + min(_LONGEST, timedelta(seconds=min(seconds, 1e9)))
+    while (at := calendar.next_change_at(at)) < ends and len(shares) <= len(calendar.spans):
+        shares.add(calendar.share_at(at))
+    if len(shares) == 1:
+        return f"{max(shares) * 100:.0f} %"
+    return f"{min(shares) * 100:.0f} to {max(shares) * 100:.0f} % (limits.calendar)"
+
+
+def _said_others(known: KnownQuota, calendar: Calendar) -> str:
+    if known.measured_at is None:
+        return ""
+    day = known.measured_at.astimezone(calendar.zone)
+    return f" An upload measured this on {day:%Y-%m-%d}; others used {known.foreign_share * 100:.0f} %."
+
+
+def _range(soon: float, late: float) -> str:
+    short, long = _duration(soon), _duration(late)
+    return f"about {short}" if short == long else f"{short} to {long}"
 
 
 def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} seconds"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.1f} hours"
+    if seconds < 180:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    hours = round(seconds / 3600)
+    return f"{hours // 24:,} days {hours % 24} h"
+
+
+def _done_by(late: float, calendar: Calendar, now: datetime) -> str:
+    if late > _LONGEST.total_seconds():
+        return ""
+    end = (now + timedelta(seconds=late)).astimezone(calendar.zone)
+    day = "%a" if late < 6 * 86_400 else "%a %d %b"
+    return f"; if it runs now, done by about {end.strftime(f'{day} %H:%M')}"
+
+
+def _rounded(number: int) -> int:
+    """Return three significant digits."""
+    return round(number, -max(0, len(str(number)) - 3))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
