@@ -1,7 +1,7 @@
 """The client: operations go out, records come in, everything through one limiter.
 
 An operation leaves at most once per call of `send`; whether it is sent again is the sender's decision. Reads are
-repeated on 5xx and connection errors, with full jitter, and wait through 429s.
+repeated on 5xx and connection errors, with full jitter and within one budget for all of them, and wait through 429s.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 import httpx
 
 from corso.api.auth import NoToken
-from corso.api.backoff import ATTEMPTS, Jitter, full_jitter_s, random_jitter
+from corso.api.backoff import ATTEMPTS, Jitter, RetryBudget, full_jitter_s, random_jitter
 from corso.api.exchange import AboutToSend, Answer, Exchange
 from corso.api.limiter import Limiter
 from corso.api.listing import PAGE_SIZES, CursorRefused, CursorTrail, ListingRefused, Page, read_page
@@ -58,6 +58,7 @@ class CorsoApi:
         self._orders_url = httpx.URL(f"{self._base}/orders")
         self._seeding: asyncio.Task[None] | None = None
         self._page_sizes = PAGE_SIZES
+        self._retries = RetryBudget()
 
     @classmethod
     def open(
@@ -262,16 +263,20 @@ class CorsoApi:
         failures = 0
         while True:
             try:
-                return read(await self._exchange.ask("GET", url))
+                found = read(await self._exchange.ask("GET", url))
             except RateLimited:
+                # Not an attempt, nor a retry for the budget: the limiter holds the next try as long as it must.
                 self.limiter.note_retry()
-                continue  # the limiter holds the next try as long as it must
+                continue
             except (NoToken, AnswerTooLong):
                 raise
             except (NotSent, OutcomeUnknown):
                 failures += 1
-                if failures >= ATTEMPTS:
+                if failures >= ATTEMPTS or not self._retries.takes():
                     raise
+            else:
+                self._retries.succeeded(retried=failures > 0)
+                return found
             self.limiter.note_retry()
             await self._clock.sleep(full_jitter_s(failures - 1, self._jitter))
 
