@@ -379,6 +379,48 @@ def test_a_read_gives_up_after_six_tries() -> None:
     assert caught.value.status == 502
 
 
+def test_a_dying_api_is_not_multiplied_by_many_reads() -> None:
+    """Five hundred look-ups get their five hundred tries and a hundred retries, not 2,500; then each fails at once."""
+    clock = JumpingClock()
+    fake = FakeCorso(lambda _: answer(502))
+
+    async def many(api: CorsoApi) -> list[Any]:
+        asked = (api.order(str(number)) for number in range(500))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    ends = run(fake, many, clock, requests_per_second=1000)
+
+    assert {type(end) for end in ends} == {OutcomeUnknown}
+    assert len(fake.requests) == 500 + 100
+
+
+def test_an_api_that_stumbles_often_is_read_to_the_end() -> None:
+    """Every third request fails: no read does, and the budget is no smaller for it."""
+    count = 0
+
+    def stumbles(_request: httpx.Request) -> httpx.Response:
+        nonlocal count
+        count += 1
+        return answer(502) if count % 3 == 0 else answer(200, {"orderId": 1})
+
+    async def all_of_them(api: CorsoApi) -> None:
+        for number in range(400):
+            await api.order(str(number))
+
+    run(FakeCorso(stumbles), all_of_them, requests_per_second=1000)
+
+
+def test_a_read_waits_through_any_number_of_429s() -> None:
+    """They are no attempts and cost nothing of the budget: afterwards it has all its tries left."""
+    clock = JumpingClock()
+    script = [answer(429, Retry_After="1")] * 150 + [answer(502)] * 5 + [answer(200, {"orderId": 1})]
+    answers = iter(script)
+    fake = FakeCorso(lambda _: next(answers))
+
+    assert run(fake, lambda api: api.order("1"), clock, patience_s=1e6) == {"orderId": 1}
+    assert len(fake.requests) == len(script)
+
+
 def test_an_order_that_is_not_there_is_none() -> None:
     """404 is an answer for a look-up."""
     assert run(FakeCorso(lambda _: answer(404)), lambda api: api.order("1")) is None
