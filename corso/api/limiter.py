@@ -29,7 +29,7 @@ class Limiter:
     """Admits requests, and counts them for the summary and the progress bar.
 
     The hours of `limits.calendar` are those of `time_zone`. From `until` on, which knows its offset, nothing is
-    admitted any more.
+    admitted any more. A `pacer` that another limiter had before knows the quota already.
     """
 
     def __init__(
@@ -40,8 +40,9 @@ class Limiter:
         jitter: Jitter = random_jitter,
         time_zone: str = "UTC",
         until: datetime | None = None,
+        pacer: Pacer | None = None,
     ) -> None:
-        self.pacer = Pacer(
+        self.pacer = pacer or Pacer(
             share=limits.share,
             max_in_flight=limits.max_in_flight,
             requests_per_second=limits.requests_per_second,
@@ -100,8 +101,8 @@ class Limiter:
     async def admit(self) -> Ticket:
         """Wait until one request may leave; it must leave at once.
 
-        Hand the ticket back by exactly one of `answered`, `unanswered` and `withdrawn`. Raises Parked when the API
-        asks for a longer wait than `limits.patience_s`, and when it is time to end.
+        Hand the ticket back by exactly one of `answered`, `answered_elsewhere`, `unanswered` and `withdrawn`. Raises
+        Parked when the API asks for a longer wait than `limits.patience_s`, and when it is time to end.
         """
         async with self._turn:
             while True:
