@@ -28,6 +28,15 @@ ConfigOption = Annotated[
 BatchOption = Annotated[
     str | None, typer.Option("--batch", help="Which batch; by default the newest.", show_default=False)
 ]
+UntilOption = Annotated[
+    str | None,
+    typer.Option(
+        "--until",
+        metavar="TIME",
+        help="Park then (exit code 75): HH:MM, the next such time in the store's zone, or YYYY-MM-DD HH:MM.",
+        show_default=False,
+    ),
+]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before sending to production.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 
@@ -78,13 +87,14 @@ def upload(
     config: ConfigOption,
     batch: BatchOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Send no more orders than so many.")] = None,
+    until: UntilOption = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Plan, then send what the plan says: orders first, then their fulfillments."""
     from pipelines import verbs  # noqa: PLC0415
 
-    _leave(lambda: verbs.upload(config, batch, limit=limit, yes=yes, as_json=as_json))
+    _leave(lambda: verbs.upload(config, batch, limit=limit, until=until, yes=yes, as_json=as_json))
 
 
 @app.command()
@@ -97,22 +107,30 @@ def reconcile(config: ConfigOption, batch: BatchOption = None, as_json: JsonOpti
 
 @app.command()
 def run(
-    config: ConfigOption, batch: BatchOption = None, yes: YesOption = False, as_json: JsonOption = False
+    config: ConfigOption,
+    batch: BatchOption = None,
+    until: UntilOption = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Plan, upload and reconcile. Run it again after whatever stopped it: it goes on where it was."""
     from pipelines import verbs  # noqa: PLC0415
 
-    _leave(lambda: verbs.run(config, batch, yes=yes, as_json=as_json))
+    _leave(lambda: verbs.run(config, batch, until=until, yes=yes, as_json=as_json))
 
 
 @app.command()
 def retry(
-    config: ConfigOption, batch: BatchOption = None, yes: YesOption = False, as_json: JsonOption = False
+    config: ConfigOption,
+    batch: BatchOption = None,
+    until: UntilOption = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Send again what was rejected or not sent, look up what is unknown, then reconcile."""
     from pipelines import verbs  # noqa: PLC0415
 
-    _leave(lambda: verbs.retry(config, batch, yes=yes, as_json=as_json))
+    _leave(lambda: verbs.retry(config, batch, until=until, yes=yes, as_json=as_json))
 
 
 @app.command()

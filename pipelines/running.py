@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,14 @@ from pipelines.definitions import build_defs
 
 _HOST_TAG, _PROCESS_TAG = "corso-loader/host", "corso-loader/process"
 """Where a run of the command runs."""
+
+_TALKS_TO_THE_API = {
+    "plan_batch": (),
+    "upload_batch": ("uploaded_orders", "uploaded_fulfillments"),
+    "reconcile_batch": ("corso_orders",),
+    "load_batch": ("uploaded_orders", "uploaded_fulfillments", "corso_orders"),
+}
+"""Job -> its assets that ask the API for something, and can be told when to end."""
 
 _INSTANCE = """\
 # Made by corso-loader; yours to change.
@@ -46,9 +55,15 @@ def prepare_home(settings: Settings) -> Path:
 
 
 def run_job(
-    name: str, settings: Settings, batch: str, watch: ProgressWatch, *, upload: dict[str, Any] | None = None
+    name: str,
+    settings: Settings,
+    batch: str,
+    watch: ProgressWatch,
+    *,
+    upload: dict[str, Any] | None = None,
+    until: datetime | None = None,
 ) -> None:
-    """Run one job for one batch.
+    """Run one job for one batch; `upload` configures the sending, and from `until` on nothing is asked of the API.
 
     Raises the CorsoError that ended it; Stopped where a blocking check did, Interrupted where a signal did,
     LedgerInUse where another loader works on the batch.
@@ -57,8 +72,7 @@ def run_job(
     defs = build_defs(loader=LoaderFile(path=str(settings.path)), progress=Progress(watch))
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    if upload:
-        config["ops"] = {"uploaded_orders": {"config": upload}}
+    config["ops"] = {op: {"config": given} for op, given in _configured(name, upload or {}, until).items()}
     with Batch(settings, batch).locked(), DagsterInstance.get() as instance:
         _end_killed_runs(instance)
         instance.add_dynamic_partitions(BATCHES.name or "", [batch])
@@ -76,6 +90,13 @@ def run_job(
             raise interrupted() from None
         except dg.DagsterError as error:
             raise _cause_of_ours(error) from error
+
+
+def _configured(job: str, upload: dict[str, Any], until: datetime | None) -> dict[str, dict[str, Any]]:
+    """Return the configuration of those assets of a job that talk to the API, where there is any."""
+    ends = {"until": until.isoformat()} if until else {}
+    given = dict.fromkeys(_TALKS_TO_THE_API[job], ends) if ends else {}
+    return given | ({"uploaded_orders": upload | ends} if upload else {})
 
 
 def _end_killed_runs(instance: DagsterInstance) -> None:

@@ -6,15 +6,18 @@ Facts go to standard output, progress and errors to standard error.
 import json
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
 
-from corso.report.summary import Summary
-from corso.stages.batch import ProgressWatch
+from corso.report.summary import QuotaUse, Summary
+from corso.stages.batch import Pace, ProgressWatch
+from pipelines.time_left import TimeLeft, said_seconds
 from schemas.money import money_text
 
 _SAID_EVERY_S = 10.0
@@ -39,8 +42,8 @@ def progress() -> Iterator[ProgressWatch]:
             TextColumn("{task.description:13}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[pace]}"),
+            _TimeLeftColumn(),
             console=console,
             transient=True,
         ) as bars:
@@ -49,21 +52,32 @@ def progress() -> Iterator[ProgressWatch]:
         yield _Lines(console).watch
 
 
+class _TimeLeftColumn(ProgressColumn):
+    """Counts down also while nothing gets done: a pause is part of the time that is left."""
+
+    def render(self, task: Task) -> Text:
+        done_at = task.fields["done_at"]
+        return Text(
+            "" if done_at is None or task.finished else f"{said_seconds(done_at - time.monotonic())} left"
+        )
+
+
 class _Bars:
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
-        self._began: dict[str, float] = {}
+        self._times: defaultdict[str, TimeLeft] = defaultdict(TimeLeft)
 
-    def watch(self, what: str, done: int, total: int, pace: str = "") -> None:
+    def watch(self, what: str, done: int, total: int, pace: Pace | None = None) -> None:
         word = _WORDS.get(what, what)
+        left = self._times[word]
+        left.note(time.monotonic(), done, pace)
         if word not in self._tasks:
-            self._tasks[word] = self._bars.add_task(word, total=total or None, rate="")
-            self._began[word] = time.monotonic()
-        seconds = time.monotonic() - self._began[word]
-        rate = f"{done / seconds:.0f}/s" if seconds > 1 else ""
-        rate = f"{rate} ({pace})" if pace and rate else rate
-        self._bars.update(self._tasks[word], completed=done, total=total or None, rate=rate)
+            self._tasks[word] = self._bars.add_task(word, total=total or None, pace="", done_at=None)
+        said = ", ".join(_said_pace(left.per_second, pace))
+        self._bars.update(
+            self._tasks[word], completed=done, total=total or None, pace=said, done_at=left.done_at(total)
+        )
 
 
 class _Lines:
@@ -71,9 +85,11 @@ class _Lines:
         self._console = console
         self._said: dict[str, float] = {}
         self._ended: dict[str, int] = {}
+        self._times: defaultdict[str, TimeLeft] = defaultdict(TimeLeft)
 
-    def watch(self, what: str, done: int, total: int, pace: str = "") -> None:
+    def watch(self, what: str, done: int, total: int, pace: Pace | None = None) -> None:
         word, now = _WORDS.get(what, what), time.monotonic()
+        self._times[word].note(now, done, pace)
         ended = done == total
         if self._ended.get(word) == total or (
             now - self._said.setdefault(word, now) < _SAID_EVERY_S and not ended
@@ -82,7 +98,28 @@ class _Lines:
         self._said[word] = now
         self._ended[word] = total if ended else -1
         of = f" of {total}" if total else ""
-        self._console.print(f"{word}: {done}{of}" + (f" ({pace})" if pace else ""), highlight=False)
+        said = ", ".join(_said_pace(self._times[word].per_second, pace))
+        done_at = self._times[word].done_at(total)
+        left = "" if ended or done_at is None else f", {said_seconds(done_at - now)} left"
+        self._console.print(f"{word}: {done}{of}" + (f" ({said})" if said else "") + left, highlight=False)
+
+
+def _said_pace(measured: float, pace: Pace | None) -> Iterator[str]:
+    """Say how fast it goes, how fast it may go, what of the quota is used, and what the API refused."""
+    if measured:
+        yield f"{_said_rate(measured)}"
+    if pace is None:
+        return
+    yield (
+        f"pause of {said_seconds(pace.pause_s)}" if pace.pause_s else f"{_said_rate(pace.per_second)} allowed"
+    )
+    if pace.quota_share is not None:
+        yield f"{pace.quota_share * 100:.0f} % of the quota"
+    yield f"{pace.throttled:,} throttled"
+
+
+def _said_rate(per_second: float) -> str:
+    return f"{per_second:.0f}/s" if per_second >= 10 else f"{per_second:.1f}/s"
 
 
 def say(text: str = "") -> None:
@@ -102,8 +139,8 @@ def say_counts(title: str, counts: Mapping[str, int]) -> None:
     say(f"  {title:15} {', '.join(some) or 'none'}")
 
 
-def say_summary(summary: Summary) -> None:
-    """Print a batch in a few lines."""
+def say_summary(summary: Summary, quota: QuotaUse) -> None:
+    """Print a batch in a few lines, with what its run met of the API's quota."""
     say(f"Batch {summary.batch} of store {summary.store_id}")
     say_counts("source", summary.source.model_dump())
     say_counts("accepted", summary.accepted.model_dump())
@@ -114,8 +151,12 @@ def say_summary(summary: Summary) -> None:
     say_counts("reconciliation", summary.reconciliation.model_dump())
     asked = summary.requests
     if asked.sent:
-        share = "" if asked.quota_share is None else f", {asked.quota_share:.0%} of the quota"
-        say(f"  {'requests':15} {asked.sent:,} in {asked.seconds:.1f} s, {asked.throttled} throttled{share}")
+        used = "" if asked.quota_share is None else f", {asked.quota_share * 100:.0f} % of the quota used"
+        others = "" if quota.foreign_share is None else f", others used {quota.foreign_share * 100:.0f} %"
+        say(
+            f"  {'requests':15} {asked.sent:,} requests in {asked.seconds:,.1f} s, {asked.throttled:,} throttled"
+            f"{used}{others}"
+        )
     for row in summary.money if summary.reconciliation.orders else ():
         if row.difference:
             accepted, corso, off = map(money_text, (row.accepted, row.corso, row.difference))

@@ -4,6 +4,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -18,6 +19,7 @@ from corso.stages.forecast import forecast
 from corso.stages.retrying import causes_to_retry
 from pipelines.running import run_job
 from pipelines.screen import progress, say, say_json, say_summary
+from pipelines.until import parse_until
 
 
 def plan(config: Path, batch_name: str | None, *, offline: bool, as_json: bool) -> int:
@@ -31,11 +33,14 @@ def plan(config: Path, batch_name: str | None, *, offline: bool, as_json: bool) 
     return code
 
 
-def upload(config: Path, batch_name: str | None, *, limit: int | None, yes: bool, as_json: bool) -> int:
-    """Run plan and upload."""
+def upload(
+    config: Path, batch_name: str | None, *, limit: int | None, until: str | None, yes: bool, as_json: bool
+) -> int:
+    """Run plan and upload; from `until` on nothing more is sent."""
     batch = _batch(config, batch_name)
+    ends = _end(batch.settings, until)
     _confirm(batch.settings, yes=yes)
-    return _say(batch, _run("upload_batch", batch, "upload", limit=limit), "upload", as_json=as_json)
+    return _say(batch, _run("upload_batch", batch, "upload", ends, limit=limit), "upload", as_json=as_json)
 
 
 def reconcile(config: Path, batch_name: str | None, *, as_json: bool) -> int:
@@ -47,28 +52,35 @@ def reconcile(config: Path, batch_name: str | None, *, as_json: bool) -> int:
     return _say(batch, _run("reconcile_batch", batch, "reconcile"), "reconcile", as_json=as_json)
 
 
-def run(config: Path, batch_name: str | None, *, yes: bool, as_json: bool) -> int:
-    """Run the whole road."""
+def run(config: Path, batch_name: str | None, *, until: str | None = None, yes: bool, as_json: bool) -> int:
+    """Run the whole road; from `until` on nothing more is sent or read."""
     batch = _batch(config, batch_name)
+    ends = _end(batch.settings, until)
     _confirm(batch.settings, yes=yes)
-    return _say(batch, _run("load_batch", batch, "reconcile"), "reconcile", as_json=as_json)
+    return _say(batch, _run("load_batch", batch, "reconcile", ends), "reconcile", as_json=as_json)
 
 
-def retry(config: Path, batch_name: str | None, *, yes: bool, as_json: bool) -> int:
+def retry(config: Path, batch_name: str | None, *, until: str | None, yes: bool, as_json: bool) -> int:
     """Run the whole road, with what was rejected planned again; say first what there is, by cause."""
     batch = _batch(config, batch_name)
+    ends = _end(batch.settings, until)
     _confirm(batch.settings, yes=yes)
     if not as_json:
         for cause in causes_to_retry(batch):
             say(f"{cause.operations:,} {cause.state}, e.g. of order {cause.example}: {cause.said}")
-    return _say(
-        batch, _run("load_batch", batch, "reconcile", retry_rejected=True), "reconcile", as_json=as_json
-    )
+    summary = _run("load_batch", batch, "reconcile", ends, retry_rejected=True)
+    return _say(batch, summary, "reconcile", as_json=as_json)
 
 
 def _batch(config: Path, name: str | None) -> Batch:
     settings = read_settings(config)
     return Batch(settings, check_batch_name(name) if name else default_batch(settings))
+
+
+def _end(settings: Settings, until: str | None) -> datetime | None:
+    """Return the moment at which the run has to be over. Raises SettingsError."""
+    zone = ZoneInfo(settings.loader.store.time_zone)
+    return parse_until(until, datetime.now(UTC), zone) if until is not None else None
 
 
 def _confirm(settings: Settings, *, yes: bool) -> None:
@@ -85,8 +97,8 @@ def _confirm(settings: Settings, *, yes: bool) -> None:
         raise SettingsError(message)
 
 
-def _run(job: str, batch: Batch, stage: Stage, **upload: Any) -> Summary:
-    """Run a job; where a guard stops it, close the books on what is there, and raise.
+def _run(job: str, batch: Batch, stage: Stage, until: datetime | None = None, **upload: Any) -> Summary:
+    """Run a job; where a guard, or its end, stops it, close the books on what is there, and raise.
 
     Books cannot be closed before there is a plan.
     """
@@ -99,6 +111,7 @@ def _run(job: str, batch: Batch, stage: Stage, **upload: Any) -> Summary:
                 batch.name,
                 watch,
                 upload={k: v for k, v in upload.items() if v is not None},
+                until=until,
             )
     except UsageError:
         raise
@@ -108,7 +121,7 @@ def _run(job: str, batch: Batch, stage: Stage, **upload: Any) -> Summary:
             summary = close_books(
                 batch, reached, datetime.now(UTC), stopped=str(error), exit_code=error.exit_code
             )
-            say_summary(summary)
+            say_summary(summary, batch.read_facts().quota)
         raise
     return Summary.read(batch.folder / "summary.json")
 
@@ -122,9 +135,10 @@ def _say(batch: Batch, summary: Summary, stage: Stage, *, as_json: bool) -> int:
     if as_json:
         say_json(summary.model_dump(mode="json"))
     else:
-        say_summary(summary)
+        facts = batch.read_facts()
+        say_summary(summary, facts.quota)
         say()
-        for note in batch.read_facts().upload_notes:
+        for note in facts.upload_notes:
             say(note)
         compared = stage == "reconcile" and (batch.folder / "reconciliation.parquet").exists()
         findings = pl.read_parquet(batch.folder / "reconciliation.parquet") if compared else None

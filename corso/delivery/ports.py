@@ -42,5 +42,5 @@ Watch = Callable[[str, int, int], None]
 """Told of progress: (what is being done, how many are done, how many there are)."""
 
 
-def unwatched(_what: str, _done: int, _total: int, _pace: str = "") -> None:
+def unwatched(_what: str, _done: int, _total: int, _pace: object = None) -> None:
     """Tell nobody."""

@@ -17,11 +17,25 @@ from corso.report.summary import MoneyRow, QuotaUse, ReconciliationCounts, Reque
 from corso.settings import Settings
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How the limiter is doing at the moment."""
+
+    per_second: float = 0.0
+    """Requests that are allowed a second."""
+    pause_s: float = 0.0
+    """Seconds for which nothing may be sent."""
+    quota_share: float | None = None
+    """The part of the API's quota that was used so far; None where it tells none."""
+    throttled: int = 0
+    """Answers with status 429 so far."""
+
+
 class ProgressWatch(Protocol):
     """Told of progress by every stage."""
 
-    def __call__(self, what: str, done: int, total: int, pace: str = "", /) -> None:
-        """Take what is being done, how much of it is done, how much there is (0: not known), and the pace in words."""
+    def __call__(self, what: str, done: int, total: int, pace: Pace | None = None, /) -> None:
+        """Take what is being done, how much of it is done, how much there is (0: not known), and the pace."""
         ...
 
 

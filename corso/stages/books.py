@@ -3,7 +3,7 @@
 The books can be closed after every stage, also when a guard stopped the run: they say how far it came.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from importlib import metadata
 from urllib.parse import urlsplit
@@ -27,6 +27,7 @@ from corso.report.summary import (
     MoneyRow,
     OutcomeCounts,
     PlanCounts,
+    QuotaUse,
     ReconciliationCounts,
     Stage,
     Summary,
@@ -237,4 +238,16 @@ def _notes(facts: Facts) -> Sequence[str]:
         for kind, count in facts.times_settled.items()
         if count
     ]
-    return (*facts.upload_notes, *facts.notes, *times, *facts.drift)
+    return (*facts.upload_notes, *facts.notes, *_quota_notes(facts.quota), *times, *facts.drift)
+
+
+def _quota_notes(quota: QuotaUse) -> Iterator[str]:
+    if quota.used_share is None or quota.foreign_share is None:
+        return
+    told = (
+        f" of {quota.limit:,} requests per {quota.length_s:.3g} s" if quota.limit and quota.length_s else ""
+    )
+    yield (
+        f"This loader used {quota.used_share * 100:.0f} % of the API's quota{told} while it ran, "
+        f"others {quota.foreign_share * 100:.0f} %."
+    )

@@ -22,7 +22,7 @@ from corso.delivery.tally import Tally
 from corso.errors import ApiError, NotAuthorised, Stopped
 from corso.report.summary import Requests
 from corso.stages.adoption import Adoption
-from corso.stages.batch import Batch, ProgressWatch, add_requests
+from corso.stages.batch import Batch, Pace, ProgressWatch, add_requests
 from corso.stages.canary import Canary
 from corso.stages.operations import operations_of, rows_of
 from corso.stages.signals import stopped_by_signals
@@ -66,11 +66,10 @@ def upload(
         asyncio.run(deliver())
 
 
-def pace(api: CorsoApi) -> str:
+def pace(api: CorsoApi) -> Pace:
     """Say how the limiter is doing, for a progress bar."""
     limiter = api.limiter
-    share = "" if limiter.quota_share is None else f", {limiter.quota_share:.0%} of the quota"
-    return f"{limiter.rate:.0f}/s allowed{share}, {limiter.throttled} throttled"
+    return Pace(limiter.rate, limiter.pause_s, limiter.quota_share, limiter.throttled)
 
 
 def plan_rejected_again(batch: Batch, plan: pl.LazyFrame) -> int:

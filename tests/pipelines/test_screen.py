@@ -1,0 +1,54 @@
+"""What the command prints about the API's quota: while it runs, and at its end."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from corso.report.summary import QuotaUse, Requests, Summary
+from corso.stages.batch import Pace
+from pipelines import screen
+
+QUOTA = QuotaUse(limit=100, length_s=10.0, quota=1000.0, used=780, foreign=110.0)
+
+
+def test_the_summary_tells_how_the_quota_was_used(capsys: pytest.CaptureFixture[str]) -> None:
+    """By this loader and by others."""
+    asked = Requests(sent=3535, throttled=0, seconds=44.24, quota_share=0.78)
+    screen.say_summary(Summary(store_id=1, batch="b", requests=asked), QUOTA)
+    said = "3,535 requests in 44.2 s, 0 throttled, 78 % of the quota used, others used 11 %"
+    assert said in capsys.readouterr().out
+
+
+def test_without_a_quota_the_summary_tells_only_the_requests(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody knows what part that was."""
+    screen.say_summary(
+        Summary(store_id=1, batch="b", requests=Requests(sent=5, seconds=1.0, throttled=2)), QuotaUse()
+    )
+    assert "5 requests in 1.0 s, 2 throttled\n" in capsys.readouterr().out
+
+
+def test_plain_lines_tell_the_pace_the_quota_the_refusals_and_the_time_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One line each ten seconds, and one at the end."""
+    times = iter(range(0, 1000, 2))
+    monkeypatch.setattr(screen.time, "monotonic", lambda: float(next(times)))
+    out = io.StringIO()
+    lines = screen._Lines(Console(file=out, width=200))
+    for done in range(16, 200, 16):
+        lines.watch("create_order", done, 176, Pace(8.0, 0.0, 0.781, 2))
+    lines.watch("read back", 50, 0)
+    assert out.getvalue().splitlines() == [
+        "orders: 96 of 176 (8.0/s, 8.0/s allowed, 78 % of the quota, 2 throttled), 0:10 left",
+        "orders: 176 of 176 (8.0/s, 8.0/s allowed, 78 % of the quota, 2 throttled)",
+    ]
+
+
+def test_a_pause_is_said_instead_of_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the time that is left of it."""
+    monkeypatch.setattr(screen, "_SAID_EVERY_S", 0.0)
+    out = io.StringIO()
+    lines = screen._Lines(Console(file=out, width=200))
+    lines.watch("create_order", 10, 100, Pace(0.0, 95.0, None, 1))
+    assert out.getvalue() == "orders: 10 of 100 (pause of 1:35, 1 throttled)\n"
