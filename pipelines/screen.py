@@ -101,7 +101,9 @@ class _Lines:
         said = ", ".join(_said_pace(self._times[word].per_second, pace))
         done_at = self._times[word].done_at(total)
         left = "" if ended or done_at is None else f", {said_seconds(done_at - now)} left"
-        self._console.print(f"{word}: {done}{of}" + (f" ({said})" if said else "") + left, highlight=False)
+        self._console.print(
+            f"{word}: {done}{of}" + (f" ({said})" if said else "") + left, highlight=False, soft_wrap=True
+        )
 
 
 def _said_pace(measured: float, pace: Pace | None) -> Iterator[str]:

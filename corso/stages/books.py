@@ -38,7 +38,7 @@ from corso.report.summary import (
 from corso.report.workbook import write_workbook
 from corso.stages.batch import Batch, Facts
 from corso.stages.counting import count_by, count_quarantined, count_rows
-from corso.stages.known_quota import keep_measured
+from corso.stages.known_quota import keep_measured, said_length
 from schemas.fields import empty_frame
 from schemas.money import month_and_currency
 from schemas.reconciliation import FINDINGS, OUTCOME_TABLE
@@ -245,7 +245,9 @@ def _quota_notes(quota: QuotaUse) -> Iterator[str]:
     if quota.used_share is None or quota.foreign_share is None:
         return
     told = (
-        f" of {quota.limit:,} requests per {quota.length_s:.3g} s" if quota.limit and quota.length_s else ""
+        f" of {quota.limit:,} requests per {said_length(quota.length_s)} s"
+        if quota.limit and quota.length_s
+        else ""
     )
     yield (
         f"This loader used {quota.used_share * 100:.0f} % of the API's quota{told} while it ran, "

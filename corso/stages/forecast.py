@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 
 from corso.calendar import Calendar
 from corso.delivery.ledger import Ledger
+from corso.delivery.states import State
 from corso.report.summary import Summary
 from corso.settings import Loader
 from corso.stages.batch import Batch
-from corso.stages.known_quota import KnownQuota, NotLearnt, ask_quota, read_measured
+from corso.stages.known_quota import KnownQuota, NotLearnt, ask_quota, read_measured, said_length
 
 ORDERS_PER_PAGE = 50
 """Corso's documented default page size: what a page surely holds."""
@@ -88,7 +89,12 @@ def cost_of(batch: Batch, summary: Summary) -> Cost:
     """Count the requests of a plan; reading back goes the way that `stages.reading_back` will take."""
     settings = batch.settings
     with Ledger.read(settings.ledger_path, settings.loader.store.id) as ledger:
-        held = sum(count for (subject, _), count in ledger.counts().items() if subject == "order")
+        # What an earlier run left planned is in this plan again.
+        held = sum(
+            count
+            for (subject, state), count in ledger.counts().items()
+            if subject == "order" and state != State.PLANNED
+        )
     pages = 1 + (held + summary.plan.create) // ORDERS_PER_PAGE
     mode = settings.loader.reconcile.mode
     by_look_ups = mode == "lookup" or (mode == "auto" and summary.accepted.orders < pages)
@@ -155,9 +161,9 @@ def seconds_for(
 
 
 def _said_quota(known: KnownQuota) -> str:
-    lengths = f"{known.shortest_s:.3g}"
+    lengths = said_length(known.shortest_s)
     if known.longest_s != known.shortest_s:
-        lengths += f" to {known.longest_s:.3g}"
+        lengths += f" to {said_length(known.longest_s)}"
     return f"{known.limit:,} requests per {lengths} s"
 
 

@@ -73,6 +73,12 @@ class _Measured(BaseModel):
     quota: QuotaUse
 
 
+def said_length(seconds: float) -> str:
+    """Return a window's length in words; one that was measured as 9.98 s is 10 s."""
+    whole = round(seconds)
+    return f"{whole if abs(seconds - whole) <= 0.02 * seconds else round(seconds, 1):g}"
+
+
 def keep_measured(settings: Settings, quota: QuotaUse, now: datetime) -> None:
     """Keep for later plans of the store what a run measured, if it saw enough to be sure."""
     if quota.limit and quota.length_s and quota.quota >= _SURE_AFTER * quota.limit:

@@ -12,7 +12,14 @@ from corso.api.quota_headers import QuotaNotice
 from corso.report.summary import QuotaUse, Requests
 from corso.settings import Credentials, Loader, Settings
 from corso.stages.batch import Facts, add_requests
-from corso.stages.known_quota import KnownQuota, NotLearnt, ask_quota, keep_measured, read_measured
+from corso.stages.known_quota import (
+    KnownQuota,
+    NotLearnt,
+    ask_quota,
+    keep_measured,
+    read_measured,
+    said_length,
+)
 
 NOW = datetime(2026, 11, 24, 18, 0, tzinfo=UTC)
 MEASURED = QuotaUse(limit=100, length_s=10.0, quota=1000.0, used=780, foreign=110.0)
@@ -172,3 +179,12 @@ def test_facts_of_an_older_version_are_read() -> None:
     old = Facts.model_validate_json('{"stage": "upload", "requests": {"sent": 5, "quota_share": 0.5}}')
     assert old.quota == QuotaUse()
     assert add_requests(old, Requests(sent=1), QuotaUse()).requests.quota_share == 0.5
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(9.979, "10"), (1.004, "1"), (0.97, "1.0"), (7.46, "7.5"), (3590.0, "3590"), (60, "60")],
+)
+def test_a_measured_length_is_said_as_what_it_will_be(seconds: float, said: str) -> None:
+    """Nobody sets windows of 9.979 seconds."""
+    assert float(said_length(seconds)) == float(said)
