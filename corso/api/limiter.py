@@ -126,9 +126,15 @@ class Limiter:
         self._ended.set()
         return pause_s
 
+    def answered_elsewhere(self, ticket: Ticket, status: int, notice: QuotaNotice = NOTHING) -> float:
+        """Note the answer of the token endpoint; return the seconds that nothing may be sent from now on."""
+        pause_s = self.pacer.answered_elsewhere(ticket, self._clock.monotonic(), status, notice)
+        self._ended.set()
+        return pause_s
+
     def unanswered(self, ticket: Ticket) -> None:
         """Note that a request left, or may have, and no answer was read."""
-        self.pacer.unanswered(ticket)
+        self.pacer.unanswered(ticket, self._clock.monotonic())
         self._ended.set()
 
     def withdrawn(self, ticket: Ticket) -> None:

@@ -2,17 +2,14 @@
 
 The rules and where they come from:
 
-- One request alone seeds the machine; nothing else leaves before its answer. The same after every pause and at the
-  start of every window, so that no burst ever runs into numbers that are out of date.
-- Within a window answers come out of order, so the estimate is only ever tightened. A new window is taken whole.
-  Answers to requests of a former window are ignored (the rules of Airbyte's token budget, after its faults).
-- Our own requests stay within `share` of the window's limit, and all of them within what is left of it less those
-  under way and a small reserve. They are spaced evenly, with a small burst.
-- `Retry-After` is obeyed in full and never capped; it wins over the window's reset. Jitter is added after it.
-- Without rate-limit fields the rate adapts (`cubic`), and a 429 puts that rate on top of the window's pace, too.
-
-A window is told from the next one by when it ends: the moment the request left plus the reset. That is the earliest
-end the answer allows; whole seconds make it up to one second wrong either way, which `_SKEW_S` and the margin cover.
+- One request alone seeds the machine; nothing else leaves before its answer. The same after every pause and whenever
+  what is known is a guess, so that no burst ever runs into numbers that are out of date.
+- What the answers tell is kept by `fixed_quota`, or by `rolling_quota` where the windows turn out not to be fixed;
+  where they tell nothing, `found_rate` looks for the rate.
+- Requests are spaced evenly, with a small burst.
+- `Retry-After` is obeyed in full and never capped; it wins over the window's reset. Jitter is added after it. The
+  quota of a 429 that the numbers foretold is simply used up; one that contradicts them cuts the rate, too.
+- Requests under way are bounded by Little's law and by additive increase, multiplicative decrease (`latency`).
 
 The waiting itself is `limiter`'s. `share` is read at every decision, so that it may change while a run is going on.
 """
@@ -21,11 +18,12 @@ import math
 from dataclasses import dataclass
 
 from corso.api.backoff import CAP_S, Jitter, random_jitter
-from corso.api.cubic import CubicRate
+from corso.api.fixed_quota import FixedQuota
+from corso.api.found_rate import DEFAULT_RATE, FoundRate
+from corso.api.latency import Concurrency, Latency
 from corso.api.quota_headers import NOTHING, QuotaNotice
-
-DEFAULT_RATE = 10.0
-"""Requests per second to start from when neither the API nor loader.yaml says anything."""
+from corso.api.rolling_quota import RollingQuota
+from corso.api.sent_log import SentLog
 
 BURST = 5.0
 """Requests that may leave together."""
@@ -40,8 +38,8 @@ FIRST_PAUSE_S = 1.0
 """The pause after a 429 that names none; it doubles with every further one."""
 
 _WHOLE_TOKEN = 1 - 1e-9
-_SKEW_S = 1.5
-_SHORTEST_RESET_S = 1.0
+_LOOK_AGAIN_S = 0.005
+_SILENT_ANSWERS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class Ticket:
     """The right to send one request, to be handed back with how it went."""
 
     sent_at: float
-    window: int
+    number: int
     pauses: int
     is_probe: bool
 
@@ -73,29 +71,12 @@ class Tally:
     """Answers with status 429."""
     retried: int = 0
     """Requests that repeated a failed one; the caller counts them."""
-    quota: int = 0
-    """Sum of the limits of all windows seen."""
+    quota: float = 0.0
+    """Requests that the API allowed in the time that was seen."""
     used: int = 0
-    """Requests of ours in these windows."""
-    foreign: int = 0
-    """Requests of others in the windows that are over, as far as the answers show."""
-
-
-@dataclass(slots=True)
-class _Window:
-    limit: int
-    remaining: int
-    ends_at: float
-    own: int
-    told_at: float
-    """When the request left whose answer gave the newest numbers."""
-    foreign_per_s: float = 0.0
-    """How fast others use the quota, over the window so far."""
-
-    @property
-    def reserve(self) -> int:
-        """Requests that are left to others when the window runs dry: one in fifty, 20 at the most."""
-        return min(20, self.limit // 50)
+    """Requests of ours in this time."""
+    foreign: float = 0.0
+    """Requests of others in this time, as far as the answers show."""
 
 
 class Pacer:
@@ -113,15 +94,16 @@ class Pacer:
         self.tally = Tally()
         self.seeded = False
         self.paused_until = -math.inf
-        self._max_in_flight = max_in_flight
+        self._latency = Latency()
+        self._concurrency = Concurrency(max_in_flight, self._latency)
+        self._log = SentLog()
         self._start_rate = requests_per_second
         self._jitter = jitter
         self._in_flight = 0
-        self._window: _Window | None = None
-        self._number = 0
-        self._length_s = 0.0
-        self._cubic: CubicRate | None = None
-        self._was_cut = False
+        self._quota: FixedQuota | RollingQuota = FixedQuota(self._log, self._latency)
+        self._is_told = False
+        self._silent = 0
+        self._found: FoundRate | None = None
         self._tokens = 1.0
         self._refilled_at = math.inf
         self._needs_probe = True
@@ -129,6 +111,7 @@ class Pacer:
         self._pauses = 0
         self._held_since: float | None = None
         self._streak = 0
+        self._counted_to = math.inf
 
     @property
     def in_flight(self) -> int:
@@ -136,20 +119,34 @@ class Pacer:
         return self._in_flight
 
     @property
+    def quota(self) -> tuple[int, float] | None:
+        """The limit and the length of its window in seconds, as far as the answers tell; None if they do not."""
+        return (self._quota.limit, self._quota.length_s) if self._is_told else None
+
+    @property
     def quota_share(self) -> float | None:
-        """Our part of the quota over the windows seen; None as long as no answer told of one."""
+        """Our part of the quota over the time seen; None as long as no answer told of one."""
         return self.tally.used / self.tally.quota if self.tally.quota else None
 
     def admit(self, now: float) -> Ticket | Wait:
         """Admit a request that leaves at once, or say how long to wait."""
-        wait = self._hold(now)
-        if wait is not None:
-            return wait
-        if not self._needs_probe:
-            rate = self._refill(now)
-            if self._tokens < _WHOLE_TOKEN:
-                return Wait(now + (1 - self._tokens) / rate)
-        return self._issue(now)
+        if now < self.paused_until:
+            return Wait(self.paused_until, self._held_since)
+        self._turn(now)
+        rate = self.rate(now)
+        if self._in_flight >= self._concurrency.allowed(max(rate, self._usual_rate)):
+            return Wait(None)
+        if self._needs_probe or (self._is_told and self._quota.needs_probe(now, self.share, self._in_flight)):
+            return Wait(None) if self._probe_is_out else self._issue(now, is_probe=True)
+        until = self._room_at(now)
+        if until is not None:
+            return until
+        self._refill(now, rate)
+        if self._tokens < _WHOLE_TOKEN:
+            full_at = now + (1 - self._tokens) / rate if rate else math.inf
+            turns_at = self._quota.turns_at(now) if self._is_told else math.inf
+            return Wait(turns_at if now < turns_at < full_at else full_at)
+        return self._issue(now, is_probe=False)
 
     def may_leave(self, now: float) -> bool:
         """Whether a request that was admitted before may still leave: no pause has begun since."""
@@ -157,172 +154,179 @@ class Pacer:
 
     def rate(self, now: float) -> float:
         """Return the present pace in requests per second; 0 before the first answer."""
-        limits = [self._cubic.rate(now)] if self._cubic else []
-        if self._window:
-            slack = min(1.0, 0.2 * self._length_s)
-            horizon = max(self._window.ends_at - slack - now, 0.05 * self._length_s, 0.05)
-            limits.append(max(0, self._left(self._window, now)) / horizon)
-        return min(limits, default=0.0)
+        rates = [self._quota.pace(now, self.share, self._in_flight)] if self._is_told else []
+        if self._found:
+            rates.append(self._found.rate(1.0 if self._is_told else self.share))
+        return min(rates, default=0.0)
 
     def answered(self, ticket: Ticket, now: float, status: int, notice: QuotaNotice = NOTHING) -> float:
         """Note an answer; return the seconds that nothing may be sent from now on."""
         self._release(ticket)
-        told = self._learn(ticket, notice)
-        if status == 429:
-            self.tally.throttled += 1
-        if status == 429 or (status == 503 and notice.retry_after_s is not None):
-            self._pause(ticket, now, notice)
+        self._latency.note(now - ticket.sent_at)
+        asks_for_a_pause = status == 429 or (status == 503 and notice.retry_after_s is not None)
+        self.tally.throttled += status == 429
+        # An API that shows its numbers on refusals only tells nothing to pace by.
+        told = notice.describes_a_window and (self._is_told or status != 429)
+        if told:
+            self._quota.learn(ticket.number, ticket.sent_at, notice, refused=status == 429)
+            self._count(now, used=status != 429)
+        else:
+            self._quota.lost(ticket.sent_at)
+        if asks_for_a_pause:
+            self._pause(ticket, now, status, notice)
         elif status < 500 or told:
             self._proven(ticket, now, told=told)
+        if status >= 500:
+            self._concurrency.troubled(now, self._in_flight)
+        elif status != 429:
+            self._concurrency.well(self._in_flight)
+            if self._found:
+                self._found.accepted(self._latency.p95)
         return max(0.0, self.paused_until - now)
 
-    def unanswered(self, ticket: Ticket) -> None:
+    def answered_elsewhere(
+        self, ticket: Ticket, now: float, status: int, notice: QuotaNotice = NOTHING
+    ) -> float:
+        """Note the answer of the token endpoint: it says nothing about the quota, and may ask all for a pause."""
+        self._release(ticket)
+        if status == 429:
+            self.tally.throttled += 1
+        if notice.retry_after_s is not None and status in {429, 503}:
+            self._hold(now, notice.retry_after_s)
+        return max(0.0, self.paused_until - now)
+
+    def unanswered(self, ticket: Ticket, now: float) -> None:
         """Note that no answer was read; the server may have counted the request all the same."""
         self._release(ticket)
-        self._count_down(ticket)
+        self._quota.lost(ticket.sent_at)
+        self._concurrency.troubled(now, self._in_flight)
 
     def withdrawn(self, ticket: Ticket) -> None:
         """Note that the request surely never left; it costs nothing."""
         self._release(ticket)
         self._tokens += 1
         self.tally.sent -= 1
-        if self._window and ticket.window == self._number:
-            self._window.own -= 1
-            self.tally.used -= 1
+        self._log.withdraw(ticket.number)
 
-    def _hold(self, now: float) -> Wait | None:
-        if now < self.paused_until:
-            return Wait(self.paused_until, self._held_since)
-        if self._in_flight >= self._max_in_flight:
-            return Wait(None)
-        window = self._window
-        if window:
-            turns_at = window.ends_at + min(1.0, 0.1 * self._length_s)
-            if now >= turns_at:
-                self._needs_probe = True
-            elif self._left(window, now) < 1:
-                own_share_is_spent = self._allowance(window) < 1
-                waits_for_answers = self._in_flight > 0 and not own_share_is_spent
-                return Wait(None) if waits_for_answers else Wait(turns_at, now)
-        return Wait(None) if self._needs_probe and self._probe_is_out else None
+    def left(self, now: float) -> int:
+        """Return how many requests may leave at once by the quota that was told; 0 before it was."""
+        return self._quota.room(now, self.share, self._in_flight) if self._is_told else 0
 
-    def _allowance(self, window: _Window) -> int:
-        return max(1, math.floor(self.share * window.limit + 1e-9)) - window.own
+    def reserve(self, now: float) -> int:
+        """Return how many requests of the told quota are kept for others at this moment."""
+        return self._quota.reserve(now) if self._is_told else 0
 
-    def _left(self, window: _Window, now: float) -> int:
-        # Others have gone on since the numbers were told; near the window's end that decides.
-        foreign = math.ceil(window.foreign_per_s * max(0.0, now - window.told_at))
-        available = window.remaining - self._in_flight - window.reserve - foreign
-        return min(self._allowance(window), available)
+    @property
+    def _usual_rate(self) -> float:
+        return self.share * self._quota.per_second if self._is_told else 0.0
 
-    def _refill(self, now: float) -> float:
-        rate = self.rate(now)
+    def _turn(self, now: float) -> None:
+        quota = self._quota
+        if not self._is_told or not isinstance(quota, FixedQuota):
+            return
+        quota.turn(now)
+        if quota.looks_rolling:
+            self._quota = RollingQuota(self._log, self._latency, quota)
+
+    def _room_at(self, now: float) -> Wait | None:
+        """Return None if the quota has room for one more, else how long to wait."""
+        if not self._is_told:
+            until = self._found.has_room_at(now, self.share) if self._found else None
+            return None if until is None or until <= now else Wait(until)
+        if self._quota.room(now, self.share, self._in_flight) >= 1:
+            return None
+        turns_at = max(now, self._quota.turns_at(now))
+        if self._quota.is_spent(self.share) or not self._in_flight:
+            return Wait(turns_at, now)
+        # Answers that are under way may show that others took less than was left to them.
+        return Wait(min(turns_at, now + max(_LOOK_AGAIN_S, self._latency.p95 / 4)))
+
+    def _refill(self, now: float, rate: float) -> None:
         gained = rate * max(0.0, now - self._refilled_at)
         self._tokens = min(max(BURST, BURST_S * rate), self._tokens + gained)
         self._refilled_at = now
-        return rate
 
-    def _issue(self, now: float) -> Ticket:
-        is_probe = self._needs_probe
+    def _issue(self, now: float, *, is_probe: bool) -> Ticket:
         self._probe_is_out |= is_probe
         self._tokens = max(0.0, self._tokens - 1)
         self._refilled_at = now
         self._in_flight += 1
         self.tally.sent += 1
-        if self._window:
-            self._window.own += 1
-            self.tally.used += 1
-        if self._cubic:
-            self._cubic.sent(now)
-        return Ticket(now, self._number, self._pauses, is_probe)
+        if self._found:
+            self._found.sent(now)
+        return Ticket(now, self._log.add(now), self._pauses, is_probe)
 
     def _release(self, ticket: Ticket) -> None:
         self._in_flight -= 1
         if ticket.is_probe:
             self._probe_is_out = False
 
-    def _count_down(self, ticket: Ticket) -> None:
-        if self._window and ticket.window == self._number:
-            self._window.remaining -= 1
-
-    def _learn(self, ticket: Ticket, notice: QuotaNotice) -> bool:
-        remaining, reset_s = notice.remaining, notice.reset_s
-        if remaining is None or reset_s is None:
-            self._count_down(ticket)
-            return False
-        self._length_s = max(self._length_s, notice.window_s or reset_s, _SHORTEST_RESET_S)
-        ends_at = ticket.sent_at + max(reset_s, _SHORTEST_RESET_S)
-        window = self._window
-        if window is None or ends_at > window.ends_at + min(_SKEW_S, self._length_s / 2):
-            self._open(ticket, notice.limit, remaining, ends_at)
-        elif ticket.window == self._number:
-            window.remaining = min(window.remaining, remaining)
-            window.ends_at = max(window.ends_at, ends_at)
-            if notice.limit is not None and notice.limit < window.limit:
-                self.tally.quota -= window.limit - notice.limit
-                window.limit = notice.limit
-            if ticket.sent_at >= window.told_at:
-                elapsed = max(1.0, self._length_s - (window.ends_at - ticket.sent_at))
-                foreign = max(0, window.limit - window.remaining - window.own)
-                window.told_at, window.foreign_per_s = ticket.sent_at, foreign / elapsed
-        return True
-
-    def _open(self, ticket: Ticket, limit: int | None, remaining: int, ends_at: float) -> None:
-        if self._window and ticket.window == self._number:
-            # The request was booked on the window before; it is the first one of this window.
-            self._window.own -= 1
-            self.tally.used -= 1
-        self._close()
-        if not self._was_cut:
-            self._cubic = None
-        limit = max(remaining + 1 if limit is None else limit, 1)
-        self._number += 1
-        self._window = _Window(limit, remaining, ends_at, own=1, told_at=ticket.sent_at)
-        self.tally.quota += limit
-        self.tally.used += 1
-
-    def _close(self) -> None:
-        if self._window:
-            taken = self._window.limit - self._window.remaining
-            self.tally.foreign += max(0, taken - self._window.own)
-            self._window = None
+    def _count(self, now: float, *, used: bool) -> None:
+        quota, length_s = self._quota, self._quota.length_s
+        seconds = now - self._counted_to
+        if 0 < seconds <= max(60.0, length_s):
+            self.tally.quota += quota.per_second * seconds
+            self.tally.foreign += quota.foreign_per_s * seconds
+            self.tally.used += used
+        self._counted_to = now
 
     def _proven(self, ticket: Ticket, now: float, *, told: bool) -> None:
         self.seeded = True
         if ticket.pauses == self._pauses:
+            if self._streak and self._found:
+                self._found.resumed(now)
             self._held_since, self._streak = None, 0
         if ticket.is_probe:
             self._needs_probe = False
-        if not told and (self._window is None or (ticket.is_probe and now >= self._window.ends_at)):
+        if told:
+            self._silent = 0
+            if not self._is_told or (self._found and self._found.has_recovered):
+                self._found = None
+            self._is_told = True
+            return
+        self._silent += 1
+        # One answer without numbers may be any proxy's.
+        if self._found is None or (
+            self._is_told
+            and self._silent >= _SILENT_ANSWERS
+            and now > self._quota.told_at + self._quota.length_s
+        ):
             self._go_untold(now)
 
     def _go_untold(self, now: float) -> None:
-        # The API tells nothing, or has ceased to: go on at the pace that was right so far, and adapt.
-        last = self.share * self._window.limit / self._length_s if self._window else None
-        if self._cubic is None:
-            self._cubic = CubicRate(last or self._start_rate or DEFAULT_RATE, now)
-        if last is not None:
-            self._cubic.ceiling = last
-        self._close()
+        """The API tells nothing, or has ceased to: go on at the pace that was right so far, and adapt."""
+        if self._is_told:
+            last = self.share * self._quota.per_second
+            self._found = FoundRate(last, now, self._log, self._latency.guard_s, ceiling=last)
+            self._quota = FixedQuota(self._log, self._latency)
+        elif self._found is None:
+            self._found = FoundRate(self._start_rate or DEFAULT_RATE, now, self._log, self._latency.guard_s)
+        self._is_told = False
 
-    def _pause(self, ticket: Ticket, now: float, notice: QuotaNotice) -> None:
+    def _pause(self, ticket: Ticket, now: float, status: int, notice: QuotaNotice) -> None:
         asked_s = notice.retry_after_s
         if asked_s is None:
             asked_s = notice.reset_s
         if self._streak or asked_s is None:
             asked_s = max(asked_s or 0.0, min(CAP_S, FIRST_PAUSE_S * 2.0 ** min(self._streak, 20)))
-        spread = min(LONGEST_JITTER_S, 0.1 * (self._length_s or asked_s))
+        self._hold(now, asked_s)
+        if ticket.pauses == self._pauses:
+            self._pauses += 1
+            self._streak += 1
+            # A refusal that the numbers foretold says nothing new: others were quicker.
+            was_foretold = self._is_told and notice.remaining == 0
+            if status == 429 and self._streak == 1 and not was_foretold:
+                self._cut(ticket, now, asked_s, notice)
+
+    def _hold(self, now: float, asked_s: float) -> None:
+        spread = min(LONGEST_JITTER_S, 0.1 * (self._quota.length_s or asked_s))
         self.paused_until = max(self.paused_until, now + asked_s + spread * self._jitter())
         self._needs_probe = True
         if self._held_since is None:
             self._held_since = now
-        if ticket.pauses == self._pauses:
-            self._pauses += 1
-            self._streak += 1
-            self._cut(now)
 
-    def _cut(self, now: float) -> None:
-        if self._cubic is None:
-            self._cubic = CubicRate(self.rate(now) or self._start_rate or DEFAULT_RATE, now)
-        self._cubic.cut(now, grows_from=self.paused_until)
-        self._was_cut = True
+    def _cut(self, ticket: Ticket, now: float, asked_s: float, notice: QuotaNotice) -> None:
+        if self._found is None:
+            rate = self._quota.per_second if self._is_told else self._start_rate or DEFAULT_RATE
+            self._found = FoundRate(rate, now, self._log, self._latency.guard_s)
+        self._found.refused(ticket.number, ticket.sent_at, asked_s, notice)

@@ -1,0 +1,377 @@
+"""A quota of fixed windows, which Corso documents: so many requests until the window resets; pure.
+
+The rules, after Airbyte's token budget and its faults:
+
+- Within a window answers come out of order, so what remains is only ever tightened. A new window is taken whole.
+  Answers to requests of a former window are ignored.
+- Our own requests stay within `share` of the window's limit. All of them, those under way included, stay within what
+  remains less a reserve: as many requests as others may send meanwhile (all but `RISK`).
+- What is left is spread evenly over the rest of the window, so that it is used up just before the window ends. What
+  others will have used until then, at the rate seen, is left to them.
+- Once the length is known the next window is begun when the last one must be over; until it is, one request goes
+  ahead. Between the earliest and the latest end of a window a request counts in both.
+
+Times are departures, see `window`.
+"""
+
+import math
+from collections import deque
+
+from corso.api.latency import Latency
+from corso.api.poisson import most_arrivals
+from corso.api.quota_headers import QuotaNotice
+from corso.api.sent_log import SentLog
+from corso.api.window import SECOND, First, Length, Span, Window, early_s
+
+RISK = 0.02
+"""The probability that others send more than the reserve holds, each time that it matters: once a window."""
+
+STEEPEST = 2.0
+"""The pace is at most this many times the even one, however much is left for however little time."""
+
+_ROLLING_AFTER = 3
+_LOST_AFTER = 2
+_SLOWEST = 0.1
+"""Part of the even pace that is kept up whatever others take, so as to see when they take less."""
+_STEPS = 24
+_JUST_AFTER = 1e-9
+
+
+class FixedQuota:
+    """What may be sent, as far as the answers tell; times are monotonic seconds."""
+
+    def __init__(self, log: SentLog, latency: Latency) -> None:
+        self.length = Length()
+        self.foreign_per_s = 0.0
+        """How fast others use the quota."""
+        self._log = log
+        self._latency = latency
+        self._window: Window | None = None
+        self._before: Window | None = None
+        self._last_of_before = -math.inf
+        """When the newest request left that was surely counted in the window before."""
+        self._told_at = -math.inf
+        self.newest: tuple[int, float, QuotaNotice] | None = None
+        """The newest answer: the number of its request, when that left, what it said."""
+        self._falls: deque[bool] = deque(maxlen=_STEPS)
+        """Whether each of the last requests left less than the one shortly before it, as each does in a window."""
+        self._foreign_before = 0.0
+        """How fast others used the quota in the window before."""
+        self._unconfirmed = 0
+        self._doubts = 0
+        self._had_limit = False
+
+    @property
+    def limit(self) -> int:
+        """Requests a window, for all clients."""
+        return self._window.limit if self._window else 1
+
+    @property
+    def looks_rolling(self) -> bool:
+        """Whether windows keep beginning too early, used already, or not at all: these are no fixed windows."""
+        if self._doubts >= _ROLLING_AFTER:
+            return True
+        if len(self._falls) == _STEPS and sum(self._falls) < _STEPS / 3:
+            return True
+        # Answers that tell of windows long gone by are of no use for telling windows apart.
+        return self.length.is_known and self._latency.p95 > 0.5 * self.length_s
+
+    @property
+    def length_s(self) -> float:
+        """How long a window is; 0 as long as nothing was told."""
+        return self.length.span.middle if self._window else 0.0
+
+    @property
+    def told_at(self) -> float:
+        """When the newest request left whose answer told of the quota."""
+        return self._told_at
+
+    @property
+    def per_second(self) -> float:
+        """The even pace of the whole quota."""
+        return self.limit / max(self.length.span.middle, 0.1)
+
+    def allowance(self, share: float) -> int:
+        """Return how many of the window's requests are ours."""
+        return max(1, math.floor(share * self.limit + 1e-9))
+
+    def is_spent(self, share: float) -> bool:
+        """Whether our part of the window is used up, whatever others do."""
+        return self._left_of(share) < 1
+
+    def own(self) -> int:
+        """Return how many of our requests count in the present window, as far as they may."""
+        if self._window is None:
+            return 0
+        starts = self._window.starts
+        return self._log.since((starts.hi if math.isinf(starts.lo) else starts.lo) + _JUST_AFTER)
+
+    def turn(self, now: float) -> None:
+        """Begin the next window if the present one is over by now, as far as that is known."""
+        window = self._window
+        if window is None or not self.length.is_known:
+            return
+        ends = window.ends(self.length)
+        if now < ends.hi + self._latency.guard_s():
+            return
+        length = self.length_s
+        if now > ends.hi + 2 * length:
+            # After a long silence: begun by whoever came first, any time since.
+            ends = Span(now - length, now)
+            self._unconfirmed = _LOST_AFTER
+        self._begin(Window(window.limit, ends))
+        self._unconfirmed += 1
+
+    def needs_probe(self, now: float, share: float, in_flight: int) -> bool:
+        """Whether one request should go ahead alone: the window's beginning is a guess, or its end, and it is used up."""
+        window = self._window
+        if window is None or self._is_sure:
+            return False
+        if window.remaining is None:
+            return True
+        return now >= self.turns_at(now) and self.room(now, share, in_flight) < max(1, 0.1 * window.limit)
+
+    def room(self, now: float, share: float, in_flight: int) -> int:
+        """Return how many requests may leave now; `turn` has been called for this moment."""
+        window = self._window
+        if window is None:
+            return 0
+        free = self._free(window, in_flight)
+        return min(self._left_of(share), free - self.reserve(now))
+
+    def reserve(self, now: float) -> int:
+        """Return how many requests others may have sent since the newest numbers, or may send until ours arrives."""
+        window = self._window
+        if window is None or not self.foreign_per_s:
+            return 0
+        since = window.told_at if window.remaining is not None else window.starts.lo
+        return most_arrivals(self.foreign_per_s * max(0.0, now - since), RISK)
+
+    def pace(self, now: float, share: float, in_flight: int) -> float:
+        """Return the requests per second at which the rest of the window is used evenly."""
+        window = self._window
+        if window is None:
+            return 0.0
+        ends = window.ends(self.length)
+        length = max(self.length.span.hi, 0.1)
+        # As long as nobody knows when it ends, something is left to see the next one begin by.
+        end = ends.middle if self._is_sure else self._newest_end(now)
+        since = window.told_at if window.remaining is not None else window.starts.middle
+        foreign = self.foreign_per_s * max(0.0, end - since)
+        ours = min(self._left_of(share), self._free(window, in_flight))
+        even = self.allowance(share) / length
+        seconds = max(end - now - 0.01 * length, 0.005 * length, 0.001)
+        pace = min(ours, self._free(window, in_flight) - foreign) / seconds
+        return min(STEEPEST * even, max(pace, min(_SLOWEST * even, max(0, ours) / seconds)))
+
+    def turns_at(self, _now: float) -> float:
+        """Return when the present window is surely over."""
+        return self._window.ends(self.length).hi + self._latency.guard_s() if self._window else 0.0
+
+    def lost(self, sent_at: float) -> None:
+        """Count a request without numbers in its answer, or without an answer: it was counted, as far as we know."""
+        window = self._window
+        if window and window.remaining is not None and sent_at >= window.starts.lo:
+            window.remaining -= 1
+
+    def learn(self, number: int, sent_at: float, notice: QuotaNotice, *, refused: bool = False) -> None:
+        """Take in the numbers of one answer: to the request of this number in the log.
+
+        A refusal tells what is left, and is no reason to doubt that windows are fixed.
+        """
+        remaining, reset_s = notice.remaining, notice.reset_s
+        if remaining is None or reset_s is None:
+            self.lost(sent_at)
+            return
+        self._told_at = max(self._told_at, sent_at)
+        self._note_step(sent_at, remaining, reset_s)
+        if self.newest is None or number > self.newest[0]:
+            self.newest = (number, sent_at, notice)
+        window, doubts = self._window, self._doubts
+        if window is None:
+            self.length.tell(notice)
+            self._window = window = Window(
+                self._limit(notice, remaining), Span(-math.inf, sent_at), remaining, sent_at
+            )
+            window.first = First(number, sent_at, remaining)
+            window.tell_reset(sent_at, notice)
+        elif sent_at >= window.starts.lo and self._is_counted_in(window, sent_at, notice, remaining):
+            if refused:
+                self._doubts = min(self._doubts, doubts)
+            else:
+                self._note_foreign(number, sent_at, remaining)
+
+    def _is_counted_in(self, window: Window, sent_at: float, notice: QuotaNotice, remaining: int) -> bool:
+        """Take in what an answer says of the present window, or of a newer one; False if it is of the one before."""
+        if window.remaining is None:
+            self._meet(window, sent_at, notice, remaining)
+        elif self._is_another(window, sent_at, notice, remaining):
+            is_fresh = remaining > window.remaining + self._reordered(window.told_at, sent_at)
+            if is_fresh or window.remaining > 0.9 * window.limit:
+                self._begin(Window(window.limit, Span(min(window.told_at, sent_at), sent_at)))
+                self._take(sent_at, notice, remaining)
+            else:
+                # Its end moves on, and nothing came back.
+                self._go_on(sent_at, notice, remaining)
+        elif sent_at < window.starts.hi and window.was_seen_to_begin:
+            if not self._is_fresh(sent_at, remaining):
+                self._note_last_of_before(window, sent_at)
+                return False
+            window.starts = Span(min(window.starts.lo, sent_at), sent_at)
+            self._tighten(window, sent_at, notice, remaining)
+        else:
+            self._tighten(window, sent_at, notice, remaining)
+        return True
+
+    def _note_step(self, sent_at: float, remaining: int, reset_s: float) -> None:
+        if self.newest is None:
+            return
+        _, before_at, before = self.newest
+        if before.remaining is not None and 0 < sent_at - before_at < 0.2 * max(reset_s, 1.0):
+            self._falls.append(remaining < before.remaining)
+
+    def _meet(self, window: Window, sent_at: float, notice: QuotaNotice, remaining: int) -> None:
+        """Take in the first answers of a window that was predicted."""
+        if self._is_fresh(sent_at, remaining):
+            self._take(sent_at, notice, remaining)
+        elif sent_at <= window.starts.hi:
+            self._note_last_of_before(window, sent_at)
+        else:
+            self._go_on(sent_at, notice, remaining)
+
+    def _take(self, sent_at: float, notice: QuotaNotice, remaining: int) -> None:
+        """Take a new window whole, by the first answer that tells of it."""
+        window, before = self._window, self._before
+        if window is None:
+            return
+        window.starts = Span(
+            max(window.starts.lo, min(self._last_of_before, sent_at)), max(sent_at, window.starts.lo)
+        )
+        window.limit = self._limit(notice, remaining)
+        window.remaining, window.told_at = remaining, sent_at
+        window.was_seen_to_begin = before is not None and self._unconfirmed < _LOST_AFTER
+        self.length.tell(notice)
+        window.tell_reset(sent_at, notice)
+        self._unconfirmed = 0
+        used = window.limit - remaining - self._log.since(window.starts.lo - self._latency.guard_s())
+        others = most_arrivals(self.foreign_per_s * window.starts.width, 0.001)
+        is_used_already = window.was_seen_to_begin and used > max(3, 0.1 * window.limit) + others
+        is_early = (
+            before is not None and window.starts.hi - before.starts.lo < 0.5 * self.length.longest_reset_s
+        )
+        self._doubts = self._doubts + 1 if is_used_already or is_early else 0
+
+    def _go_on(self, sent_at: float, notice: QuotaNotice, remaining: int) -> None:
+        """A window that was due has not begun: go on with the present one, of whose length nothing is known now."""
+        window = self._window
+        if window is None:
+            return
+        self._doubts += 1
+        self.length.doubt()
+        self.length.tell(notice)
+        window.starts = Span(-math.inf, sent_at)
+        window.was_seen_to_begin = False
+        window.limit = self._limit(notice, remaining)
+        window.remaining, window.told_at = remaining, sent_at
+        window.ends_by_reset = Span(-math.inf, math.inf)
+        window.tell_reset(sent_at, notice)
+
+    def _tighten(self, window: Window, sent_at: float, notice: QuotaNotice, remaining: int) -> None:
+        window.remaining = min(remaining, remaining if window.remaining is None else window.remaining)
+        self.length.tell(notice)
+        window.tell_reset(sent_at, notice)
+        if notice.limit is not None:
+            window.limit = min(window.limit, notice.limit)
+
+    def _begin(self, window: Window) -> None:
+        old, before = self._window, self._before
+        observed = None
+        if old and before and old.was_seen_to_begin and before.was_seen_to_begin:
+            observed = Span(
+                old.starts.lo - before.starts.hi - self._latency.guard_s(),
+                old.starts.hi - before.starts.lo + self._latency.guard_s(),
+            )
+        self.length.turn(observed)
+        if old:
+            self._last_of_before = old.told_at
+            if old.remaining is not None:
+                self._before = old
+                self._foreign_before = self.foreign_per_s
+        self._window = window
+
+    def _is_another(self, window: Window, sent_at: float, notice: QuotaNotice, remaining: int) -> bool:
+        """Whether an answer tells of a newer window than the present one, which was not expected yet."""
+        if sent_at <= window.told_at or window.remaining is None:
+            return False
+        if remaining > window.remaining + self._reordered(window.told_at, sent_at):
+            return True
+        ends = window.ends(self.length).hi
+        earliest = sent_at + (notice.reset_s or 0.0) - early_s(notice)
+        return earliest > ends + max(0.5, self._latency.guard_s())
+
+    def _is_fresh(self, sent_at: float, remaining: int) -> bool:
+        """Whether what remains is more than the window before can have had left."""
+        before = self._before
+        if before is None or before.remaining is None:
+            return True
+        slack = self._reordered(-math.inf, sent_at)
+        # A window of which hardly anything was used tells nothing by what remains.
+        return remaining > before.remaining + slack or before.remaining >= before.limit - slack - 2
+
+    def _reordered(self, since: float, sent_at: float) -> int:
+        """Return by how much what remains may seem to rise, as our own requests overtake each other."""
+        guard_s = self._latency.guard_s()
+        close = max(since, sent_at - guard_s) - guard_s
+        return self._log.number_before(sent_at + guard_s) - self._log.number_before(close)
+
+    def _note_last_of_before(self, window: Window, sent_at: float) -> None:
+        self._last_of_before = max(self._last_of_before, sent_at)
+        if sent_at < window.starts.hi:
+            window.starts = Span(max(window.starts.lo, sent_at), window.starts.hi)
+
+    def _note_foreign(self, number: int, sent_at: float, remaining: int) -> None:
+        """Measure what others used since the first answer of this window, by what remained then and remains now."""
+        window = self._window
+        if window is None or sent_at < window.told_at:
+            return
+        window.told_at = sent_at
+        first = window.first
+        if first is None or remaining > first.remaining:
+            window.first = First(number, sent_at, remaining)
+            return
+        guard_s = self._latency.guard_s()
+        own = (
+            self._log.number_before(sent_at + guard_s) - self._log.number_before(first.sent_at - guard_s) - 1
+        )
+        window.foreign = max(window.foreign, first.remaining - remaining - own)
+        elapsed = sent_at - first.sent_at
+        memory = (0.5 if self._before else 0.05) * max(self.length.span.middle, 0.1)
+        self.foreign_per_s = (window.foreign + self._foreign_before * memory) / (elapsed + memory)
+
+    def _newest_end(self, now: float) -> float:
+        """Return the latest end that the newest answer allows; half a length from now where that is past."""
+        if self.newest is None:
+            return now
+        _, sent_at, notice = self.newest
+        end = sent_at + (notice.reset_s or 0.0) + SECOND
+        return end if now < end else now + self.length.span.hi / 2
+
+    def _left_of(self, share: float) -> int:
+        # The whole is bounded by what remains, which knows better than we do what was counted in this window.
+        return self.allowance(share) - self.own() if share < 1 else self.limit
+
+    def _free(self, window: Window, in_flight: int) -> int:
+        if window.remaining is None:
+            return window.limit - self._log.since(window.starts.lo - self._latency.guard_s())
+        return window.remaining - min(in_flight, self._log.since(window.starts.lo - self._latency.guard_s()))
+
+    def _limit(self, notice: QuotaNotice, remaining: int) -> int:
+        if notice.limit is not None:
+            self._had_limit = True
+            return max(1, notice.limit)
+        known = self._window.limit if self._window else 1
+        return max(remaining + 1, known if self._had_limit else 1)
+
+    @property
+    def _is_sure(self) -> bool:
+        return self.length.is_known and self._unconfirmed < _LOST_AFTER and not self._doubts
