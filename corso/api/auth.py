@@ -1,8 +1,8 @@
 """The access token: OAuth 2 client credentials, fetched once, shared by all tasks, renewed early.
 
 Neither the secret nor the token ever stands in a message, a repr or a log: answers of the token endpoint are not
-quoted, except for the error code that RFC 6749 (section 5.2) defines. Token requests do not count against the
-limiter; their answers come from another service.
+quoted, except for the error code that RFC 6749 (section 5.2) defines. Token requests wait for their turn like all
+others, since one server may count them together; as for the API, a 429 is not an attempt.
 """
 
 import asyncio
@@ -19,7 +19,6 @@ import httpx
 
 from corso.api.backoff import ATTEMPTS, Jitter, full_jitter_s, random_jitter
 from corso.api.quota_headers import read_notice
-from corso.api.translate import from_httpx
 from corso.api.wire_json import decode_object
 from corso.clock import Clock
 from corso.errors import ApiError, NotAuthorised, NotSent, Parked
@@ -53,6 +52,8 @@ class Token:
 class TokenAnswer:
     """What the token endpoint answered."""
 
+    asked_at: float
+    """Monotonic seconds: when the request left. It may have waited long for its turn."""
     status: int
     fields: dict[str, str]
     """Header fields, lower-case names."""
@@ -60,7 +61,7 @@ class TokenAnswer:
 
 
 Exchange = Callable[[httpx.Request], Awaitable[TokenAnswer]]
-"""Sends one token request; raises httpx.HTTPError."""
+"""Sends one token request when its turn has come; raises NotSent, OutcomeUnknown or Parked."""
 
 
 class TokenSource:
@@ -114,24 +115,28 @@ class TokenSource:
             return current if current and current is not refused else await self._fetch()
 
     async def _fetch(self) -> Token:
-        failures = 0
+        began_at = self._clock.monotonic()
+        failures = throttled = 0
         while True:
-            asked_at = self._clock.monotonic()
+            answer: TokenAnswer | None = None
             try:
                 answer = await self._exchange(self._request())
-            except httpx.HTTPError as error:
-                problem: ApiError = from_httpx(error, "the token request")
-                wait_s = full_jitter_s(failures, self._jitter)
+            except ApiError as error:
+                problem = error
             else:
                 if answer.status != 429 and answer.status < 500:
-                    self._token = self._read(answer, asked_at)
+                    self._token = self._read(answer)
                     return self._token
                 problem = NotSent(f"the token endpoint answered {answer.status}")
-                wait_s = self._wait_s(answer, failures)
-            failures += 1
-            if failures >= ATTEMPTS:
-                message = f"no access token after {failures} tries: {problem}"
-                raise NoToken(message, status=problem.status)
+            if answer and answer.status == 429:
+                throttled += 1
+                wait_s = self._wait_s(answer, throttled, began_at)
+            else:
+                failures += 1
+                if failures >= ATTEMPTS:
+                    message = f"no access token after {failures} tries: {problem}"
+                    raise NoToken(message, status=problem.status)
+                wait_s = self._wait_s(answer, failures, self._clock.monotonic())
             await self._clock.sleep(wait_s)
 
     def _request(self) -> httpx.Request:
@@ -148,17 +153,22 @@ class TokenSource:
         headers = {"content-type": kind, "accept": "application/json", "user-agent": self._user_agent}
         return httpx.Request("POST", self._corso.token_url, headers=headers, content=body.encode())
 
-    def _wait_s(self, answer: TokenAnswer, failures: int) -> float:
-        notice = read_notice(answer.fields, self._clock.utc())
-        if notice.retry_after_s is None:
-            return full_jitter_s(failures, self._jitter)
-        if notice.retry_after_s > self._patience_s:
-            resume_at = self._clock.utc() + timedelta(seconds=min(notice.retry_after_s, 1e9))
+    def _wait_s(self, answer: TokenAnswer | None, times: int, since: float) -> float:
+        """Return the seconds to wait after something went wrong so many times.
+
+        Raises Parked where the endpoint asks for a wait that is longer than patience, counted since `since`.
+        """
+        now, utc = self._clock.monotonic(), self._clock.utc()
+        asked_s = read_notice(answer.fields, utc).retry_after_s if answer else None
+        wait_s = full_jitter_s(times - 1, self._jitter) if asked_s is None else asked_s
+        is_asked = asked_s is not None or (answer is not None and answer.status == 429)
+        if is_asked and now + wait_s - since > self._patience_s:
+            resume_at = utc + timedelta(seconds=min(wait_s, 1e9))
             message = f"the token endpoint asks to wait until {resume_at:%Y-%m-%d %H:%M:%S} UTC"
             raise Parked(message, resume_at=resume_at)
-        return notice.retry_after_s + self._jitter()
+        return wait_s if asked_s is None else asked_s + self._jitter()
 
-    def _read(self, answer: TokenAnswer, asked_at: float) -> Token:
+    def _read(self, answer: TokenAnswer) -> Token:
         content = decode_object(answer.body)
         if answer.status in REFUSED:
             code = str((content or {}).get("error", ""))
@@ -176,7 +186,7 @@ class TokenSource:
         if kind not in _BEARER_TYPES:
             message = "the token endpoint gave a token of another type than Bearer"
             raise NotAuthorised(message, status=answer.status)
-        return Token(value, asked_at + _useful_s((content or {}).get("expires_in")))
+        return Token(value, answer.asked_at + _useful_s((content or {}).get("expires_in")))
 
 
 def _useful_s(expires_in: Any) -> float:

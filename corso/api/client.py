@@ -6,6 +6,8 @@ repeated on 5xx and connection errors, with full jitter and within one budget fo
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from functools import partial
 from importlib import metadata
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -13,6 +15,7 @@ from urllib.parse import quote, urlencode
 
 import httpx
 
+from corso.api import shared_pacers
 from corso.api.auth import NoToken
 from corso.api.backoff import ATTEMPTS, Jitter, RetryBudget, full_jitter_s, random_jitter
 from corso.api.exchange import AboutToSend, Answer, Exchange
@@ -40,11 +43,15 @@ class CorsoApi:
         clock: Clock,
         transport: httpx.AsyncBaseTransport,
         token_transport: httpx.AsyncBaseTransport,
+        limiter: Limiter,
         jitter: Jitter = random_jitter,
+        give_back: Callable[[], None] = lambda: None,
     ) -> None:
+        """Make a client; `open` does it. `give_back` is called when it is closed: the limiter's pacer may be lent."""
         self._exchange = Exchange(
             settings.loader,
             credentials,
+            limiter=limiter,
             clock=clock,
             transport=transport,
             token_transport=token_transport,
@@ -59,6 +66,7 @@ class CorsoApi:
         self._seeding: asyncio.Task[None] | None = None
         self._page_sizes = PAGE_SIZES
         self._retries = RetryBudget()
+        self._give_back = give_back
 
     @classmethod
     def open(
@@ -69,17 +77,35 @@ class CorsoApi:
         clock: Clock | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         jitter: Jitter = random_jitter,
+        until: datetime | None = None,
     ) -> Self:
-        """Make a client; nothing is sent yet. `transport` replaces the network, for tests."""
-        corso = settings.loader.corso
-        shards = settings.loader.limits.max_in_flight
+        """Make a client; nothing is sent yet.
+
+        `transport` replaces the network, for tests. From `until` on, which knows its offset, nothing is sent: Parked.
+        On the real network and in real time, all clients of one pair of credentials go on with the same pacer, one
+        client after the other.
+        """
+        loader = settings.loader
+        is_real = transport is None and (clock is None or isinstance(clock, SystemClock))
+        key = shared_pacers.key_of(loader, credentials)
+        clock = clock or SystemClock()
+        limiter = Limiter(
+            loader.limits,
+            clock,
+            jitter=jitter,
+            time_zone=loader.store.time_zone,
+            until=until,
+            pacer=shared_pacers.borrow(key) if is_real else None,
+        )
         return cls(
             settings,
             credentials,
-            clock=clock or SystemClock(),
-            transport=transport or open_transport(corso.base_url, shards),
-            token_transport=transport or open_transport(corso.token_url, 1),
+            clock=clock,
+            transport=transport or open_transport(loader.corso.base_url, loader.limits.max_in_flight),
+            token_transport=transport or open_transport(loader.corso.token_url, 1),
+            limiter=limiter,
             jitter=jitter,
+            give_back=partial(shared_pacers.give_back, key, limiter.pacer) if is_real else lambda: None,
         )
 
     @property
@@ -102,7 +128,13 @@ class CorsoApi:
 
     async def aclose(self) -> None:
         """Close all connections."""
+        if self._seeding:
+            # Nobody waits for it any more, and what it has under way is to be handed back.
+            self._seeding.cancel()
+            await asyncio.gather(self._seeding, return_exceptions=True)
         await self._exchange.aclose()
+        give_back, self._give_back = self._give_back, lambda: None
+        give_back()
 
     async def send(self, operation: Operation, about_to_send: AboutToSend | None = None) -> Receipt:
         """Send one operation, at most once; the payload's bytes go out as they are.

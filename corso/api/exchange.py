@@ -1,11 +1,15 @@
 """One request and its answer: admitted by the limiter, with a token, carried, and its end noted.
 
+Token requests go the same way, each with a ticket of its own: whoever finds no token gives its own ticket back first,
+so that there is a place even where one request at a time is all that is allowed.
+
 Requests go to the transport without `httpx.AsyncClient`, with URLs and header fields prepared: the convenience costs
 as much again as the request. Nothing is repeated here but what was surely not carried out: a request that a pause
 held back before its first byte, and, once and with a fresh token, one that the API answered 401.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import httpx
@@ -16,7 +20,7 @@ from corso.api.limiter import Limiter
 from corso.api.pacer import Ticket
 from corso.api.quota_headers import NOTHING, QuotaNotice, read_notice
 from corso.api.translate import error_text, from_httpx, from_status
-from corso.api.transport import BEFORE_BYTES, HeldBack, read_bounded
+from corso.api.transport import BEFORE_BYTES, LONGEST_ANSWER, HeldBack, read_bounded
 from corso.clock import Clock
 from corso.errors import NotSent, RateLimited
 from corso.settings import Credentials, Loader
@@ -67,13 +71,14 @@ class Exchange:
         loader: Loader,
         credentials: Credentials,
         *,
+        limiter: Limiter,
         clock: Clock,
         transport: httpx.AsyncBaseTransport,
         token_transport: httpx.AsyncBaseTransport,
         user_agent: str,
         jitter: Jitter,
     ) -> None:
-        self.limiter = Limiter(loader.limits, clock, jitter=jitter)
+        self.limiter = limiter
         self._clock = clock
         self._transport = transport
         self._token_transport = token_transport
@@ -139,12 +144,13 @@ class Exchange:
         """Send one request when its turn has come, and read its answer; return the token used, too."""
         announced = False
         while True:
+            if self._tokens.current() is None:
+                await self._tokens.obtain()
             ticket = await self.limiter.admit()
             token = self._tokens.current()
             if token is None:
-                # Not while holding a place among those under way: fetching takes as long as it takes.
+                # It ended while we waited. The place is given back: the token request needs one.
                 self.limiter.withdrawn(ticket)
-                await self._tokens.obtain()
                 continue
             if about_to_send is not None and not announced:
                 try:
@@ -161,15 +167,30 @@ class Exchange:
                     raise RateLimited(message, retry_after_s=self.limiter.pause_s) from None
 
     async def _carry(self, ticket: Ticket, request: httpx.Request) -> Answer:
+        what = f"{request.method} {request.url.path}"
+        response, body = await self._transfer(ticket, request, self._transport, what, LONGEST_ANSWER)
+        status = response.status_code
+        pause_s = self.limiter.answered(ticket, status, self._notice(response))
+        return Answer(request.method, request.url, status, body, pause_s)
+
+    async def _transfer(
+        self,
+        ticket: Ticket,
+        request: httpx.Request,
+        transport: httpx.AsyncBaseTransport,
+        what: str,
+        longest: int,
+    ) -> tuple[httpx.Response, bytes]:
+        """Let a request leave and read its answer; where there is none, hand the ticket back and raise."""
         try:
             self._hold_back()
-            response = await self._transport.handle_async_request(request)
-            body = await read_bounded(response)
+            response = await transport.handle_async_request(request)
+            return response, await read_bounded(response, longest=longest)
         except HeldBack:
             self.limiter.withdrawn(ticket)
             raise
         except httpx.HTTPError as error:
-            problem = from_httpx(error, f"{request.method} {request.url.path}")
+            problem = from_httpx(error, what)
             if isinstance(problem, NotSent):
                 self.limiter.withdrawn(ticket)
             else:
@@ -178,9 +199,6 @@ class Exchange:
         except BaseException:  # a cancelled task gives its place back, too
             self.limiter.unanswered(ticket)
             raise
-        status = response.status_code
-        pause_s = self.limiter.answered(ticket, status, self._notice(response))
-        return Answer(request.method, request.url, status, body, pause_s)
 
     def _request(self, method: str, url: httpx.URL, content: bytes | None, token: Token) -> httpx.Request:
         fields = [*self._fields, (b"authorization", b"Bearer " + token.value.encode())]
@@ -210,7 +228,13 @@ class Exchange:
         return read_notice(fields, self._clock.utc())
 
     async def _exchange_token(self, request: httpx.Request) -> TokenAnswer:
-        request.extensions["timeout"] = self._timeouts
-        response = await self._token_transport.handle_async_request(request)
-        body = await read_bounded(response, longest=LONGEST_TOKEN_ANSWER)
-        return TokenAnswer(response.status_code, dict(response.headers), body)
+        request.extensions |= {"timeout": self._timeouts, BEFORE_BYTES: self._hold_back}
+        while True:
+            ticket = await self.limiter.admit()
+            with suppress(HeldBack):
+                response, body = await self._transfer(
+                    ticket, request, self._token_transport, "the token request", LONGEST_TOKEN_ANSWER
+                )
+                # It says nothing about the API's quota, but a pause that it asks for is one for all.
+                self.limiter.answered_elsewhere(ticket, response.status_code, self._notice(response))
+                return TokenAnswer(ticket.sent_at, response.status_code, dict(response.headers), body)

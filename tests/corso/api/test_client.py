@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -255,6 +256,33 @@ def test_too_long_a_pause_parks() -> None:
 
     with pytest.raises(Parked):
         run(fake, lambda api: api.order("1"))
+
+
+def test_from_until_on_nothing_is_asked() -> None:
+    """Not even a token; what is asked before it is answered."""
+    clock, fake = JumpingClock(), FakeCorso(created)
+    credentials = Credentials("id", SECRET)
+
+    async def two_nights() -> None:
+        until = clock.utc() + timedelta(seconds=30)
+        transport = httpx.MockTransport(fake)
+        async with CorsoApi.open(
+            loader_settings(), credentials, clock=clock, transport=transport, until=until
+        ) as api:
+            await api.send(operation())
+            clock.jump(30)
+            with pytest.raises(Parked) as caught:
+                await api.send(operation())
+            assert caught.value.resume_at == until
+        async with CorsoApi.open(
+            loader_settings(), credentials, clock=clock, transport=transport, until=until
+        ) as api:
+            with pytest.raises(Parked):
+                await api.ping()
+
+    asyncio.run(two_nights())
+
+    assert (len(fake.requests), len(fake.token_requests)) == (1, 1)
 
 
 def test_nothing_is_sent_before_a_cheap_read_has_told_the_quota() -> None:
