@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from copy import copy
+from datetime import datetime
 from typing import Literal
 
 import polars as pl
@@ -20,7 +22,7 @@ from corso.delivery.sender import Sender, interrupted
 from corso.delivery.states import State
 from corso.delivery.tally import Tally
 from corso.errors import ApiError, NotAuthorised, Stopped
-from corso.report.summary import Requests
+from corso.report.summary import QuotaUse, Requests
 from corso.stages.adoption import Adoption
 from corso.stages.batch import Batch, Pace, ProgressWatch, add_requests
 from corso.stages.canary import Canary
@@ -36,12 +38,19 @@ Subject = Literal["order", "fulfillment"]
 
 
 def upload(
-    batch: Batch, plan: pl.LazyFrame, subject: Subject, progress: ProgressWatch, *, limit: int | None = None
+    batch: Batch,
+    plan: pl.LazyFrame,
+    subject: Subject,
+    progress: ProgressWatch,
+    *,
+    limit: int | None = None,
+    until: datetime | None = None,
 ) -> None:
     """Send the operations of a plan that are about orders, or about fulfillments.
 
-    `limit` sends no more than so many. Raises what stopped it: Stopped, Parked, NotAuthorised, Interrupted,
-    LedgerError, SettingsError. Whatever it raises, the ledger says how every operation stands.
+    `limit` sends no more than so many; from `until` on, which knows its offset, nothing is sent. Raises what stopped
+    it: Stopped, Parked, NotAuthorised, Interrupted, LedgerError, SettingsError. Whatever it raises, the ledger says
+    how every operation stands.
     """
     settings = batch.settings
     credentials = settings.credentials()
@@ -56,7 +65,8 @@ def upload(
     ):
 
         async def deliver() -> None:
-            async with counted_api(batch, CorsoApi.open(settings, credentials, clock=clock)) as api:
+            client = CorsoApi.open(settings, credentials, clock=clock, until=until)
+            async with counted_api(batch, client) as api:
 
                 def watch(what: str, done: int, total: int) -> None:
                     progress(what, done, total, pace(api))
@@ -84,20 +94,28 @@ def plan_rejected_again(batch: Batch, plan: pl.LazyFrame) -> int:
 @asynccontextmanager
 async def counted_api(batch: Batch, api: CorsoApi) -> AsyncIterator[CorsoApi]:
     """Open the API; when it is done with, add what was asked of it to the batch's facts."""
-    began = asyncio.get_running_loop().time()
+    # The pacer may have counted for an earlier stage: what it counts is told as a difference.
+    pacer, loop = api.limiter.pacer, asyncio.get_running_loop()
+    before, began = copy(pacer.tally), loop.time()
     try:
         async with api:
             yield api
     finally:
-        limiter = api.limiter
+        after, (limit, length_s) = pacer.tally, pacer.quota or (None, None)
         asked = Requests(
-            sent=limiter.sent,
-            throttled=limiter.throttled,
-            retried=limiter.retried,
-            seconds=asyncio.get_running_loop().time() - began,
-            quota_share=limiter.quota_share,
+            sent=after.sent - before.sent,
+            throttled=after.throttled - before.throttled,
+            retried=after.retried - before.retried,
+            seconds=loop.time() - began,
         )
-        batch.write_facts(add_requests(batch.read_facts(), asked))
+        met = QuotaUse(
+            limit=limit,
+            length_s=length_s,
+            quota=after.quota - before.quota,
+            used=after.used - before.used,
+            foreign=after.foreign - before.foreign,
+        )
+        batch.write_facts(add_requests(batch.read_facts(), asked, met))
 
 
 class Delivery:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -26,19 +27,24 @@ BY_LOOK_UPS = "Read back by looking up every order of the batch; orders of other
 
 
 def read_back(
-    batch: Batch, source_order_ids: pl.LazyFrame, scratch: Path, watch: ProgressWatch
+    batch: Batch,
+    source_order_ids: pl.LazyFrame,
+    scratch: Path,
+    watch: ProgressWatch,
+    *,
+    until: datetime | None = None,
 ) -> pl.LazyFrame:
     """Return the listing, by whichever way reconcile.mode allows.
 
-    `source_order_ids` (one column) are the batch's accepted orders, for look-ups. Raises ApiError's children,
-    Parked, SettingsError.
+    `source_order_ids` (one column) are the batch's accepted orders, for look-ups. From `until` on, which knows its
+    offset, nothing is asked. Raises ApiError's children, Parked, SettingsError.
     """
     settings = batch.settings
     credentials = settings.credentials()
     ids = source_order_ids.collect()["source_order_id"].to_list()
 
     async def read() -> None:
-        async with counted_api(batch, CorsoApi.open(settings, credentials)) as api:
+        async with counted_api(batch, CorsoApi.open(settings, credentials, until=until)) as api:
             with stopped_by_signals():
                 await _Reader(batch, api, scratch, watch).read(ids)
 
@@ -112,7 +118,14 @@ class _Reader:
             for source_order_id in feed:
                 self._keep(await self._records_of(source_order_id, corso_ids.get(source_order_id)))
 
-        await asyncio.gather(*(work() for _ in range(settings.loader.limits.max_in_flight)))
+        workers = [asyncio.create_task(work()) for _ in range(settings.loader.limits.max_in_flight)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            # Where one failed, the others ask nothing more.
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
 
     async def _records_of(self, source_order_id: str, corso_id: str | None) -> list[JsonObject]:
         """Ask by the source's id, which also shows duplicates, or else by Corso's."""
