@@ -7,6 +7,8 @@ knows of the window only what is sure, takes what others used last time as their
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import polars as pl
+
 from corso.calendar import Calendar
 from corso.delivery.ledger import Ledger
 from corso.delivery.states import State
@@ -100,10 +102,15 @@ def cost_of(batch: Batch, summary: Summary) -> Cost:
     by_look_ups = mode == "lookup" or (mode == "auto" and summary.accepted.orders < pages)
     return Cost(
         orders=summary.plan.create + summary.plan.update + summary.plan.cancel,
-        fulfillments=summary.fulfillments.not_sent,
+        fulfillments=_planned_fulfillments(batch),
         pages=0 if by_look_ups else pages,
         look_ups=summary.accepted.orders if by_look_ups else 0,
     )
+
+
+def _planned_fulfillments(batch: Batch) -> int:
+    planned = pl.scan_parquet(batch.table("upload_plan")).filter(subject="fulfillment", action="create")
+    return int(planned.select(pl.len()).collect().item())
 
 
 def say_forecast(cost: Cost, known: KnownQuota | NotLearnt, loader: Loader, now: datetime) -> str:

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from corso.calendar import Calendar, Span
-from corso.report.summary import FulfillmentCounts, PlanCounts, Summary, TableCounts
+from corso.report.summary import PlanCounts, Summary, TableCounts
 from corso.settings import Loader, Settings
 from corso.stages.batch import Batch
 from corso.stages.forecast import Cost, cost_of, say_forecast, seconds_for
@@ -176,11 +177,12 @@ def test_reading_back_is_counted_by_the_way_that_it_will_go(
         tmp_path / "loader.yaml",
         Loader.model_validate({"store": {"id": 1}, "exports": {}, "reconcile": {"mode": mode}}),
     )
-    summary = Summary(
-        store_id=1,
-        batch="b",
-        accepted=TableCounts(orders=accepted),
-        plan=PlanCounts(create=accepted),
-        fulfillments=FulfillmentCounts(not_sent=7),
+    batch = Batch(settings, "b")
+    batch.tables.mkdir(parents=True)
+    actions = ["create"] * 7 + ["unchanged"] * 3
+    pl.DataFrame({"subject": ["fulfillment"] * 10, "action": actions}).write_parquet(
+        batch.table("upload_plan")
     )
-    assert cost_of(Batch(settings, "b"), summary) == Cost(accepted, 7, pages, look_ups)
+    plan = PlanCounts(create=accepted)
+    summary = Summary(store_id=1, batch="b", accepted=TableCounts(orders=accepted), plan=plan)
+    assert cost_of(batch, summary) == Cost(accepted, 7, pages, look_ups)
