@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 
 from assets.partitions import BATCHES
-from assets.resources import LoaderFile, Progress
+from assets.resources import ApiConfig, LoaderFile, Progress
 from corso.report.outcomes import fulfillment_outcomes, order_outcomes
 from corso.stages.books import close_books, ledger_frame
 from corso.stages.delivering import plan_rejected_again, upload
@@ -18,7 +18,7 @@ from corso.stages.delivering import plan_rejected_again, upload
 API_POOL = "corso_api"
 
 
-class UploadConfig(dg.Config):
+class UploadConfig(ApiConfig):
     """How one run uploads."""
 
     limit: int | None = None
@@ -43,7 +43,7 @@ def uploaded_orders(
     batch = loader.batch(context.partition_key)
     if config.retry_rejected:
         context.log.info("%d rejected operations are planned again", plan_rejected_again(batch, upload_plan))
-    upload(batch, upload_plan, "order", progress.watch, limit=config.limit)
+    upload(batch, upload_plan, "order", progress.watch, limit=config.limit, until=config.ends)
     outcomes = order_outcomes(upload_plan, ledger_frame(batch))
     return dg.Output(outcomes, metadata=_counts(outcomes))
 
@@ -51,13 +51,14 @@ def uploaded_orders(
 @dg.asset(partitions_def=BATCHES, group_name="upload", pool=API_POOL, deps=[uploaded_orders])
 def uploaded_fulfillments(
     context: dg.AssetExecutionContext,
+    config: ApiConfig,
     loader: LoaderFile,
     progress: dg.ResourceParam[Progress],
     upload_plan: pl.LazyFrame,
 ) -> dg.Output[pl.LazyFrame]:
     """Send the plan's fulfillments; one row = one accepted fulfillment and how it ended."""
     batch = loader.batch(context.partition_key)
-    upload(batch, upload_plan, "fulfillment", progress.watch)
+    upload(batch, upload_plan, "fulfillment", progress.watch, until=config.ends)
     close_books(batch, "upload", datetime.now(UTC))
     outcomes = fulfillment_outcomes(upload_plan, ledger_frame(batch))
     return dg.Output(outcomes, metadata=_counts(outcomes))

@@ -8,7 +8,7 @@ import polars as pl
 
 from assets.delivering import API_POOL, uploaded_fulfillments, uploaded_orders
 from assets.partitions import BATCHES
-from assets.resources import LoaderFile, Progress
+from assets.resources import ApiConfig, LoaderFile, Progress
 from corso.stages.books import close_books, reconcile
 from corso.stages.reading_back import read_back
 
@@ -21,6 +21,7 @@ from corso.stages.reading_back import read_back
 )
 def corso_orders(
     context: dg.AssetExecutionContext,
+    config: ApiConfig,
     loader: LoaderFile,
     progress: dg.ResourceParam[Progress],
     accepted_orders: pl.LazyFrame,
@@ -28,7 +29,8 @@ def corso_orders(
     """Read the store's listing back; one row = one record."""
     batch = loader.batch(context.partition_key)
     with batch.scratch() as scratch:
-        listing = read_back(batch, accepted_orders.select("source_order_id"), scratch, progress.watch)
+        ids = accepted_orders.select("source_order_id")
+        listing = read_back(batch, ids, scratch, progress.watch, until=config.ends)
         notes = batch.read_facts().notes
         yield dg.Output(
             listing, metadata={"records": listing.select(pl.len()).collect().item(), "how": " ".join(notes)}

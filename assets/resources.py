@@ -3,6 +3,7 @@
 https://docs.dagster.io/guides/build/external-resources
 """
 
+from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
@@ -24,6 +25,18 @@ class LoaderFile(dg.ConfigurableResource[Settings]):
     def batch(self, name: str) -> Batch:
         """Return one batch of its store."""
         return Batch(self.settings(), check_batch_name(name))
+
+
+class ApiConfig(dg.Config):
+    """How one run of an asset talks to the API."""
+
+    until: str | None = None
+    """When it has to be over, in ISO 8601 with an offset: nothing is asked from then on, and the run parks."""
+
+    @property
+    def ends(self) -> datetime | None:
+        """The moment of `until`."""
+        return datetime.fromisoformat(self.until) if self.until else None
 
 
 class Progress:
