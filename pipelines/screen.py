@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from corso.report.summary import QuotaUse, Summary
@@ -38,18 +39,23 @@ def progress() -> Iterator[ProgressWatch]:
     """Show how far the stages are, until the block ends."""
     console = Console(stderr=True)
     if console.is_terminal:
-        with Progress(
-            TextColumn("{task.description:13}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[pace]}"),
-            _TimeLeftColumn(),
-            console=console,
-            transient=True,
-        ) as bars:
+        with _bars_on(console) as bars:
             yield _Bars(bars).watch
     else:
         yield _Lines(console).watch
+
+
+def _bars_on(console: Console) -> Progress:
+    # Where the terminal is narrow the bar gives way, not the numbers.
+    return Progress(
+        TextColumn("{task.description:12}"),
+        BarColumn(),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TextColumn("{task.fields[pace]}"),
+        _TimeLeftColumn(table_column=Column(no_wrap=True)),
+        console=console,
+        transient=True,
+    )
 
 
 class _TimeLeftColumn(ProgressColumn):
@@ -107,16 +113,17 @@ class _Lines:
 
 
 def _said_pace(measured: float, pace: Pace | None) -> Iterator[str]:
-    """Say how fast it goes, how fast it may go, what of the quota is used, and what the API refused."""
-    if measured:
-        yield f"{_said_rate(measured)}"
+    """Say how fast it goes and may go, what of the quota is used, what the API refused: in 40 columns of a terminal's 80."""
+    goes = [_said_rate(measured)] if measured else []
     if pace is None:
+        yield from goes
         return
-    yield (
-        f"pause of {said_seconds(pace.pause_s)}" if pace.pause_s else f"{_said_rate(pace.per_second)} allowed"
-    )
+    if pace.pause_s:
+        yield f"pause of {said_seconds(pace.pause_s)}"
+    else:
+        yield " of ".join([*goes, _said_rate(pace.per_second)]) + ("" if goes else " allowed")
     if pace.quota_share is not None:
-        yield f"{pace.quota_share * 100:.0f} % of the quota"
+        yield f"{pace.quota_share * 100:.0f} % of quota"
     yield f"{pace.throttled:,} throttled"
 
 

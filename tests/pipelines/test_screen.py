@@ -1,6 +1,7 @@
 """What the command prints about the API's quota: while it runs, and at its end."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -40,9 +41,24 @@ def test_plain_lines_tell_the_pace_the_quota_the_refusals_and_the_time_left(
         lines.watch("create_order", done, 176, Pace(8.0, 0.0, 0.781, 2))
     lines.watch("read back", 50, 0)
     assert out.getvalue().splitlines() == [
-        "orders: 96 of 176 (8.0/s, 8.0/s allowed, 78 % of the quota, 2 throttled), 0:10 left",
-        "orders: 176 of 176 (8.0/s, 8.0/s allowed, 78 % of the quota, 2 throttled)",
+        "orders: 96 of 176 (8.0/s of 8.0/s, 78 % of quota, 2 throttled), 0:10 left",
+        "orders: 176 of 176 (8.0/s of 8.0/s, 78 % of quota, 2 throttled)",
     ]
+
+
+def test_bars_fit_a_terminal_of_80_columns() -> None:
+    """Nothing of what is told is cut off, and there is a bar left."""
+    out = io.StringIO()
+    console = Console(file=out, width=80, force_terminal=True, color_system=None)
+    with screen._bars_on(console) as bars:
+        watch = screen._Bars(bars).watch
+        watch("create_fulfillment", 0, 9000, Pace(16.4, 0.0, 0.64, 0))
+        bars._tasks[next(iter(bars._tasks))].fields["pace"] = "13/s of 16/s, 64 % of quota, 0 throttled"
+        bars.refresh()
+    said = [line for line in out.getvalue().splitlines() if "fulfillments" in line][-1]
+    assert "0/9000" in said
+    assert re.search(r"13/s of 16/s, 64 % of quota, 0 throttled 9:0[89] left", said)
+    assert "━━━━" in said
 
 
 def test_a_pause_is_said_instead_of_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
