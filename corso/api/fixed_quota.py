@@ -174,10 +174,19 @@ class FixedQuota:
         if window and window.remaining is not None and sent_at >= window.starts.lo:
             window.remaining -= 1
 
-    def learn(self, number: int, sent_at: float, notice: QuotaNotice, *, refused: bool = False) -> None:
+    def learn(
+        self,
+        number: int,
+        sent_at: float,
+        notice: QuotaNotice,
+        *,
+        late_s: float = 0.0,
+        refused: bool = False,
+    ) -> None:
         """Take in the numbers of one answer: to the request of this number in the log.
 
-        A refusal tells what is left, and is no reason to doubt that windows are fixed.
+        The request may have arrived `late_s` later than requests usually do after their departure. A refusal tells
+        what is left, and is no reason to doubt that windows are fixed.
         """
         remaining, reset_s = notice.remaining, notice.reset_s
         if remaining is None or reset_s is None:
@@ -195,21 +204,23 @@ class FixedQuota:
             )
             window.first = First(number, sent_at, remaining)
             window.tell_reset(sent_at, notice)
-        elif sent_at >= window.starts.lo and self._is_counted_in(window, sent_at, notice, remaining):
+        elif sent_at >= window.starts.lo and self._is_counted_in(window, sent_at, late_s, notice, remaining):
             if refused:
                 self._doubts = min(self._doubts, doubts)
             else:
                 self._note_foreign(number, sent_at, remaining)
 
-    def _is_counted_in(self, window: Window, sent_at: float, notice: QuotaNotice, remaining: int) -> bool:
+    def _is_counted_in(
+        self, window: Window, sent_at: float, late_s: float, notice: QuotaNotice, remaining: int
+    ) -> bool:
         """Take in what an answer says of the present window, or of a newer one; False if it is of the one before."""
         if window.remaining is None:
-            self._meet(window, sent_at, notice, remaining)
+            self._meet(window, sent_at, late_s, notice, remaining)
         elif self._is_another(window, sent_at, notice, remaining):
             is_fresh = remaining > window.remaining + self._reordered(window.told_at, sent_at)
             if is_fresh or window.remaining > 0.9 * window.limit:
                 self._begin(Window(window.limit, Span(min(window.told_at, sent_at), sent_at)))
-                self._take(sent_at, notice, remaining)
+                self._take(sent_at, late_s, notice, remaining)
             else:
                 # Its end moves on, and nothing came back.
                 self._go_on(sent_at, notice, remaining)
@@ -217,7 +228,7 @@ class FixedQuota:
             if not self._is_fresh(sent_at, remaining):
                 self._note_last_of_before(window, sent_at)
                 return False
-            window.starts = Span(min(window.starts.lo, sent_at), sent_at)
+            window.starts = Span(min(window.starts.lo, sent_at), min(window.starts.hi, sent_at + late_s))
             self._tighten(window, sent_at, notice, remaining)
         else:
             self._tighten(window, sent_at, notice, remaining)
@@ -230,23 +241,24 @@ class FixedQuota:
         if before.remaining is not None and 0 < sent_at - before_at < 0.2 * max(reset_s, 1.0):
             self._falls.append(remaining < before.remaining)
 
-    def _meet(self, window: Window, sent_at: float, notice: QuotaNotice, remaining: int) -> None:
+    def _meet(
+        self, window: Window, sent_at: float, late_s: float, notice: QuotaNotice, remaining: int
+    ) -> None:
         """Take in the first answers of a window that was predicted."""
         if self._is_fresh(sent_at, remaining):
-            self._take(sent_at, notice, remaining)
+            self._take(sent_at, late_s, notice, remaining)
         elif sent_at <= window.starts.hi:
             self._note_last_of_before(window, sent_at)
         else:
             self._go_on(sent_at, notice, remaining)
 
-    def _take(self, sent_at: float, notice: QuotaNotice, remaining: int) -> None:
+    def _take(self, sent_at: float, late_s: float, notice: QuotaNotice, remaining: int) -> None:
         """Take a new window whole, by the first answer that tells of it."""
         window, before = self._window, self._before
         if window is None:
             return
-        window.starts = Span(
-            max(window.starts.lo, min(self._last_of_before, sent_at)), max(sent_at, window.starts.lo)
-        )
+        lo = max(window.starts.lo, min(self._last_of_before, sent_at))
+        window.starts = Span(lo, max(lo, sent_at + late_s))
         window.limit = self._limit(notice, remaining)
         window.remaining, window.told_at = remaining, sent_at
         window.was_seen_to_begin = before is not None and self._unconfirmed < _LOST_AFTER

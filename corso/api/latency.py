@@ -29,6 +29,8 @@ class Latency:
     def __init__(self) -> None:
         self.p95 = 0.0
         """What 95 of 100 answers take at most."""
+        self.low = 0.0
+        """What 5 of 100 answers take at most."""
         self.spread = 0.0
         """How far most answers are apart from each other in time: the 95th less the 5th percentile."""
         self.usual = 0.0
@@ -41,18 +43,20 @@ class Latency:
         """Whether anything was measured."""
         return self._count > 0
 
-    def note(self, seconds: float) -> None:
-        """Take in one round trip."""
+    def note(self, seconds: float) -> float:
+        """Take in one round trip; return the seconds by which the request may have arrived later than others do."""
         self._recent.append(seconds)
         self._count += 1
         if self._count % _REFRESHED_EVERY == 0 or self._count < _REFRESHED_EVERY:
             ordered = sorted(self._recent)
             last = len(ordered) - 1
             self.p95 = ordered[round(0.95 * last)]
-            self.spread = self.p95 - ordered[round(0.05 * last)]
+            self.low = ordered[round(0.05 * last)]
+            self.spread = self.p95 - self.low
             median = ordered[last // 2]
             # Falls at once, rises slowly: a server that has become slow stays "slower" for a while.
             self.usual = median if not self.usual else min(median, self.usual + 0.02 * (median - self.usual))
+        return max(0.0, seconds - self.low)
 
     def guard_s(self) -> float:
         """Return the seconds by which two requests may overtake each other, and our own clock and event loop be late."""

@@ -162,13 +162,13 @@ class Pacer:
     def answered(self, ticket: Ticket, now: float, status: int, notice: QuotaNotice = NOTHING) -> float:
         """Note an answer; return the seconds that nothing may be sent from now on."""
         self._release(ticket)
-        self._latency.note(now - ticket.sent_at)
+        late_s = self._latency.note(now - ticket.sent_at)
         asks_for_a_pause = status == 429 or (status == 503 and notice.retry_after_s is not None)
         self.tally.throttled += status == 429
         # An API that shows its numbers on refusals only tells nothing to pace by.
         told = notice.describes_a_window and (self._is_told or status != 429)
         if told:
-            self._quota.learn(ticket.number, ticket.sent_at, notice, refused=status == 429)
+            self._quota.learn(ticket.number, ticket.sent_at, notice, late_s=late_s, refused=status == 429)
             self._count(now, used=status != 429)
         else:
             self._quota.lost(ticket.sent_at)

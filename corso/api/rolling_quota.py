@@ -105,7 +105,15 @@ class RollingQuota:
         """Return when to ask again."""
         return now + max(0.5 / self.per_second, 0.002)
 
-    def learn(self, number: int, sent_at: float, notice: QuotaNotice, *, refused: bool = False) -> None:  # noqa: ARG002
+    def learn(
+        self,
+        number: int,
+        sent_at: float,
+        notice: QuotaNotice,
+        *,
+        late_s: float = 0.0,  # noqa: ARG002  (as `FixedQuota` has it)
+        refused: bool = False,  # noqa: ARG002
+    ) -> None:
         """Take in the numbers of one answer; the newest request's are right."""
         if notice.limit is not None:
             self.limit = max(1, notice.limit)
