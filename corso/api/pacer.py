@@ -40,6 +40,7 @@ FIRST_PAUSE_S = 1.0
 _WHOLE_TOKEN = 1 - 1e-9
 _LOOK_AGAIN_S = 0.005
 _SILENT_ANSWERS = 10
+_FORGOTTEN_AFTER_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,11 +287,12 @@ class Pacer:
             return
         self._silent += 1
         # One answer without numbers may be any proxy's.
-        if self._found is None or (
-            self._is_told
-            and self._silent >= _SILENT_ANSWERS
-            and now > self._quota.told_at + self._quota.length_s
-        ):
+        is_silent = (
+            self._silent >= _SILENT_ANSWERS and now > self._quota.told_at + self._quota.length_s
+            if self._is_told
+            else self._found is None
+        )
+        if is_silent:
             self._go_untold(now)
 
     def _go_untold(self, now: float) -> None:
@@ -319,11 +321,11 @@ class Pacer:
                 self._cut(ticket, now, asked_s, notice)
 
     def _hold(self, now: float, asked_s: float) -> None:
+        if self._held_since is None or now > self.paused_until + _FORGOTTEN_AFTER_S:
+            self._held_since = now
         spread = min(LONGEST_JITTER_S, 0.1 * (self._quota.length_s or asked_s))
         self.paused_until = max(self.paused_until, now + asked_s + spread * self._jitter())
         self._needs_probe = True
-        if self._held_since is None:
-            self._held_since = now
 
     def _cut(self, ticket: Ticket, now: float, asked_s: float, notice: QuotaNotice) -> None:
         if self._found is None:

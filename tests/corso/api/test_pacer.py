@@ -263,6 +263,34 @@ def test_jitter_is_added_after_the_pause_and_is_at_most_five_seconds() -> None:
     assert pause_s == pytest.approx(605)
 
 
+def test_an_answer_without_numbers_is_no_reason_to_forget_those_that_were_told() -> None:
+    """A proxy's page in between changes nothing; ten of them over a whole window, and the API tells no more."""
+    paced = seeded(pacer(), reset_s=10, limit=100, remaining=99)
+    paced.answered(next_ticket(paced, 2), 3, 404)
+
+    assert paced.quota == (100, pytest.approx(10, abs=1))
+
+    now = 13.0
+    for _ in range(12):
+        one = next_ticket(paced, now)
+        now = one.sent_at + 1
+        paced.answered(one, now, 201)
+
+    assert paced.quota is None
+    assert 0 < paced.rate(now) <= 100 / 9
+
+
+def test_a_pause_long_ago_is_not_counted_as_one_with_todays() -> None:
+    """Whoever asks again a day later has the API's patience from the beginning."""
+    paced = seeded(pacer())
+    paced.answered(ticket(paced, 2), 3, 429, QuotaNotice(retry_after_s=30))
+    late = next_ticket(paced, 90_000)
+    paced.answered(late, late.sent_at + 1, 429, QuotaNotice(retry_after_s=30))
+
+    held = wait(paced, late.sent_at + 2)
+    assert held.held_since == pytest.approx(late.sent_at + 1)
+
+
 def test_after_a_pause_one_request_goes_ahead() -> None:
     """Only when it comes back well do the others follow."""
     paced = seeded(pacer())
