@@ -34,6 +34,7 @@ _LOST_AFTER = 2
 _SLOWEST = 0.1
 """Part of the even pace that is kept up whatever others take, so as to see when they take less."""
 _STEPS = 24
+_KEPT = 4
 _JUST_AFTER = 1e-9
 
 
@@ -154,11 +155,19 @@ class FixedQuota:
             return 0.0
         ends = window.ends(self.length)
         length = max(self.length.span.hi, 0.1)
-        # As long as nobody knows when it ends, something is left to see the next one begin by.
-        end = ends.middle if self._is_sure else self._newest_end(now)
+        ours = min(self._left_of(share), self._free(window, in_flight))
+        end = ends.middle
+        if not self._is_sure:
+            # As long as nobody knows when it ends, a few are kept to see the next one begin by.
+            a_second = SECOND * window.limit / length
+            kept = min(math.ceil(a_second), max(_KEPT, math.ceil(_KEPT / 100 * a_second)))
+            end, last = self._newest_ends(now)
+            if ours > kept and end - now > 0.1:
+                ours -= kept
+            else:
+                end = last
         since = window.told_at if window.remaining is not None else window.starts.middle
         foreign = self.foreign_per_s * max(0.0, end - since)
-        ours = min(self._left_of(share), self._free(window, in_flight))
         even = self.allowance(share) / length
         seconds = max(end - now - 0.01 * length, 0.005 * length, 0.001)
         pace = min(ours, self._free(window, in_flight) - foreign) / seconds
@@ -360,13 +369,14 @@ class FixedQuota:
         memory = (0.5 if self._before else 0.05) * max(self.length.span.middle, 0.1)
         self.foreign_per_s = (window.foreign + self._foreign_before * memory) / (elapsed + memory)
 
-    def _newest_end(self, now: float) -> float:
-        """Return the latest end that the newest answer allows; half a length from now where that is past."""
+    def _newest_ends(self, now: float) -> tuple[float, float]:
+        """Return the end that the newest answer tells and the latest that it allows; half a length on if they are past."""
         if self.newest is None:
-            return now
+            return now, now
         _, sent_at, notice = self.newest
-        end = sent_at + (notice.reset_s or 0.0) + SECOND
-        return end if now < end else now + self.length.span.hi / 2
+        end = sent_at + (notice.reset_s or 0.0)
+        last = end + SECOND
+        return end, last if now < last else now + self.length.span.hi / 2
 
     def _left_of(self, share: float) -> int:
         # The whole is bounded by what remains, which knows better than we do what was counted in this window.

@@ -136,10 +136,11 @@ def test_an_answer_of_a_former_window_is_ignored() -> None:
 def test_requests_under_way_count_against_what_remains() -> None:
     """Never more under way than the window has left."""
     paced = seeded(pacer(), remaining=3, limit=100)
-    for at in (20, 40, 58):
-        ticket(paced, at)
+    for at in (10, 20, 30):
+        next_ticket(paced, at)
 
     assert isinstance(paced.admit(59), Wait)
+    assert paced.left(59) == 0
 
 
 @given(
