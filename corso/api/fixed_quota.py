@@ -8,8 +8,9 @@ The rules, after Airbyte's token budget and its faults:
   remains less a reserve: as many requests as others may send meanwhile (all but `RISK`).
 - What is left is spread evenly over the rest of the window, so that it is used up just before the window ends. What
   others will have used until then, at the rate seen, is left to them.
-- Once the length is known the next window is begun when the last one must be over; until it is, one request goes
-  ahead. Between the earliest and the latest end of a window a request counts in both.
+- Once the length is known the next window is begun when the last one must be over. Until then a few requests are kept to
+  see it begin by; where nothing is left, one request goes ahead. Between the earliest and the latest end of a window a
+  request counts in both.
 
 Times are departures, see `window`.
 """
