@@ -19,7 +19,7 @@ import math
 from collections import deque
 
 from corso.api.latency import Latency
-from corso.api.poisson import most_arrivals
+from corso.api.poisson import least_kept, most_arrivals
 from corso.api.quota_headers import QuotaNotice
 from corso.api.sent_log import SentLog
 from corso.api.window import SECOND, First, Length, Span, Window, early_s
@@ -131,15 +131,17 @@ class FixedQuota:
             return False
         if window.remaining is None:
             return True
-        return now >= self.turns_at(now) and self.room(now, share, in_flight) < max(1, 0.1 * window.limit)
+        return now >= self._ends_by() and self.room(now, share, in_flight) < max(1, 0.1 * window.limit)
 
     def room(self, now: float, share: float, in_flight: int) -> int:
         """Return how many requests may leave now; `turn` has been called for this moment."""
         window = self._window
         if window is None:
             return 0
-        free = self._free(window, in_flight)
-        return min(self._left_of(share), free - self.reserve(now))
+        free = self._free(window, in_flight) - self.reserve(now)
+        if free < 1 and not in_flight and now >= self._asks_at():
+            free = 1
+        return min(self._left_of(share), free)
 
     def reserve(self, now: float) -> int:
         """Return how many requests others may have sent since the newest numbers, or may send until ours arrives."""
@@ -147,7 +149,9 @@ class FixedQuota:
         if window is None or not self.foreign_per_s:
             return 0
         since = window.told_at if window.remaining is not None else window.starts.lo
-        return most_arrivals(self.foreign_per_s * max(0.0, now - since), RISK)
+        expected = self.foreign_per_s * max(0.0, now - since)
+        left = max(1.0, window.limit - self.foreign_per_s * self.length.span.hi)
+        return least_kept(expected, 0.0007 * left)
 
     def pace(self, now: float, share: float, in_flight: int) -> float:
         """Return the requests per second at which the rest of the window is used evenly."""
@@ -174,9 +178,20 @@ class FixedQuota:
         pace = min(ours, self._free(window, in_flight) - foreign) / seconds
         return min(STEEPEST * even, max(pace, min(_SLOWEST * even, max(0, ours) / seconds)))
 
-    def turns_at(self, _now: float) -> float:
-        """Return when the present window is surely over."""
+    def turns_at(self, now: float) -> float:
+        """Return when there may be room again: the present window is surely over, or one request may ask."""
+        ends_by, asks_at = self._ends_by(), self._asks_at()
+        return asks_at if now < asks_at < ends_by else ends_by
+
+    def _ends_by(self) -> float:
         return self._window.ends(self.length).hi + self._latency.guard_s() if self._window else 0.0
+
+    def _asks_at(self) -> float:
+        """Return when one request may ask, though others may have used up all: as long as the length is a guess."""
+        window = self._window
+        if window is None or not window.remaining or self.length.is_certain:
+            return math.inf
+        return window.told_at + max(0.25 * self.length.span.hi, self._latency.p95)
 
     def lost(self, sent_at: float) -> None:
         """Count a request without numbers in its answer, or without an answer: it was counted, as far as we know."""
@@ -208,12 +223,11 @@ class FixedQuota:
             self.newest = (number, sent_at, notice)
         window, doubts = self._window, self._doubts
         if window is None:
-            self.length.tell(notice)
             self._window = window = Window(
                 self._limit(notice, remaining), Span(-math.inf, sent_at), remaining, sent_at
             )
             window.first = First(number, sent_at, remaining)
-            window.tell_reset(sent_at, notice)
+            window.tell_reset(sent_at, notice, self.length, self._latency.guard_s())
         elif sent_at >= window.starts.lo and self._is_counted_in(window, sent_at, late_s, notice, remaining):
             if refused:
                 self._doubts = min(self._doubts, doubts)
@@ -235,7 +249,7 @@ class FixedQuota:
                 # Its end moves on, and nothing came back.
                 self._go_on(sent_at, notice, remaining)
         elif sent_at < window.starts.hi and window.was_seen_to_begin:
-            if not self._is_fresh(sent_at, remaining):
+            if not self._is_fresh(sent_at, remaining) and not self._is_close(window, sent_at, remaining):
                 self._note_last_of_before(window, sent_at)
                 return False
             window.starts = Span(min(window.starts.lo, sent_at), min(window.starts.hi, sent_at + late_s))
@@ -259,8 +273,17 @@ class FixedQuota:
             self._take(sent_at, late_s, notice, remaining)
         elif sent_at <= window.starts.hi:
             self._note_last_of_before(window, sent_at)
+        elif self._is_used_by_others(window, sent_at, remaining):
+            self._take(sent_at, late_s, notice, remaining)
         else:
             self._go_on(sent_at, notice, remaining)
+
+    def _is_used_by_others(self, window: Window, sent_at: float, remaining: int) -> bool:
+        """Whether others may have used so much of a predicted window that no more remains of it than of the one before."""
+        guard_s = self._latency.guard_s()
+        used = window.limit - remaining - self._log.since(window.starts.lo - guard_s)
+        expected = self.foreign_per_s * (sent_at - window.starts.lo + guard_s)
+        return 0 <= used <= most_arrivals(expected, RISK)
 
     def _take(self, sent_at: float, late_s: float, notice: QuotaNotice, remaining: int) -> None:
         """Take a new window whole, by the first answer that tells of it."""
@@ -269,11 +292,13 @@ class FixedQuota:
             return
         lo = max(window.starts.lo, min(self._last_of_before, sent_at))
         window.starts = Span(lo, max(lo, sent_at + late_s))
+        if before is not None:
+            left_s = window.starts.hi - before.told_at + self._latency.guard_s()
+            self.length.note_reset_at_end(before.reset_s, left_s)
         window.limit = self._limit(notice, remaining)
         window.remaining, window.told_at = remaining, sent_at
         window.was_seen_to_begin = before is not None and self._unconfirmed < _LOST_AFTER
-        self.length.tell(notice)
-        window.tell_reset(sent_at, notice)
+        window.tell_reset(sent_at, notice, self.length, self._latency.guard_s())
         self._unconfirmed = 0
         used = window.limit - remaining - self._log.since(window.starts.lo - self._latency.guard_s())
         others = most_arrivals(self.foreign_per_s * window.starts.width, 0.001)
@@ -290,18 +315,16 @@ class FixedQuota:
             return
         self._doubts += 1
         self.length.doubt()
-        self.length.tell(notice)
         window.starts = Span(-math.inf, sent_at)
         window.was_seen_to_begin = False
         window.limit = self._limit(notice, remaining)
         window.remaining, window.told_at = remaining, sent_at
         window.ends_by_reset = Span(-math.inf, math.inf)
-        window.tell_reset(sent_at, notice)
+        window.tell_reset(sent_at, notice, self.length, self._latency.guard_s())
 
     def _tighten(self, window: Window, sent_at: float, notice: QuotaNotice, remaining: int) -> None:
         window.remaining = min(remaining, remaining if window.remaining is None else window.remaining)
-        self.length.tell(notice)
-        window.tell_reset(sent_at, notice)
+        window.tell_reset(sent_at, notice, self.length, self._latency.guard_s())
         if notice.limit is not None:
             window.limit = min(window.limit, notice.limit)
 
@@ -340,6 +363,12 @@ class FixedQuota:
         # A window of which hardly anything was used tells nothing by what remains.
         return remaining > before.remaining + slack or before.remaining >= before.limit - slack - 2
 
+    def _is_close(self, window: Window, sent_at: float, remaining: int) -> bool:
+        """Whether what remains is about what remained of the window when the first of it was answered."""
+        apart_s = abs(sent_at - window.told_at) + 2 * self._latency.guard_s()
+        slack = self._reordered(-math.inf, sent_at) + most_arrivals(self.foreign_per_s * apart_s, RISK)
+        return window.remaining is not None and abs(remaining - window.remaining) <= slack
+
     def _reordered(self, since: float, sent_at: float) -> int:
         """Return by how much what remains may seem to rise, as our own requests overtake each other."""
         guard_s = self._latency.guard_s()
@@ -376,7 +405,7 @@ class FixedQuota:
             return now, now
         _, sent_at, notice = self.newest
         end = sent_at + (notice.reset_s or 0.0)
-        last = end + SECOND
+        last = end + self.length.late_s
         return end, last if now < last else now + self.length.span.hi / 2
 
     def _left_of(self, share: float) -> int:

@@ -55,14 +55,25 @@ class Length:
         self.longest_reset_s = 0.0
         """The longest one of all."""
         self._early_s = SECOND
+        self.late_s = SECOND
+        """By how much a window may end later than an answer's reset says."""
+        self._may_round_up = True
         self._may_be_whole = True
+        self._by_resets: Span | None = None
+        """From where windows were seen to begin to where their answers' resets say that they end."""
         self._observed: Span | None = None
         """How long windows were seen to last: at most the upper bound, and the lower one if they follow the clock."""
 
     @property
     def is_known(self) -> bool:
         """Whether it was told, or two beginnings were seen."""
-        return self._told is not None or self._observed is not None
+        return self.is_certain or self._observed is not None
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it was told, or resets leave but one whole number of seconds."""
+        by_resets = self._by_resets
+        return self._told is not None or (by_resets is not None and self._whole_in(by_resets) is not None)
 
     @property
     def span(self) -> Span:
@@ -70,7 +81,10 @@ class Length:
         if self._told is not None:
             return Span(self._told, self._told)
         reset = max(self._longest_reset)
-        told = Span(max(0.0, reset - self._early_s), reset + SECOND)
+        told = Span(max(0.0, reset - self._early_s), reset + self.late_s)
+        if self._by_resets is not None:
+            whole = self._whole_in(self._by_resets)
+            told = told.narrowed(self._by_resets) if whole is None else Span(whole, whole)
         if self._observed is None:
             return told
         most = self._observed.hi
@@ -83,10 +97,27 @@ class Length:
     def tell(self, notice: QuotaNotice) -> None:
         """Take in what an answer says of it."""
         reset_s = notice.reset_s or 0.0
+        if not reset_s:
+            self.late_s, self._may_round_up = SECOND, False
         self._told = notice.window_s or self._told
         self._longest_reset[1] = max(self._longest_reset[1], reset_s)
         self.longest_reset_s = max(self.longest_reset_s, reset_s)
         self._early_s = early_s(notice)
+
+    def note_reset_at_end(self, reset_s: float, left_s: float) -> None:
+        """Take in the last reset of a window of which no more than `left_s` was left, by where the next one began."""
+        if self._may_round_up and reset_s % 1 == 0 and self._early_s == SECOND and reset_s - left_s > SECOND / 2:
+            # To the nearest second it would have been less.
+            self.late_s = 0.0
+
+    def note_end(self, span: Span) -> None:
+        """Take in how long a window lasts: from where it was seen to begin to where its answers' resets say it ends."""
+        self._by_resets = self._by_resets.narrowed(span) if self._by_resets else span
+
+    def _whole_in(self, span: Span) -> float | None:
+        """Return the one whole number of seconds in a span; None if there are none or several."""
+        whole = float(math.floor(span.hi))
+        return whole if self._may_be_whole and max(SECOND, span.lo) <= whole < span.lo + SECOND else None
 
     def turn(self, observed: Span | None) -> None:
         """Begin a new window; `observed` is how long the last one took, if both its ends were seen."""
@@ -105,7 +136,8 @@ class Length:
     def doubt(self) -> None:
         """Forget what was observed: a window did not end when it should have."""
         self._may_be_whole = self._may_be_whole and self._observed is None
-        self._observed = None
+        self._observed = self._by_resets = None
+        self.late_s = SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +159,8 @@ class Window:
     """What is left of it after the requests that were answered; None while it is only predicted."""
     told_at: float = -math.inf
     """When the newest request left whose answer told of it."""
+    reset_s: float = 0.0
+    """What that answer told of its end."""
     ends_by_reset: Span = field(default=Span(-math.inf, math.inf))
     """Its end by the answers' resets."""
     first: First | None = None
@@ -143,9 +177,15 @@ class Window:
             return by_length if length.is_known and self.was_seen_to_begin else self.ends_by_reset
         return Span(lo, hi)
 
-    def tell_reset(self, sent_at: float, notice: QuotaNotice) -> None:
-        """Take in when it ends by one answer."""
+    def tell_reset(self, sent_at: float, notice: QuotaNotice, length: Length, guard_s: float) -> None:
+        """Take in when it ends by one answer; tell `length` what follows from that."""
+        length.tell(notice)
         reset_s = notice.reset_s or 0.0
+        if sent_at >= self.told_at:
+            self.reset_s = reset_s
         off = early_s(notice)
-        lo, hi = self.ends_by_reset.lo, min(self.ends_by_reset.hi, sent_at + reset_s + min(off, SECOND))
+        latest = sent_at + reset_s + min(off, length.late_s) + guard_s
+        lo, hi = self.ends_by_reset.lo, min(self.ends_by_reset.hi, latest)
         self.ends_by_reset = Span(min(max(lo, sent_at + reset_s - off), hi), hi)
+        if self.was_seen_to_begin:
+            length.note_end(Span(self.ends_by_reset.lo - self.starts.hi, self.ends_by_reset.hi - self.starts.lo))
