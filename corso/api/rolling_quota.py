@@ -81,7 +81,7 @@ class RollingQuota:
             others = most_arrivals(self.foreign_per_s * self.length_s, _RISK)
             return min(allowance, self.limit - own - others)
         free = self._free(now) - self.reserve(now)
-        silent_s = max(self._reset_s, self._latency.p95, 5 / self.per_second)
+        silent_s = max(self._reset_s, self._latency.p95, 0.1 * self.length_s)
         if free < 1 and now > self._told_at + silent_s and not self._log.since(self._told_at + 1e-9):
             free = 1  # nothing is known any more: ask
         return min(allowance, free)
