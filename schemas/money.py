@@ -13,6 +13,42 @@ NO_CURRENCY = "XXX"
 """ISO 4217 for "no currency": the order names none, and neither does store.currency."""
 
 
+_WITHOUT_COINS = (
+    "BIF",
+    "CLP",
+    "DJF",
+    "GNF",
+    "ISK",
+    "JPY",
+    "KMF",
+    "KRW",
+    "PYG",
+    "RWF",
+    "UGX",
+    "UYI",
+    "VND",
+    "VUV",
+    "XAF",
+    "XOF",
+    "XPF",
+)
+_THOUSANDTHS = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
+_TEN_THOUSANDTHS = ("CLF", "UYW")
+
+
+def minor_units(currency: pl.Expr) -> pl.Expr:
+    """Return how many decimals amounts of a currency have, by ISO 4217 (list one, "minor unit"); 2 for unknown ones."""
+    return (
+        pl.when(currency.is_in(_WITHOUT_COINS))
+        .then(0)
+        .when(currency.is_in(_THOUSANDTHS))
+        .then(3)
+        .when(currency.is_in(_TEN_THOUSANDTHS))
+        .then(4)
+        .otherwise(2)
+    )
+
+
 def month_of(created_on: pl.Expr, time_zone: str) -> pl.Expr:
     """Return `YYYY-MM` of an instant in the store's time zone, or `undated`."""
     return created_on.dt.convert_time_zone(time_zone).dt.strftime("%Y-%m").fill_null(UNDATED)

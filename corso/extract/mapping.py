@@ -2,22 +2,26 @@
 
 A raw table has every canonical column as text (null where the export has nothing), `file`, `line`, `fault`
 (null, or why the row as a whole cannot be trusted) and `original`: a struct of text with the row as it stood in
-the export, which reports give back to the merchant.
+the export, which reports give back to the merchant. Orders have `moved`, too (`corso.extract.money_policy`).
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from corso.errors import ExportError
+from corso.extract.cells import plain_amount, plain_time
 from corso.extract.files import ExportFile
+from corso.extract.headers import normal
+from corso.extract.layouts import ITEM, PART, spread_numbers, unpacked
+from corso.extract.money_policy import AMOUNT, apply_policy, written
 from corso.extract.profile import (
     TABLES,
     FileForm,
     Join,
+    MoneyPolicy,
     Profile,
     Rule,
     Table,
@@ -25,28 +29,11 @@ from corso.extract.profile import (
     literal_parts,
     placeholders,
 )
-from corso.extract.text import FAULT, LINE, CsvForm, read_header, read_rows
+from corso.extract.roles import FILE, ORDER, ROW, Role, read_roles
+from corso.extract.text import FAULT, LINE
+from schemas.fields import INSTANT, MONEY, NUMBER, PROVENANCE, dtypes
 
-_ROW = "__row_in_order"
-_HEAD = "__head"
-_FILE = "__file"
-
-
-def normal(header: str) -> str:
-    """Return a header without what does not tell headers apart: case, spaces, underscores, dots, dashes."""
-    return re.sub(r"[\s_.\-]", "", header).lower()
-
-
-@dataclass(frozen=True)
-class _Role:
-    """All rows of one file role, and its headers in their order."""
-
-    rows: pl.LazyFrame
-    headers: list[str]
-
-    def find(self, header: str) -> str | None:
-        wanted = normal(header)
-        return next((own for own in self.headers if normal(own) == wanted), None)
+_UNREADABLE = "unreadable amount"
 
 
 def map_exports(
@@ -56,236 +43,361 @@ def map_exports(
 
     Raises ExportError: a role without files, an unknown role, headers that the profile needs are not there.
     """
-    _check_roles(profile, files)
-    roles = {
-        role: _read_role(role, form, files[role], scratch)
-        for role, form in profile.files.items()
-        if role in files
-    }
+    roles = read_roles(profile, files, scratch)
     return {
-        name: _map_table(name, table, roles)
+        name: _map_table(name, table, roles, profile.money)
         if (table := profile.tables.get(name)) and table.file in roles
         else _empty(name, roles[profile.tables["orders"].file].headers)
         for name in TABLES
     }
 
 
-def _check_roles(profile: Profile, files: Mapping[str, Sequence[ExportFile]]) -> None:
-    for role in files:
-        if role not in profile.files:
-            message = f"exports.{role}: profile {profile.name!r} reads no such file; it knows {', '.join(profile.files)}"
-            raise ExportError(message)
-    for role, form in profile.files.items():
-        if role not in files and not form.optional:
-            message = f"exports.{role}: profile {profile.name!r} needs this file"
-            raise ExportError(message)
+def used_headers(profile: Profile, role: str, headers: Sequence[str]) -> set[str]:
+    """Return the headers of a role's files that the profile reads, as `normal` writes them."""
+    form = profile.files[role]
+    used = {
+        *form.order_key,
+        *(header for each in form.needs for header in each),
+        form.order_starts_with or "",
+    }
+    used |= {
+        each.from_.removeprefix("-") for each in profile.money.moved if profile.tables["orders"].file == role
+    }
+    for name, table in profile.tables.items():
+        for join in table.join:
+            if join.file == role:
+                used |= {
+                    join.also_called or join.by,
+                    *(h.removeprefix("-") for own in join.totals.values() for h in own),
+                }
+        read = [header for rule in table.columns.values() for header in rule.headers]
+        used |= {header.removeprefix(f"{role}.") for header in read if header.startswith(f"{role}.")}
+        if table.file == role:
+            used |= {*read, table.filled or "", table.spread or "", *(join.by for join in table.join)}
+            used |= set(table.unpack.from_) if table.unpack else set()
+            used |= set(_canonical(name)) if table.by_name else set()
+    numbered = {
+        each.replace("{n}", str(number))
+        for each in used
+        if "{n}" in each
+        for number in spread_numbers(each, headers)
+    }
+    return {normal(header) for header in used | numbered if header}
 
 
-def _read_role(role: str, form: FileForm, files: Sequence[ExportFile], scratch: Path) -> _Role:
-    csv_form = CsvForm(form.delimiter, form.encoding)
-    headers: dict[str, str] = {}
-    parts = []
-    for file in files:
-        own = read_header(file, csv_form)
-        _check_needed(role, form, file, own)
-        for name in own:
-            headers.setdefault(normal(name), name)
-        parts.append((file, own))
-    union = list(headers.values())
-    frames = [
-        _read_file(file, own, union=union, headers=headers, form=form, csv_form=csv_form, scratch=scratch)
-        for file, own in parts
-    ]
-    return _Role(pl.concat(frames), union)
-
-
-def _check_needed(role: str, form: FileForm, file: ExportFile, headers: list[str]) -> None:
-    there = {normal(header) for header in headers}
-    if len(there) < len(headers):
-        message = f"{file.name}:1: two columns have the same name but for case, spaces and underscores"
-        raise ExportError(message)
-    needed = (*form.needs, *filter(None, [form.order_starts_with]))
-    missing = [header for header in needed if normal(header) not in there]
-    if missing:
-        message = f"{file.name}:1: exports.{role} needs the column {missing[0]!r}; the file has {', '.join(headers[:8])}"
-        raise ExportError(message)
-
-
-def _read_file(
-    file: ExportFile,
-    own: list[str],
-    *,
-    union: list[str],
-    headers: Mapping[str, str],
-    form: FileForm,
-    csv_form: CsvForm,
-    scratch: Path,
-) -> pl.LazyFrame:
-    """Return one file's rows with the columns of all files of its role."""
-    rows = read_rows(file, csv_form, scratch).rename({name: headers[normal(name)] for name in own})
-    absent = [
-        pl.lit(None, pl.String).alias(name) for name in union if normal(name) not in {normal(n) for n in own}
-    ]
-    rows = rows.with_columns(pl.lit(file.name).alias(_FILE), *absent).select(_FILE, LINE, FAULT, *union)
-    if form.order_starts_with is None:
-        return rows
-    start = next(name for name in union if normal(name) == normal(form.order_starts_with or ""))
-    index = pl.int_range(pl.len(), dtype=pl.Int64)
-    head = pl.when(pl.col(start).is_not_null()).then(index).forward_fill()
-    return rows.with_columns(head.alias(_HEAD), (index - head + 1).alias(_ROW))
-
-
-def _map_table(name: TableName, table: Table, roles: Mapping[str, _Role]) -> pl.LazyFrame:
+def _map_table(name: TableName, table: Table, roles: Mapping[str, Role], policy: MoneyPolicy) -> pl.LazyFrame:
     role = roles[table.file]
-    rows, find = role.rows, role.find
+    rows = role.rows
     if any(rule.order for rule in table.columns.values()):
         rows = _with_order_columns(role, table)
     if table.rows == "first_of_order":
-        rows = rows.filter(pl.col(_ROW) == 1)
-    if table.filled:
-        rows = rows.filter(pl.col(find(table.filled) or FAULT).is_not_null() | pl.col(FAULT).is_not_null())
+        rows = rows.filter(pl.col(ROW) == 1)
+    if table.filled and not table.spread:
+        rows = rows.filter(
+            pl.col(role.find(table.filled) or FAULT).is_not_null() | pl.col(FAULT).is_not_null()
+        )
     for join in table.join:
-        rows = _join(rows, role, join, roles[join.file])
+        if join.file in roles:
+            rows = _join(rows, role, join, roles[join.file])
+    if table.unpack:
+        rows = unpacked(rows, _cell(role, table), table.unpack, _parts_read(table))
+    if table.spread:
+        return _spread(rows, name, table, role, roles)
     scope = _Scope(role, table, roles)
-    columns = [column for column in TABLES[name].columns if column not in {"file", "line"}]
-    return rows.select(
-        *(scope.fill(column).alias(column) for column in columns),
-        pl.col(_FILE).alias("file"),
+    mapped = rows.select(
+        *scope.columns(name),
+        *_provenance(role),
+        *([scope.moved(policy)] if name == "orders" else []),
+    )
+    return apply_policy(mapped, policy) if name == "orders" else mapped
+
+
+def _provenance(role: Role) -> list[pl.Expr]:
+    return [
+        pl.col(FILE).alias("file"),
         pl.col(LINE).alias("line"),
         pl.col(FAULT).alias("fault"),
         pl.struct(role.headers).alias("original"),
+    ]
+
+
+def _cell(role: Role, table: Table) -> str:
+    wanted = table.unpack.from_ if table.unpack else ()
+    found = role.find_any(wanted)
+    if found is None:
+        message = f"exports.{role.name}: no column {wanted[0]!r}, which holds the order's lines; the file has {', '.join(role.headers[:8])}"
+        raise ExportError(message)
+    return found
+
+
+def _parts_read(table: Table) -> list[str]:
+    """Return the parts of a cell that rules read."""
+    read = [
+        header.removeprefix(PART)
+        for rule in table.columns.values()
+        for header in rule.headers
+        if header.startswith(PART)
+    ]
+    return list(dict.fromkeys(read))
+
+
+def _spread(
+    rows: pl.LazyFrame, name: TableName, table: Table, role: Role, roles: Mapping[str, Role]
+) -> pl.LazyFrame:
+    """Return one row for each line that stands beside others in a row."""
+    pattern = table.spread or ""
+    numbers = spread_numbers(pattern, role.headers)
+    if not numbers:
+        message = f"exports.{role.name}: no column like {pattern.replace('{n}', '1')!r}, in which an order's lines begin"
+        raise ExportError(message)
+    lines = []
+    for place, number in enumerate(numbers):
+        scope = _Scope(role, table, roles, number)
+        is_there = scope.header(table.filled or pattern).is_not_null()
+        if not place:
+            is_there |= pl.col(FAULT).is_not_null()
+        lines.append(pl.when(is_there).then(pl.struct(scope.columns(name))))
+    return (
+        rows.select(*_provenance(role), pl.concat_list(lines).alias("__lines"))
+        .explode("__lines")
+        .filter(pl.col("__lines").is_not_null())
+        .unnest("__lines")
+        .select(*_canonical(name), "file", "line", "fault", "original")
     )
+
+
+def _canonical(name: TableName) -> list[str]:
+    return [column for column in TABLES[name].columns if column not in PROVENANCE]
 
 
 def _order_column(header: str) -> str:
     return f"__order.{header}"
 
 
-def _with_order_columns(role: _Role, table: Table) -> pl.LazyFrame:
+def _with_order_columns(role: Role, table: Table) -> pl.LazyFrame:
     """Add, for each header that a rule wants from the order's first row, its value there."""
     wanted = {own for rule in table.columns.values() for header in rule.order if (own := role.find(header))}
-    heads = role.rows.filter(pl.col(_ROW) == 1).select(
-        _FILE, _HEAD, *(pl.col(own).alias(_order_column(own)) for own in wanted)
+    heads = role.rows.filter(pl.col(ROW) == 1).select(
+        ORDER, *(pl.col(own).alias(_order_column(own)) for own in sorted(wanted))
     )
-    return role.rows.join(heads, on=[_FILE, _HEAD], how="left", maintain_order="left")
+    return role.rows.join(heads, on=ORDER, how="left", maintain_order="left")
 
 
-def _join(rows: pl.LazyFrame, role: _Role, join: Join, other: _Role) -> pl.LazyFrame:
-    key, other_key = role.find(join.by), other.find(join.by)
+def _join(rows: pl.LazyFrame, role: Role, join: Join, other: Role) -> pl.LazyFrame:
+    key, other_key = role.find(join.by), other.find(join.also_called or join.by)
     if key is None or other_key is None:
         message = f"join of {join.file}: both files need the column {join.by!r}"
         raise ExportError(message)
+    right_key = pl.col(other_key).str.strip_chars().alias("__key")
     if join.totals:
-        totals = [
-            _total(pl.col(other.find(header) or FAULT)).alias(f"{join.file}.{name}")
-            for name, header in join.totals.items()
-        ]
-        right = other.rows.group_by(pl.col(other_key).alias("__key")).agg(totals)
+        right = _totals(other, right_key, join)
     else:
         right = other.rows.select(
-            pl.col(other_key).alias("__key"),
-            *(pl.col(own).alias(f"{join.file}.{own}") for own in other.headers),
+            right_key, *(pl.col(own).alias(f"{join.file}.{own}") for own in other.headers)
         ).unique("__key", keep="first", maintain_order=True)
-    return rows.join(right, left_on=key, right_on="__key", how="left", maintain_order="left")
+    return (
+        rows.with_columns(pl.col(key).str.strip_chars().alias("__own_key"))
+        .join(right, left_on="__own_key", right_on="__key", how="left", maintain_order="left")
+        .drop("__own_key")
+    )
 
 
-def _total(column: pl.Expr) -> pl.Expr:
-    amounts = _amount(column)
-    unreadable = (amounts.is_null() & column.is_not_null()).any()
-    return pl.when(unreadable).then(pl.lit("unreadable amount")).otherwise(_written(amounts.sum()))
+def _totals(role: Role, key: pl.Expr, join: Join) -> pl.LazyFrame:
+    # Row by row first: within the groups polars 2.0 falls over amounts that every row has to be asked for.
+    sums = {
+        name: _added_up(headers, lambda header: _text_of(role, header))
+        for name, headers in join.totals.items()
+    }
+    rows = role.rows.select(
+        key,
+        *(
+            part.alias(f"{name}.{number}")
+            for name, parts in sums.items()
+            for number, part in enumerate(parts)
+        ),
+    )
+    return rows.group_by("__key").agg(
+        pl.when(pl.col(f"{name}.1").any())
+        .then(pl.lit(_UNREADABLE))
+        .when(pl.col(f"{name}.2").any())
+        .then(written(pl.col(f"{name}.0").sum()))
+        .alias(f"{join.file}.{name}")
+        for name in sums
+    )
 
 
-def _amount(text: pl.Expr) -> pl.Expr:
-    return text.str.strip_chars().cast(pl.Decimal(38, 4), strict=False)
+def _text_of(role: Role, header: str) -> pl.Expr:
+    own = role.find(header)
+    return _plain(pl.col(own), MONEY, role.form) if own else pl.lit(None, pl.String)
 
 
-def _written(amount: pl.Expr) -> pl.Expr:
-    return amount.cast(pl.String)
+def _added_up(headers: Sequence[str], text_of: Callable[[str], pl.Expr]) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
+    """Return the sum of signed headers, whether one of them cannot be read, whether one is there at all."""
+    texts = [text_of(header.removeprefix("-")) for header in headers]
+    amounts = [text.str.strip_chars().cast(AMOUNT, strict=False) for text in texts]
+    signs = [-1 if header.startswith("-") else 1 for header in headers]
+    unreadable = [amount.is_null() & text.is_not_null() for amount, text in zip(amounts, texts, strict=True)]
+    signed = [(amount * sign).fill_null(0) for amount, sign in zip(amounts, signs, strict=True)]
+    return (
+        pl.sum_horizontal(signed),
+        pl.any_horizontal(unreadable),
+        pl.any_horizontal(text.is_not_null() for text in texts),
+    )
+
+
+def _plain(text: pl.Expr, dtype: pl.DataType, form: FileForm) -> pl.Expr:
+    """Write a column's text in the plain form of its type, as far as the file's form says how it is written."""
+    if form.amounts and dtype in {MONEY, NUMBER}:
+        return plain_amount(text, form.amounts.decimal)
+    if (form.dates or form.times_are_utc) and dtype == INSTANT:
+        return plain_time(text, form.dates, is_utc=form.times_are_utc)
+    return text
+
+
+def _plain_of(texts: Sequence[tuple[pl.Expr, FileForm]], dtype: pl.DataType) -> pl.Expr:
+    """Return the first of several texts, in the plain form of its type."""
+    return pl.coalesce(_plain(text, dtype, form) for text, form in texts)
 
 
 @dataclass(frozen=True)
 class _Scope:
     """What a rule of one table can see."""
 
-    role: _Role
+    role: Role
     table: Table
-    roles: Mapping[str, _Role]
+    roles: Mapping[str, Role]
+    number: int | None = None
+    """Which of the lines side by side."""
 
-    def fill(self, column: str) -> pl.Expr:
-        """Return the expression of one canonical column."""
-        value = self._value(column)
+    def columns(self, name: TableName) -> list[pl.Expr]:
+        """Return the expressions of all canonical columns."""
+        types = dtypes(TABLES[name])
+        return [self._fill(column, types[column]).alias(column) for column in _canonical(name)]
+
+    def moved(self, policy: MoneyPolicy) -> pl.Expr:
+        """Return the amounts that the policy moves, as a struct of text, one field for each in its order."""
+        texts = [self._sum((each.from_,)).alias(str(number)) for number, each in enumerate(policy.moved)]
+        return pl.struct(texts or [pl.lit(None, pl.String).alias("0")]).alias("moved")
+
+    def _fill(self, column: str, dtype: pl.DataType) -> pl.Expr:
+        value = self._value(column, dtype)
         # Ids are what tables are joined by: blanks around them tell nothing apart.
         return value.str.strip_chars() if column.startswith("source_") and column.endswith("_id") else value
 
-    def _value(self, column: str) -> pl.Expr:
+    def _value(self, column: str, dtype: pl.DataType) -> pl.Expr:
         rule = self.table.columns.get(column)
         if rule is None:
             own = self.role.find(column) if self.table.by_name else None
-            return pl.col(own) if own else pl.lit(None, pl.String)
-        value = self._source(rule)
+            return _plain(pl.col(own), dtype, self.role.form) if own else pl.lit(None, pl.String)
+        value = self._source(rule, dtype)
         if rule.strip:
             value = value.str.strip_chars().str.strip_chars(rule.strip)
         if rule.map:
             for old, new in rule.map.items():
                 value = pl.when(value == old).then(pl.lit(new)).otherwise(value)
         if rule.where:
-            value = pl.when(self._header(rule.where).is_not_null()).then(value)
+            value = pl.when(self._applies(rule.where)).then(value)
         return pl.when(value != "").then(value)
 
-    def _source(self, rule: Rule) -> pl.Expr:
-        if rule.constant is not None:
-            return pl.lit(rule.constant)
-        if rule.template is not None:
-            return self._template(rule.template)
+    def _applies(self, where: str | Mapping[str, Sequence[str]]) -> pl.Expr:
+        if isinstance(where, str):
+            return self.header(where).is_not_null()
+        return pl.all_horizontal(
+            self.header(header).str.strip_chars().str.to_lowercase().is_in([word.lower() for word in words])
+            for header, words in where.items()
+        )
+
+    def _source(self, rule: Rule, dtype: pl.DataType) -> pl.Expr:
         if rule.sum:
             return self._sum(rule.sum)
-        if rule.order:
-            return pl.coalesce(self._header(header, of_order=True) for header in rule.order)
-        if rule.from_:
-            return self._first(rule.from_)
-        name = self._first(rule.first_word or rule.other_words).str.strip_chars()
+        if rule.divide:
+            return self._fraction(*rule.divide)
+        if rule.first_word or rule.other_words:
+            return self._words(rule)
+        if rule.constant is not None:
+            return pl.lit(rule.constant)
+        return _plain_of(
+            [(self._template(rule.template), self.role.form)]
+            if rule.template is not None
+            else [
+                *((self.header(header, of_order=True), self.role.form) for header in rule.order),
+                *((self.header(header), self._form_of(header)) for header in rule.from_),
+            ],
+            dtype,
+        )
+
+    def _words(self, rule: Rule) -> pl.Expr:
+        headers = rule.first_word or rule.other_words
+        name = pl.coalesce(self.header(header) for header in headers).str.strip_chars()
         return name.str.extract(r"^(\S+)") if rule.first_word else name.str.extract(r"^\S+\s+(.+)$")
 
-    def _first(self, headers: Sequence[str]) -> pl.Expr:
-        return pl.coalesce(self._header(header) for header in headers)
-
-    def _header(self, header: str, *, of_order: bool = False) -> pl.Expr:
-        if header == "row_in_order":
-            return pl.col(_ROW).cast(pl.String)
-        joined = {join.file: join for join in self.table.join}
+    def _joined(self, header: str) -> tuple[Join, str] | None:
         role, _, rest = header.partition(".")
-        if role in joined and rest:
-            own = rest if rest in joined[role].totals else self.roles[role].find(rest)
-            return pl.col(f"{role}.{own}") if own else pl.lit(None, pl.String)
+        join = next((each for each in self.table.join if each.file == role), None)
+        return (join, rest) if join and rest else None
+
+    def _form_of(self, header: str) -> FileForm:
+        joined = self._joined(header)
+        if joined and joined[0].file in self.roles:
+            # Totals are written plainly already.
+            return FileForm() if joined[1] in joined[0].totals else self.roles[joined[0].file].form
+        return self.role.form
+
+    def header(self, header: str, *, of_order: bool = False) -> pl.Expr:
+        """Return a header's text; null where the files have it not."""
+        if header == "row_in_order":
+            return self._row_in_order()
+        if header.startswith(PART) and self.table.unpack:
+            return pl.col(header)
+        if joined := self._joined(header):
+            return self._joined_header(*joined)
+        if self.number is not None:
+            header = header.replace("{n}", str(self.number))
         found = self.role.find(header)
         if found is None:
             return pl.lit(None, pl.String)
         return pl.col(_order_column(found) if of_order else found)
 
+    def _row_in_order(self) -> pl.Expr:
+        if self.number is not None:
+            return pl.lit(str(self.number))
+        return pl.col(ITEM if self.table.unpack else ROW).cast(pl.String)
+
+    def _joined_header(self, join: Join, header: str) -> pl.Expr:
+        role = self.roles.get(join.file)
+        own = header if header in join.totals else role and role.find(header)
+        return pl.col(f"{join.file}.{own}") if role and own else pl.lit(None, pl.String)
+
     def _template(self, template: str) -> pl.Expr:
+        if self.number is not None:
+            template = template.replace("{n}", str(self.number))
         texts = literal_parts(template)
         parts = [pl.lit(texts[0])]
         for name, text in zip(placeholders(template), texts[1:], strict=True):
-            parts += [self._header(name), pl.lit(text)]
+            parts += [self.header(name), pl.lit(text)]
         return pl.concat_str(parts)
 
+    def _amount_text(self, header: str) -> pl.Expr:
+        return _plain(self.header(header), MONEY, self._form_of(header))
+
     def _sum(self, headers: Sequence[str]) -> pl.Expr:
-        signed = [(self._header(header.removeprefix("-")), header.startswith("-")) for header in headers]
-        amounts = [_amount(value) for value, _ in signed]
-        unreadable = pl.any_horizontal(
-            amount.is_null() & value.is_not_null() for amount, (value, _) in zip(amounts, signed, strict=True)
+        amount, is_unreadable, is_there = _added_up(headers, self._amount_text)
+        return pl.when(is_unreadable).then(pl.lit(_UNREADABLE)).when(is_there).then(written(amount))
+
+    def _fraction(self, amount: str, by: str) -> pl.Expr:
+        total, number = (self._amount_text(header).str.strip_chars() for header in (amount, by))
+        above, below = total.cast(AMOUNT, strict=False), number.cast(AMOUNT, strict=False)
+        is_unreadable = (above.is_null() & total.is_not_null()) | (below.is_null() & number.is_not_null())
+        return (
+            pl.when(is_unreadable)
+            .then(pl.lit(_UNREADABLE))
+            .when(below != 0)
+            .then(written((above / below).round(4)))
         )
-        total = pl.sum_horizontal(
-            (-amount if minus else amount).fill_null(0)
-            for amount, (_, minus) in zip(amounts, signed, strict=True)
-        )
-        some = pl.any_horizontal(value.is_not_null() for value, _ in signed)
-        return pl.when(unreadable).then(pl.lit("unreadable amount")).when(some).then(_written(total))
 
 
 def _empty(name: TableName, headers: Sequence[str]) -> pl.LazyFrame:
-    columns = [column for column in TABLES[name].columns if column not in {"file", "line"}]
-    schema: dict[str, pl.DataType] = dict.fromkeys(columns, pl.String())
+    schema: dict[str, pl.DataType] = dict.fromkeys(_canonical(name), pl.String())
     original = pl.Struct(dict.fromkeys(headers, pl.String()))
     schema |= {"file": pl.String(), "line": pl.Int64(), "fault": pl.String(), "original": original}
     return pl.LazyFrame(schema=schema)

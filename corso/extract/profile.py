@@ -17,6 +17,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from corso.errors import SettingsError
+from corso.extract.cells import Decimal, quarrels
 from corso.settings import line_of, nearest, parse_yaml_file
 from schemas.fulfillments import FULFILLMENTS
 from schemas.line_items import LINE_ITEMS
@@ -59,9 +60,11 @@ class Rule(_Section):
     constant: str | None = None
     """The same text for every row."""
     template: str | None = None
-    """Text with {header} placeholders; empty where one of them is. {row_in_order} counts the order's rows."""
+    """Text with {header} placeholders; empty where one of them is. {row_in_order} counts the order's lines."""
     sum: tuple[str, ...] = ()
     """Amounts to add up; a header after a minus is subtracted. Empty where all are."""
+    divide: tuple[str, ...] = ()
+    """Two headers: an amount, and by what it is divided; rounded to four decimals. Empty where either is, or zero."""
     first_word: Headers = ()
     """A full name's first word."""
     other_words: Headers = ()
@@ -70,8 +73,8 @@ class Rule(_Section):
     """Characters to take off both ends, e.g. the apostrophe that keeps a spreadsheet from eating zeros."""
     map: dict[str, str] = {}
     """Value -> value; others stay."""
-    where: str | None = None
-    """Only on rows where this header has a value."""
+    where: str | dict[str, Headers] | None = None
+    """Only on rows where this header has a value, or one of these values (without regard to case)."""
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
@@ -79,10 +82,29 @@ class Rule(_Section):
         if len(given) != 1:
             message = f"needs exactly one of {', '.join(name.rstrip('_') for name in _SOURCES)}"
             raise ValueError(message)
+        if self.divide and len(self.divide) != _A_FRACTION:
+            message = "divide needs two headers: an amount, and by what it is divided"
+            raise ValueError(message)
         return self
 
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Every header that the rule reads, with the prefix of a joined file or a cell's part, if any."""
+        where = self.where if isinstance(self.where, dict) else filter(None, [self.where])
+        signed = (*self.sum, *self.divide)
+        return (
+            *self.from_,
+            *self.order,
+            *self.first_word,
+            *self.other_words,
+            *(header.removeprefix("-") for header in signed),
+            *placeholders(self.template or ""),
+            *where,
+        )
 
-_SOURCES = ("from_", "order", "constant", "template", "sum", "first_word", "other_words")
+
+_SOURCES = ("from_", "order", "constant", "template", "sum", "divide", "first_word", "other_words")
+_A_FRACTION = 2
 
 
 def _shorthand(value: Any) -> Any:
@@ -96,8 +118,38 @@ class Join(_Section):
     """The file role; also the prefix of its columns, `role.header`."""
     by: str
     """The header that both files share."""
-    totals: dict[str, str] = {}
-    """New column -> header whose amounts are added up over the file's rows; without totals the first row counts."""
+    also_called: str | None = None
+    """What the joined file calls it, where it does so differently."""
+    totals: dict[str, Headers] = {}
+    """New column -> headers whose amounts are added up over the file's rows; one after a minus is subtracted.
+
+    Without totals the first row counts. A table's own file may be joined, for the totals of an order's rows.
+    """
+
+
+class Unpack(_Section):
+    """A cell that holds several lines of an order; their parts are called `item.<name>`."""
+
+    from_: Headers = Field(alias="from")
+    """The header of the cell."""
+    form: Literal["named", "in_order", "json"]
+    """`named`: each part stands behind its name (`Product Qty: 1`). `in_order`: parts in a fixed order
+    (`SKU:2:9.99`). `json`: an array of objects (or one object)."""
+    parts: tuple[str, ...] = ()
+    """The parts' names; in JSON every key is a part."""
+    between_items: str = "|"
+    """What parts the lines. A named line begins with the first name again, so that a text may hold the mark."""
+    between_parts: str = ", "
+    """What parts the parts of a line."""
+    after_name: str = ": "
+    """What stands between a part's name and its value."""
+
+    @model_validator(mode="after")
+    def _has_parts(self) -> Self:
+        if self.form != "json" and not self.parts:
+            message = f"{self.form} needs the names of the parts"
+            raise ValueError(message)
+        return self
 
 
 class Table(_Section):
@@ -108,7 +160,11 @@ class Table(_Section):
     rows: Literal["all", "first_of_order"] = "all"
     """All rows of the file, or the first of each order."""
     filled: str | None = None
-    """Only rows where this header has a value."""
+    """Only rows where this header has a value. With `spread`, with the line's number: `Product Item {n} Name`."""
+    spread: str | None = None
+    """Lines side by side in one row: a header with {n}; each number that the file has is a line. Rules say {n}, too."""
+    unpack: Unpack | None = None
+    """Lines in one cell."""
     join: tuple[Join, ...] = ()
     """Other files' columns."""
     by_name: bool = False
@@ -126,8 +182,15 @@ def _known_encoding(name: str) -> str:
     return name
 
 
+class Amounts(_Section):
+    """How amounts are written, beside plain digits: with a currency's mark, thousands in groups, brackets."""
+
+    decimal: Decimal = "."
+    """What stands before the decimals."""
+
+
 class FileForm(_Section):
-    """How a file role's CSV files are laid out."""
+    """How a file role's files are laid out."""
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     """What parts the columns."""
@@ -135,10 +198,63 @@ class FileForm(_Section):
     """Python's name of the encoding."""
     optional: bool = False
     """Whether a batch may go without this file."""
+    duplicate_headers: Literal["refuse", "number"] = "refuse"
+    """Whether a header that stands there twice is refused, or the second one called `Header 2`."""
+    skip_lines: Annotated[int, Field(ge=0)] = 0
+    """Lines before the header."""
+    skip_rows: Annotated[int, Field(ge=0)] = 0
+    """Rows behind the header that describe the columns."""
+    amounts: Amounts | None = None
+    """How amounts and numbers are written; without it, with digits and a decimal point alone."""
+    dates: tuple[str, ...] = ()
+    """How dates and times are written, beside ISO 8601 (strftime's codes, tried in turn), e.g. "%m/%d/%Y %I:%M %p"."""
+    times_are_utc: bool = False
+    """Whether times without an offset are UTC; else they are the store's (store.time_zone)."""
     order_starts_with: str | None = None
     """In files with several rows an order: the header that has a value on an order's first row only."""
-    needs: tuple[str, ...] = ()
-    """Headers without which the file is not of this profile."""
+    order_key: Headers = ()
+    """In files with several rows an order: the header that has the same value on all of them."""
+    needs: tuple[Headers, ...] = ()
+    """Headers without which the file is not of this profile; of a list one is enough."""
+
+    @model_validator(mode="after")
+    def _is_plain(self) -> Self:
+        if self.order_starts_with and self.order_key:
+            message = "order_starts_with and order_key are two ways to say the same; give one"
+            raise ValueError(message)
+        if pair := quarrels(self.dates):
+            message = f"dates: {pair[0]!r} and {pair[1]!r} read the same text as different days; give one"
+            raise ValueError(message)
+        return self
+
+    @property
+    def has_orders_of_several_rows(self) -> bool:
+        """Whether it is said which rows belong to one order."""
+        return bool(self.order_starts_with or self.order_key)
+
+
+class Moved(_Section):
+    """An amount of the export that Corso's order has no field for, and where it goes."""
+
+    kind: str
+    """What reports call it: discount, tip, duties, handling, gift card, refund, …"""
+    from_: str = Field(alias="from")
+    """Its header; after a minus it is subtracted."""
+    into: Literal["subtotal", "shipping", "tax", "nothing"]
+    """The amount of Corso's that it is added to. `nothing`: it changes no amount (it says how the order was paid or
+    what was given back later), and is reported."""
+
+
+class MoneyPolicy(_Section):
+    """How the export's amounts become Corso's four, of which the total has to be the sum of the others."""
+
+    prices_include_tax: Literal["no", "yes", "by_total"] = "no"
+    """Whether the subtotal holds the tax, which Corso's does not. `by_total`: where subtotal and shipping alone are the
+    total, it does; where they and the tax are, it does not; other orders are quarantined."""
+    line_tax: Literal["as_exported", "shared"] = "as_exported"
+    """`shared`: an order's tax is shared out over its lines by their amount, where none of them has one."""
+    moved: tuple[Moved, ...] = ()
+    """Amounts that go into others."""
 
 
 class Profile(_Section):
@@ -152,6 +268,8 @@ class Profile(_Section):
     """File role -> its form; the roles are the keys under `exports:` in loader.yaml."""
     tables: dict[TableName, Table]
     """The canonical tables that it fills."""
+    money: MoneyPolicy = MoneyPolicy()
+    """How the amounts of an order add up."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -182,12 +300,15 @@ def _misfits(name: TableName, table: Table, files: Mapping[str, FileForm]) -> It
     for column in table.columns:
         if column not in known:
             yield _Misfit(f"unknown column {column!r}; {nearest(column, known)}", *place, "columns", column)
-    if table.file in files and files[table.file].order_starts_with is None:
-        message = f"needs files.{table.file}.order_starts_with, which tells an order's first row"
+    if table.spread and "{n}" not in table.spread:
+        yield _Misfit("needs {n} where the line's number stands", *place, "spread")
+    if table.file in files and not files[table.file].has_orders_of_several_rows:
+        message = f"needs files.{table.file}.order_key or .order_starts_with, which tell an order's rows"
         if table.rows == "first_of_order":
             yield _Misfit(message, *place, "rows")
         for column, rule in table.columns.items():
-            if rule.order or "row_in_order" in placeholders(rule.template or ""):
+            has_lines = table.spread or table.unpack
+            if rule.order or ("row_in_order" in placeholders(rule.template or "") and not has_lines):
                 yield _Misfit(message, *place, "columns", column)
 
 
@@ -254,6 +375,14 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
             section = Rule
         case ("tables", _, "join", _):
             section = Join
+        case ("tables", _, "unpack"):
+            section = Unpack
+        case ("files", _, "amounts"):
+            section = Amounts
+        case ("money",):
+            section = MoneyPolicy
+        case ("money", "moved", _):
+            section = Moved
         case _:
             pass
     return [field.alias or name for name, field in section.model_fields.items()]

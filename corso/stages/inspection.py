@@ -10,8 +10,10 @@ import polars as pl
 
 from corso.errors import ExportError
 from corso.extract.files import ExportFile
-from corso.extract.mapping import map_exports, normal
+from corso.extract.headers import normal
+from corso.extract.mapping import map_exports, used_headers
 from corso.extract.profile import TABLES, Profile, TableName, built_in_profiles
+from corso.extract.roles import missing_headers
 from corso.extract.text import CsvForm, read_header, read_rows
 from corso.extract.validate import check_bucket
 from corso.report.results import problems_by_frequency
@@ -131,10 +133,7 @@ def _fitting_profile(
 
 def _role_in(profile: Profile, file: ExportFile, headers: list[str]) -> str | None:
     """Return the role whose needed headers are there; of several the one that the file's own columns or name tell."""
-    there = {normal(header) for header in headers}
-    fitting = [
-        role for role, form in profile.files.items() if all(normal(need) in there for need in form.needs)
-    ]
+    fitting = [role for role, form in profile.files.items() if not missing_headers(form, headers)]
     if not fitting:
         return None
     named = next((role for word, role in _ROLE_WORDS.items() if word in file.name.lower()), None)
@@ -142,22 +141,7 @@ def _role_in(profile: Profile, file: ExportFile, headers: list[str]) -> str | No
 
 
 def _understood(profile: Profile, role: str, headers: list[str]) -> list[str]:
-    used: set[str] = set()
-    for name, table in profile.tables.items():
-        if table.file != role:
-            continue
-        if table.by_name:
-            used |= {normal(column) for column in TABLES[name].columns}
-        for rule in table.columns.values():
-            sources = (
-                *rule.from_,
-                *rule.order,
-                *rule.first_word,
-                *rule.other_words,
-                *rule.sum,
-                rule.where or "",
-            )
-            used |= {normal(source.removeprefix("-")) for source in sources}
+    used = used_headers(profile, role, headers)
     return [header for header in headers if normal(header) in used]
 
 

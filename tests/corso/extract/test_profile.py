@@ -60,7 +60,7 @@ MISTAKES = {
     "no source": ("{from: Total}", "{strip: x}", "/mine.yaml:10: tables.orders.columns.total_money: needs exactly one of from, order, constant"),
     "unknown encoding": ("{order_starts_with: Total}", "{order_starts_with: Total, encoding: utf-88}", "/mine.yaml:4: files.orders.encoding: unknown encoding 'utf-88'"),
     "a delimiter of two characters": ("{order_starts_with: Total}", "{order_starts_with: Total, delimiter: '::'}", "/mine.yaml:4: files.orders.delimiter: "),
-    "no first row of an order": ("{order_starts_with: Total}", "{}", "/mine.yaml:14: tables.line_items.columns.source_order_id: needs files.orders.order_starts_with"),
+    "no first row of an order": ("{order_starts_with: Total}", "{}", "/mine.yaml:14: tables.line_items.columns.source_order_id: needs files.orders.order_key or .order_starts_with"),
     "no line items": ("  line_items:\n    file: orders\n    columns:\n      source_order_id: {order: Name}\n", "", "/mine.yaml:5: tables: line_items is needed"),
     "not YAML": ("name: mine", "name: [mine", "/mine.yaml:"),
     "not a mapping": (GOOD, "- a\n- b\n", "/mine.yaml:1: "),

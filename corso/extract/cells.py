@@ -1,0 +1,116 @@
+"""What a profile says of the form of amounts and dates, done to whole columns of text.
+
+Text goes in and plain text comes out: `1.234,56 €` becomes `1234.56`, `09/22/2026 04:02 PM` becomes
+`2026-09-22T16:02:00`. What does not have the declared form stays as it is, so that validation refuses it and shows the
+merchant their own text. Nothing is tried that the profile does not name.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import polars as pl
+
+_BLANK = r"[ \u00a0\u202f\u2009]"
+_MARK = r"(?:[A-Za-z]{0,3}\p{Sc}|[A-Z]{3}|[Kk]r\.?|zł|Kč|Ft|Fr\.?|\u0440\u0443\u0431\.?)"
+"""A currency's mark: $, US$, CA$, €, USD, kr, …"""
+_WHOLE = rf"(?:\d+|\d{{1,3}}(?:(?:{_BLANK}|['\u2019GROUP])\d{{2,3}})*(?:{_BLANK}|['\u2019GROUP])\d{{3}})"
+"""Digits, or digits in groups of three (of two and three, as India writes them)."""
+_OFFSET = r"(?:[Zz]|UTC|GMT|[+-]\d{2}:?\d{2})\s*$"
+_ISO = r"^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?)?$"
+_FIRST_YEAR = 1000
+"""`%Y` takes 26 for the year 26."""
+
+Decimal = Literal[".", ","]
+
+
+def plain_amount(text: pl.Expr, decimal: Decimal) -> pl.Expr:
+    """Write amounts with digits, a minus and a decimal point alone.
+
+    Understood beside the declared decimal mark: a currency's mark in front or behind, thousands in groups (by the
+    other mark, a blank or an apostrophe), a sign in front or behind, brackets for less than nothing.
+    """
+    group = "," if decimal == "." else "."
+    whole = _WHOLE.replace("GROUP", group)
+    mark = r"\." if decimal == "." else ","
+    number = rf"(?P<whole>{whole})?(?:{mark}(?P<part>\d*))?"
+    shape = (
+        rf"^(?P<open>\()?{_BLANK}*(?P<minus>[+\-\u2212])?{_BLANK}*{_MARK}?{_BLANK}*(?P<sign>[+\-\u2212])?"
+        rf"{_BLANK}*{number}{_BLANK}*{_MARK}?{_BLANK}*(?P<behind>-)?(?P<close>\))?$"
+    )
+    return text.map_batches(lambda texts: _plain_amounts(texts, shape, decimal), return_dtype=pl.String)
+
+
+def _plain_amounts(texts: pl.Series, shape: str, decimal: Decimal) -> pl.Series:
+    """Change each different text once, and only those that are not plain already: most are."""
+    plain = texts.str.contains(r"^-?\d+(?:\.\d+)?$" if decimal == "." else r"^-?\d+$")
+    others = texts.filter(~plain).unique()
+    if others.is_empty():
+        return texts
+    table = others.to_frame("text").with_columns(_plain(pl.col("text"), shape, decimal).alias("changed"))
+    joined = texts.to_frame("text").join(table, on="text", how="left", maintain_order="left")
+    return joined.select(pl.coalesce("changed", "text").alias(texts.name)).to_series()
+
+
+def _plain(text: pl.Expr, shape: str, decimal: Decimal) -> pl.Expr:
+    parts = text.str.strip_chars().str.extract_groups(shape)
+    digits = parts.struct.field("whole").str.replace_all(r"\D", "")
+    cents = parts.struct.field("part")
+    is_less = [
+        parts.struct.field("open").is_not_null(),
+        *(
+            parts.struct.field(name).is_in(["-", "\u2212"]).fill_null(value=False)
+            for name in ("minus", "sign", "behind")
+        ),
+    ]
+    signs = pl.sum_horizontal(is_less)
+    is_one = (
+        (digits.is_not_null() | (cents.fill_null("") != ""))
+        & (signs <= 1)
+        & (parts.struct.field("open").is_null() == parts.struct.field("close").is_null())
+    )
+    written = pl.concat_str(
+        pl.when(signs == 1).then(pl.lit("-")).otherwise(pl.lit("")),
+        digits.fill_null("0"),
+        pl.when(cents.fill_null("") != "").then(pl.lit(".") + cents).otherwise(pl.lit("")),
+    )
+    # 22.99 is no number where a comma stands before the decimals, and nothing else may take it for one.
+    foreign = text.str.contains(r"^\s*[+-]?\d*\.\d+\s*$") & pl.lit(decimal == ",")
+    refused = text + pl.lit(" (no decimal comma)")
+    return pl.when(is_one).then(written).when(foreign).then(refused).otherwise(text)
+
+
+def plain_time(text: pl.Expr, forms: Sequence[str], *, is_utc: bool = False) -> pl.Expr:
+    """Write date-times of the declared forms (strftime's codes, tried in turn) as ISO 8601.
+
+    `is_utc`: those without an offset are UTC; else they are the store's, as everywhere.
+    """
+    trimmed = text.str.strip_chars()
+    tried = [_read(trimmed, form) for form in forms]
+    written = pl.coalesce(*tried, text) if tried else text
+    if not is_utc:
+        return written
+    bare = written.str.strip_chars()
+    as_utc = (
+        pl.when(bare.str.len_chars() == len("2026-11-24")).then(bare + "T00:00:00Z").otherwise(bare + "Z")
+    )
+    return pl.when(bare.str.contains(_ISO)).then(as_utc).otherwise(written)
+
+
+def _read(text: pl.Expr, form: str) -> pl.Expr:
+    if "%z" in form:
+        moment = text.str.to_datetime(form, strict=False, time_unit="us", time_zone="UTC")
+        return pl.when(moment.dt.year() >= _FIRST_YEAR).then(moment.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"))
+    if any(code in form for code in ("%H", "%I", "%T", "%R")):
+        time = text.str.to_datetime(form, strict=False, time_unit="us")
+        return pl.when(time.dt.year() >= _FIRST_YEAR).then(time.dt.strftime("%Y-%m-%dT%H:%M:%S%.6f"))
+    day = text.str.to_date(form, strict=False)
+    return pl.when(day.dt.year() >= _FIRST_YEAR).then(day.dt.strftime("%Y-%m-%d"))
+
+
+def quarrels(forms: Sequence[str]) -> tuple[str, str] | None:
+    """Return two forms that read the same text as different days; None if there are none."""
+
+    def swapped(form: str) -> str:
+        return form.replace("%d", "\0").replace("%m", "%d").replace("\0", "%m")
+
+    return next(((one, two) for one in forms for two in forms if one != two and swapped(one) == two), None)

@@ -1,0 +1,125 @@
+"""How the amounts of an export become Corso's four, whose total has to be the sum of the others.
+
+What is moved, and where to, is the profile's to say; here it is done, exactly, and written down beside the order
+(`moved`), so that the report can show how much it was. A cent is never made or lost: the total stays what the export
+says.
+"""
+
+import polars as pl
+
+from corso.extract.profile import MoneyPolicy
+from schemas.money import minor_units
+
+AMOUNT = pl.Decimal(38, 4)
+INSIDE = "tax inside the prices"
+"""The kind of what the subtotal loses where prices include the tax."""
+
+_PARTS = ("subtotal", "shipping", "tax")
+
+
+def written(amount: pl.Expr) -> pl.Expr:
+    """Write amounts as text."""
+    return amount.cast(AMOUNT).cast(pl.String)
+
+
+def moved_kinds(policy: MoneyPolicy) -> list[tuple[str, str]]:
+    """Return (kind, where it goes) for each field of `moved`, in their order."""
+    return [*((each.kind, str(each.into)) for each in policy.moved), (INSIDE, "tax")]
+
+
+def apply_policy(orders: pl.LazyFrame, policy: MoneyPolicy) -> pl.LazyFrame:
+    """Move what the policy moves in a table of raw orders with `moved`; amounts that cannot be read stay as they are."""
+    moved = [_read(pl.col("moved").struct.field(str(number))) for number in range(len(policy.moved))]
+    amounts = {part: _read(pl.col(f"{part}_money")) for part in (*_PARTS, "total")}
+    for part in _PARTS:
+        more = [amount for amount, each in zip(moved, policy.moved, strict=True) if each.into == part]
+        if more:
+            amounts[part] = pl.when(_is_readable(f"{part}_money")).then(
+                pl.sum_horizontal(amounts[part], *more)
+            )
+    changed = {part for part in _PARTS if any(each.into == part for each in policy.moved)}
+    inside = _inside(policy, amounts)
+    if policy.prices_include_tax != "no":
+        amounts["subtotal"] = amounts["subtotal"] - inside.fill_null(0)
+        changed.add("subtotal")
+    texts = [
+        pl.coalesce(written(amounts[part]), f"{part}_money").alias(f"{part}_money")
+        for part in sorted(changed)
+    ]
+    kinds = [written(amount).alias(str(number)) for number, amount in enumerate(moved)]
+    kinds.append(written(inside).alias(str(len(moved))))
+    return orders.with_columns(*texts, pl.struct(kinds).alias("moved"))
+
+
+def _inside(policy: MoneyPolicy, amounts: dict[str, pl.Expr]) -> pl.Expr:
+    """Return the tax that the subtotal holds; null where it holds none."""
+    tax = amounts["tax"]
+    if policy.prices_include_tax == "yes":
+        return pl.when(tax != 0).then(tax)
+    if policy.prices_include_tax == "by_total":
+        without = amounts["subtotal"] + amounts["shipping"]
+        return pl.when((tax != 0) & (without == amounts["total"])).then(tax)
+    return pl.lit(None, AMOUNT)
+
+
+def _read(text: pl.Expr) -> pl.Expr:
+    return text.str.strip_chars().cast(AMOUNT, strict=False)
+
+
+def _is_readable(column: str) -> pl.Expr:
+    return _read(pl.col(column)).is_not_null() | pl.col(column).is_null()
+
+
+def share_tax(line_items: pl.DataFrame, orders: pl.DataFrame, store_currency: str | None) -> pl.DataFrame:
+    """Share out the tax of orders none of whose raw lines has one, by the lines' amounts.
+
+    Shares are whole minor units of the order's currency (ISO 4217; of the finest that the tax itself needs) and add up
+    to the tax exactly: the n-th line gets what the first n lines' part, rounded, is more than that of the n - 1 before it.
+    Where all amounts are nothing, lines count alike. Orders with a tax, an amount or a quantity that cannot be read are left
+    as they are.
+    """
+    order = "source_order_id"
+    totals = orders.select(
+        order,
+        _units(_read(pl.col("tax_money"))).alias("__total"),
+        minor_units(pl.coalesce("customer_currency_code", pl.lit(store_currency, pl.String))).alias(
+            "__digits"
+        ),
+    ).unique(order, keep="none")
+    weight = (_units(_read(pl.col("price"))) * _units(_read(pl.col("quantity")))).abs()
+    lines = line_items.join(totals, on=order, how="left", maintain_order="left").with_columns(
+        weight.alias("__weight")
+    )
+    is_whole = pl.col("fault").is_null() & pl.col("tax").is_null() & pl.col("__weight").is_not_null()
+    sum_of_weights = pl.col("__weight").sum().over(order)
+    step = pl.lit(10, pl.Int128).pow(4 - pl.col("__digits"))
+    lines = lines.with_columns(
+        pl.when(sum_of_weights == 0).then(pl.lit(1, pl.Int128)).otherwise("__weight").alias("__weight"),
+        # A tax finer than the currency's coins is shared out as finely as it is.
+        pl.when(pl.col("__total") % step == 0).then(step).otherwise(1).cast(pl.Int128).alias("__step"),
+        (is_whole.all().over(order) & pl.col("__total").is_not_null()).alias("__is_shared"),
+    )
+    shared = lines.with_columns(_shares(order).alias("__share"))
+    adds_up = pl.col("__share").sum().over(order) == pl.col("__total")
+    share = pl.col("__share").cast(AMOUNT) / 10_000
+    return shared.with_columns(
+        pl.when(pl.col("__is_shared") & adds_up).then(written(share)).otherwise("tax").alias("tax")
+    ).select(line_items.columns)
+
+
+def _units(amount: pl.Expr) -> pl.Expr:
+    """Return amounts as whole ten-thousandths."""
+    return (amount * 10_000).cast(pl.Int128, strict=False)
+
+
+def _shares(order: str) -> pl.Expr:
+    """Return each line's part in ten-thousandths: what the lines up to it have, less what those before it have."""
+    total, weight, step = pl.col("__total"), pl.col("__weight"), pl.col("__step")
+    coins = total.abs() // step
+    whole = weight.sum().over(order)
+    up_to = weight.cum_sum().over(order)
+
+    def part(of: pl.Expr) -> pl.Expr:
+        return (2 * coins * of + whole) // (2 * whole)
+
+    return (part(up_to) - part(up_to - weight)) * step * total.sign()

@@ -1,0 +1,125 @@
+"""All files of one role as one table of text, and which of its rows belong to one order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from corso.errors import ExportError
+from corso.extract.files import ExportFile
+from corso.extract.headers import normal
+from corso.extract.profile import FileForm, Profile
+from corso.extract.text import FAULT, LINE, CsvForm, read_header, read_rows
+
+ROW = "__row_in_order"
+"""A row's number among the rows of its order, from 1."""
+ORDER = "__order"
+"""The same on all rows of an order, whatever it is."""
+FILE = "__file"
+
+
+@dataclass(frozen=True)
+class Role:
+    """All rows of one file role, and its headers in their order."""
+
+    name: str
+    form: FileForm
+    rows: pl.LazyFrame
+    headers: list[str]
+
+    def find(self, header: str) -> str | None:
+        """Return a header as the files spell it; None if they have it not."""
+        wanted = normal(header)
+        return next((own for own in self.headers if normal(own) == wanted), None)
+
+    def find_any(self, headers: Sequence[str]) -> str | None:
+        """Return the first of these headers that the files have."""
+        return next(filter(None, map(self.find, headers)), None)
+
+
+def read_roles(profile: Profile, files: Mapping[str, Sequence[ExportFile]], scratch: Path) -> dict[str, Role]:
+    """Return the roles of a profile that have files.
+
+    Raises ExportError: a role without files, an unknown role, headers that the profile needs are not there.
+    """
+    for role in files:
+        if role not in profile.files:
+            message = f"exports.{role}: profile {profile.name!r} reads no such file; it knows {', '.join(profile.files)}"
+            raise ExportError(message)
+    for role, form in profile.files.items():
+        if role not in files and not form.optional:
+            message = f"exports.{role}: profile {profile.name!r} needs this file"
+            raise ExportError(message)
+    return {
+        role: _read_role(role, form, files[role], scratch)
+        for role, form in profile.files.items()
+        if role in files
+    }
+
+
+def missing_headers(form: FileForm, headers: Sequence[str]) -> list[str]:
+    """Return the headers that files of this form need and these do not have."""
+    there = {normal(header) for header in headers}
+    needed = (*form.needs, form.order_key, *((start,) for start in [form.order_starts_with] if start))
+    return [each[0] for each in needed if each and there.isdisjoint(map(normal, each))]
+
+
+def _read_role(role: str, form: FileForm, files: Sequence[ExportFile], scratch: Path) -> Role:
+    csv_form = CsvForm(form.delimiter, form.encoding)
+    headers: dict[str, str] = {}
+    parts = []
+    for file in files:
+        own = read_header(file, csv_form)
+        _check_needed(role, form, file, own)
+        for name in own:
+            headers.setdefault(normal(name), name)
+        parts.append((file, own))
+    union = list(headers.values())
+    frames = [
+        _read_file(file, own, headers=headers, csv_form=csv_form, scratch=scratch) for file, own in parts
+    ]
+    if form.order_starts_with:
+        start = headers[normal(form.order_starts_with)]
+        frames = [_rows_under_a_start(frame, start, number) for number, frame in enumerate(frames)]
+    rows = pl.concat(frames)
+    if form.order_key:
+        key = next(headers[normal(name)] for name in form.order_key if normal(name) in headers)
+        rows = _rows_of_a_key(rows, key)
+    return Role(role, form, rows, union)
+
+
+def _check_needed(role: str, form: FileForm, file: ExportFile, headers: list[str]) -> None:
+    if len({normal(header) for header in headers}) < len(headers):
+        message = f"{file.name}:1: two columns have the same name but for case, spaces and underscores"
+        raise ExportError(message)
+    if missing := missing_headers(form, headers):
+        message = f"{file.name}:1: exports.{role} needs the column {missing[0]!r}; the file has {', '.join(headers[:8])}"
+        raise ExportError(message)
+
+
+def _read_file(
+    file: ExportFile, own: list[str], *, headers: Mapping[str, str], csv_form: CsvForm, scratch: Path
+) -> pl.LazyFrame:
+    """Return one file's rows with the columns of all files of its role."""
+    there = {normal(name) for name in own}
+    rows = read_rows(file, csv_form, scratch).rename({name: headers[normal(name)] for name in own})
+    absent = [pl.lit(None, pl.String).alias(name) for short, name in headers.items() if short not in there]
+    return rows.with_columns(pl.lit(file.name).alias(FILE), *absent).select(
+        FILE, LINE, FAULT, *headers.values()
+    )
+
+
+def _rows_under_a_start(rows: pl.LazyFrame, start: str, file_number: int) -> pl.LazyFrame:
+    index = pl.int_range(pl.len(), dtype=pl.Int64)
+    head = pl.when(pl.col(start).is_not_null()).then(index).forward_fill()
+    return rows.with_columns((head + (file_number << 40)).alias(ORDER), (index - head + 1).alias(ROW))
+
+
+def _rows_of_a_key(rows: pl.LazyFrame, key: str) -> pl.LazyFrame:
+    number = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over(key)
+    # Rows without the key belong to nobody, and none may stand for another.
+    return rows.with_columns(
+        pl.col(key).str.strip_chars().alias(ORDER),
+        pl.when(pl.col(key).is_null()).then(1).otherwise(number).alias(ROW),
+    )
