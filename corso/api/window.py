@@ -106,7 +106,12 @@ class Length:
 
     def note_reset_at_end(self, reset_s: float, left_s: float) -> None:
         """Take in the last reset of a window of which no more than `left_s` was left, by where the next one began."""
-        if self._may_round_up and reset_s % 1 == 0 and self._early_s == SECOND and reset_s - left_s > SECOND / 2:
+        if (
+            self._may_round_up
+            and reset_s % 1 == 0
+            and self._early_s == SECOND
+            and reset_s - left_s > SECOND / 2
+        ):
             # To the nearest second it would have been less.
             self.late_s = 0.0
 
@@ -188,4 +193,6 @@ class Window:
         lo, hi = self.ends_by_reset.lo, min(self.ends_by_reset.hi, latest)
         self.ends_by_reset = Span(min(max(lo, sent_at + reset_s - off), hi), hi)
         if self.was_seen_to_begin:
-            length.note_end(Span(self.ends_by_reset.lo - self.starts.hi, self.ends_by_reset.hi - self.starts.lo))
+            length.note_end(
+                Span(self.ends_by_reset.lo - self.starts.hi, self.ends_by_reset.hi - self.starts.lo)
+            )
