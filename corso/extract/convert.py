@@ -1,15 +1,14 @@
 """From text to the canonical types, without guessing: what is not plainly a value becomes null and a broken rule.
 
 All functions are expressions over whole columns. Money and numbers are decimals from the first step on.
+Countries, states, currencies and phones stay text: `corso.extract.places` writes them.
 """
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-import phonenumbers
 import polars as pl
 
 from schemas.fields import FLAG, INSTANT, MONEY, NUMBER, OPTIONS
@@ -24,7 +23,6 @@ _MONEY = r"^[+-]?(?:\d{1,18}(?:\.\d{0,4}0*)?|\.\d{1,4}0*)$"
 _NUMBER = r"^[+-]?(?:\d{1,18}(?:\.\d{0,10}0*)?|\.\d{1,10}0*)$"
 _TRUE = ("true", "yes", "y", "1", "t")
 _FALSE = ("false", "no", "n", "0", "f")
-_PHONE_LIKE = r"^\+?[0-9(][0-9 ().\-/]{4,24}$"
 
 
 @dataclass(frozen=True)
@@ -67,45 +65,6 @@ def time_is_ambiguous(text: pl.Expr, zone: str) -> pl.Expr:
 def time_is_impossible(text: pl.Expr, zone: str) -> pl.Expr:
     """Say whether the store's clock never showed this time."""
     return text.map_batches(lambda texts: _settled(texts, zone)["impossible"], return_dtype=pl.Boolean)
-
-
-def phones(numbers: pl.Expr, countries: pl.Expr) -> pl.Expr:
-    """Write phones in E.164, by the country's rules where they do not begin with +; others stay as they are.
-
-    Digits that a spreadsheet has destroyed (9.2E+11) are not guessed. Work is done once for each different pair.
-    """
-    like = numbers.str.strip_chars().str.strip_chars("'")
-    candidate = pl.when(like.str.contains(_PHONE_LIKE)).then(like)
-    plain = candidate.str.replace_all(r"[ ().\-/]", "")
-    # +44 (0)20 …: the zero in brackets is dialled at home only, which phonenumbers knows.
-    done = plain.str.contains(r"^\+[1-9]\d{6,14}$") & ~candidate.str.contains("(0", literal=True)
-    key = pl.when(candidate.is_not_null() & ~done).then(pl.struct(phone=candidate, country=countries))
-    converted = key.map_batches(_to_e164, return_dtype=pl.String)
-    return pl.when(done).then(plain).otherwise(pl.coalesce(converted, numbers))
-
-
-def _to_e164(pairs: pl.Series) -> pl.Series:
-    different = pairs.drop_nulls().unique()
-    texts = [_e164(pair["phone"], pair["country"]) for pair in different]
-    if not texts:
-        return pl.Series(pairs.name, [None] * len(pairs), dtype=pl.String)
-    table = pl.DataFrame({"pair": different, "text": pl.Series(texts, dtype=pl.String)})
-    return (
-        pl.DataFrame({"pair": pairs})
-        .join(table, on="pair", how="left", maintain_order="left")["text"]
-        .rename(pairs.name)
-    )
-
-
-@lru_cache(maxsize=100_000)
-def _e164(phone: str, country: str | None) -> str | None:
-    try:
-        number = phonenumbers.parse(phone, country)
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_possible_number(number):
-        return None
-    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 
 # Times are read column by column and step by step: as one expression, polars would take the text apart again

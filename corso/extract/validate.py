@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from corso.extract.convert import converter_of, has_offset, phones, time_is_ambiguous, time_is_impossible
+from corso.extract.convert import converter_of, has_offset, time_is_ambiguous, time_is_impossible
 from corso.extract.fallbacks import Fallback, apply_fallbacks
+from corso.extract.places import with_places
 from corso.extract.profile import TABLES, TableName
 from corso.extract.rules import TEXT_OF, compile_rules
 from corso.settings import Store
@@ -106,7 +107,7 @@ def check_bucket(
 
 
 def _cleaned(frame: pl.DataFrame, name: TableName, store: Store) -> pl.DataFrame:
-    """Take blanks for nothing, trim what is matched exactly, name the warehouse."""
+    """Take blanks for nothing, trim what is matched exactly, name the warehouse, write places as codes."""
     schema = TABLES[name]
     columns = []
     for column, dtype in dtypes(schema).items():
@@ -115,15 +116,11 @@ def _cleaned(frame: pl.DataFrame, name: TableName, store: Store) -> pl.DataFrame
         text = pl.col(column)
         if column.endswith(("_id", *_CODES)) or converter_of(dtype):
             text = text.str.strip_chars()
-        if column.endswith(_CODES):
-            text = text.str.to_uppercase()
         if column == "fulfillment_location_id":
             text = _location(text, store)
         columns.append(pl.when(text.str.strip_chars() != "").then(text).alias(column))
     frame = frame.with_columns(columns)
-    if name == "orders":
-        return frame.with_columns(phones(pl.col("customer_phone"), pl.col("billing_address_country_code")))
-    return frame
+    return with_places(frame) if name == "orders" else frame
 
 
 def _location(text: pl.Expr, store: Store) -> pl.Expr:

@@ -69,7 +69,10 @@ TOLERANCES = (
         "Money and numbers", "Compared as exact decimals: 10, 10.0 and 10.00 are equal, nothing else is."
     ),
     Tolerance("E-mail", "Compared without regard to capital letters."),
-    Tolerance("Phone", "Compared by its digits and its plus sign."),
+    Tolerance(
+        "Phone",
+        "Compared by its digits and its plus sign; an extension is not loaded, as E.164 has no place for it.",
+    ),
     Tolerance(
         "Text", "Compared after trimming, in Unicode normal form C; an empty text equals a missing one."
     ),

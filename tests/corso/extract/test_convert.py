@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corso.extract.convert import converter_of, has_offset, phones, time_is_ambiguous, time_is_impossible
+from corso.extract.convert import converter_of, has_offset, time_is_ambiguous, time_is_impossible
 from schemas.fields import FLAG, INSTANT, MONEY, NUMBER, OPTIONS, TEXT
 
 ZONE = "America/New_York"
@@ -208,53 +208,3 @@ def test_options_are_a_json_array_of_names_and_values(
 ) -> None:
     """A number keeps its spelling; what is missing is not made up, and hostile JSON breaks nothing."""
     assert read(OPTIONS, text) == [expected]
-
-
-def as_phone(text: str | None, country: str | None = "US") -> str | None:
-    """Return what a phone number is written as."""
-    frame = pl.DataFrame(
-        {"phone": [text], "country": [country]}, schema={"phone": pl.String, "country": pl.String}
-    )
-    found: str | None = frame.select(phones(pl.col("phone"), pl.col("country"))).item()
-    return found
-
-
-PHONE_TABLE = {
-    ("+12025550123", "US"): "+12025550123",
-    ("+1 (202) 555-0123", "US"): "+12025550123",
-    ("+1 202 555 0123", None): "+12025550123",
-    ("'+12025550123", "US"): "+12025550123",
-    ("(202) 555-0123", "US"): "+12025550123",
-    ("202.555.0123", "US"): "+12025550123",
-    ("202-555-0123", "CA"): "+12025550123",
-    ("020 7946 0123", "GB"): "+442079460123",
-    ("+44 (0)20 7946 0123", "GB"): "+442079460123",
-    ("+49 (0)30/23125 014", "US"): "+493023125014",
-    ("030 23125-014", "DE"): "+493023125014",
-    ("0044 20 7946 0123", "DE"): "+442079460123",
-    ("9.2E+11", "US"): "9.2E+11",
-    ("1.20256E+10", "US"): "1.20256E+10",
-    ("2025550123", None): "2025550123",
-    ("2025550123", "UK"): "2025550123",
-    ("12", "US"): "12",
-    ("call me", "US"): "call me",
-    ("202-555-0123 x12", "US"): "202-555-0123 x12",
-    (None, "US"): None,
-}
-
-
-@pytest.mark.parametrize(("given_as", "expected"), PHONE_TABLE.items())
-def test_phones_are_written_in_e164_by_their_countrys_rules(
-    given_as: tuple[str | None, str | None], expected: str | None
-) -> None:
-    """What is plainly a number is completed; digits that are gone are not guessed, and the rule sees what stood there."""
-    assert as_phone(*given_as) == expected
-
-
-def test_phones_of_a_column_keep_their_rows() -> None:
-    """Each different number is worked out once; every row gets its own back."""
-    numbers = ["(202) 555-0123", None, "+493023125014", "(202) 555-0123", "x", "(202) 555-0199"]
-    frame = pl.DataFrame({"phone": numbers, "country": "US"})
-    assert frame.select(phones(pl.col("phone"), pl.col("country")))["phone"].to_list() == [
-        "+12025550123", None, "+493023125014", "+12025550123", "x", "+12025550199",
-    ]  # fmt: skip

@@ -39,7 +39,7 @@ BAD_ORDERS: dict[str, tuple[dict[str, str | None], str, str]] = {
     "missing money": ({"tax_money": None}, "tax_money", "tax_money_is_there"),
     "blank address": ({"shipping_address_city": "   "}, "shipping_address_city", "shipping_address_city_is_there"),
     "state": ({"billing_address_state_or_province_code": None}, "billing_address_state_or_province_code", "billing_address_state_or_province_code_is_there"),
-    "country": ({"shipping_address_country_code": "UK"}, "shipping_address_country_code", "country_code_is_iso"),
+    "country": ({"shipping_address_country_code": "XX"}, "shipping_address_country_code", "country_code_is_iso"),
     "currency": ({"customer_currency_code": "DOLLAR"}, "customer_currency_code", "currency_code_is_iso"),
     "phone": ({"customer_phone": "9.2E+11"}, "customer_phone", "phone_is_e164"),
     "date": ({"source_created_on": "2026-02-30"}, "source_created_on", "source_created_on_can_be_read"),
