@@ -277,7 +277,7 @@ def _order_table(made: pl.DataFrame) -> pl.DataFrame:
     shipping = _address("shipping") | {
         "shipping_address_city": pl.when(~_way("city_is_missing")).then("city"),
         "shipping_address_country_code": pl.when(_way("country_is_unknown"))
-        .then(pl.lit("UK"))
+        .then(pl.lit("XX"))
         .otherwise("country"),
     }
     created = (

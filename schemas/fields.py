@@ -55,18 +55,26 @@ def field(
     return {snake(api_path): column}
 
 
-def rule(name: str, sentence: str, remedy: str, make: Callable[[], pl.Expr], *, shows: str) -> pa.Check:
+def rule(
+    name: str,
+    sentence: str,
+    remedy: str,
+    make: Callable[[], pl.Expr],
+    *,
+    shows: str,
+    value: Callable[[], pl.Expr] | None = None,
+) -> pa.Check:
     """Declare a rule about a whole row; `make` returns an expression that is true for a good row.
 
-    A null counts as good. `shows` is the column whose value a report of the broken rule shows.
+    A null counts as good. `shows` is the column that a report of the broken rule names; its text is shown, or what
+    `value` returns.
     """
 
     def check(data: PolarsData) -> pl.LazyFrame:
         return data.lazyframe.select(make().fill_null(value=True))
 
-    return pa.Check(
-        check, name=name, error=sentence, statistics={"remedy": remedy, "shows": shows, "make": make}
-    )
+    facts = {"remedy": remedy, "shows": shows, "make": make, "value": value}
+    return pa.Check(check, name=name, error=sentence, statistics=facts)
 
 
 def value_rule(name: str, sentence: str, remedy: str, make: Callable[[pl.Expr], pl.Expr]) -> pa.Check:

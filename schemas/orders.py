@@ -47,6 +47,19 @@ def _customer_needs(name: str) -> pa.Check:
     )
 
 
+def _arithmetic() -> pl.Expr:
+    parts = [("shipping", "shipping_money"), ("subtotal", "subtotal_money"), ("tax", "tax_money")]
+    said = [pl.format(f"{name} {{}}", _short(pl.col(column))) for name, column in parts]
+    total = pl.sum_horizontal(column for _, column in parts)
+    return pl.format(
+        "{} ({} = {})", _short(pl.col("total_money")), pl.concat_str(said, separator=" + "), _short(total)
+    )
+
+
+def _short(amount: pl.Expr) -> pl.Expr:
+    return amount.cast(MONEY).cast(pl.String).str.replace(r"(\.\d\d\d*?)0+$", "$1")
+
+
 def _address(path: str, which: str) -> dict[str, pa.Column]:
     return {
         **field(TEXT, f"{path}.line1", f"First line of the {which} address.", required=True),
@@ -116,6 +129,7 @@ ORDERS = pa.DataFrameSchema(
                 == pl.col("shipping_money") + pl.col("subtotal_money") + pl.col("tax_money")
             ),
             shows="total_money",
+            value=_arithmetic,
         ),
         _customer_needs("source_customer_id"),
         _customer_needs("first_name"),

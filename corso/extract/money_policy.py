@@ -8,11 +8,17 @@ says.
 import polars as pl
 
 from corso.extract.profile import MoneyPolicy
-from schemas.money import minor_units
+from schemas.money import currency_of, minor_units
+from schemas.moved_money import MOVED_COLUMNS
 
 AMOUNT = pl.Decimal(38, 4)
 INSIDE = "tax inside the prices"
 """The kind of what the subtotal loses where prices include the tax."""
+SHARED = "tax shared out over lines"
+"""The kind of what lines get that have no tax of their own."""
+
+IS_SHARED = "__tax_is_shared"
+"""Marks lines whose tax is a share."""
 
 _PARTS = ("subtotal", "shipping", "tax")
 
@@ -20,11 +26,6 @@ _PARTS = ("subtotal", "shipping", "tax")
 def written(amount: pl.Expr) -> pl.Expr:
     """Write amounts as text."""
     return amount.cast(AMOUNT).cast(pl.String)
-
-
-def moved_kinds(policy: MoneyPolicy) -> list[tuple[str, str]]:
-    """Return (kind, where it goes) for each field of `moved`, in their order."""
-    return [*((each.kind, str(each.into)) for each in policy.moved), (INSIDE, "tax")]
 
 
 def apply_policy(orders: pl.LazyFrame, policy: MoneyPolicy) -> pl.LazyFrame:
@@ -51,6 +52,50 @@ def apply_policy(orders: pl.LazyFrame, policy: MoneyPolicy) -> pl.LazyFrame:
     return orders.with_columns(*texts, pl.struct(kinds).alias("moved"))
 
 
+def count_moved(
+    orders: pl.DataFrame, line_items: pl.DataFrame, policy: MoneyPolicy, store_currency: str | None
+) -> pl.DataFrame:
+    """Return what was moved in accepted orders (`schemas.moved_money.MOVED_COLUMNS`).
+
+    `orders` are raw ones with `moved`; `line_items` theirs, as `share_tax` left them.
+    """
+    kinds = [(each.kind, str(each.into)) for each in policy.moved] + [(INSIDE, "tax")]
+    moved = orders.select(
+        currency_of(pl.col("customer_currency_code"), store_currency).alias("currency"),
+        *(
+            _read(pl.col("moved").struct.field(str(number))).alias(str(number))
+            for number in range(len(kinds))
+        ),
+    )
+    parts = [
+        _counted(moved.select("currency", pl.col(str(number)).alias("amount")), kind, into)
+        for number, (kind, into) in enumerate(kinds)
+    ]
+    if policy.line_tax == "shared":
+        of_lines = (
+            line_items.filter(IS_SHARED)
+            .group_by("source_order_id")
+            .agg(pl.col("tax").sum().alias("amount"))
+        )
+        named = orders.select(
+            "source_order_id", currency_of(pl.col("customer_currency_code"), store_currency).alias("currency")
+        )
+        parts.append(
+            _counted(of_lines.join(named, on="source_order_id").select("currency", "amount"), SHARED, "lines")
+        )
+    return pl.concat(parts)
+
+
+def _counted(amounts: pl.DataFrame, kind: str, into: str) -> pl.DataFrame:
+    return (
+        amounts.filter(pl.col("amount") != 0)
+        .group_by("currency")
+        .agg(orders=pl.len(), amount=pl.col("amount").sum())
+        .select(kind=pl.lit(kind), into=pl.lit(into), currency="currency", orders="orders", amount="amount")
+        .cast(MOVED_COLUMNS)
+    )
+
+
 def _inside(policy: MoneyPolicy, amounts: dict[str, pl.Expr]) -> pl.Expr:
     """Return the tax that the subtotal holds; null where it holds none."""
     tax = amounts["tax"]
@@ -74,7 +119,7 @@ def share_tax(line_items: pl.DataFrame, orders: pl.DataFrame, store_currency: st
     """Share out the tax of orders none of whose raw lines has one, by the lines' amounts.
 
     Shares are whole minor units of the order's currency (ISO 4217; of the finest that the tax itself needs) and add up
-    to the tax exactly: the n-th line gets what the first n lines' part, rounded, is more than that of the n - 1 before it.
+    to the tax exactly (IS_SHARED marks the lines): the n-th line gets what the first n lines' part, rounded, is more than that of the n - 1 before it.
     Where all amounts are nothing, lines count alike. Orders with a tax, an amount or a quantity that cannot be read are left
     as they are.
     """
@@ -102,9 +147,10 @@ def share_tax(line_items: pl.DataFrame, orders: pl.DataFrame, store_currency: st
     shared = lines.with_columns(_shares(order).alias("__share"))
     adds_up = pl.col("__share").sum().over(order) == pl.col("__total")
     share = pl.col("__share").cast(AMOUNT) / 10_000
+    is_shared = pl.col("__is_shared") & adds_up.fill_null(value=False)
     return shared.with_columns(
-        pl.when(pl.col("__is_shared") & adds_up).then(written(share)).otherwise("tax").alias("tax")
-    ).select(line_items.columns)
+        pl.when(is_shared).then(written(share)).otherwise("tax").alias("tax"), is_shared.alias(IS_SHARED)
+    ).select(*line_items.columns, IS_SHARED)
 
 
 def _units(amount: pl.Expr) -> pl.Expr:

@@ -257,6 +257,10 @@ class MoneyPolicy(_Section):
     """Amounts that go into others."""
 
 
+AS_EXPORTED = MoneyPolicy()
+"""Nothing is moved."""
+
+
 class Profile(_Section):
     """A whole profile."""
 
@@ -268,7 +272,7 @@ class Profile(_Section):
     """File role -> its form; the roles are the keys under `exports:` in loader.yaml."""
     tables: dict[TableName, Table]
     """The canonical tables that it fills."""
-    money: MoneyPolicy = MoneyPolicy()
+    money: MoneyPolicy = AS_EXPORTED
     """How the amounts of an order add up."""
 
     @model_validator(mode="after")

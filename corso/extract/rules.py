@@ -29,6 +29,8 @@ class CompiledRule:
     remedy: str
     broken: pl.Expr
     """True where the rule is broken; never null."""
+    value: pl.Expr | None = None
+    """What a report shows instead of the column's own text: the arithmetic of several columns."""
 
 
 def compile_rules(schema: pa.DataFrameSchema) -> list[CompiledRule]:
@@ -78,4 +80,5 @@ def _row_rule(check: pa.Check) -> CompiledRule:
         str(check.error),
         facts["remedy"],
         ~facts["make"]().fill_null(value=True),
+        facts["value"]() if facts["value"] else None,
     )
