@@ -8,6 +8,7 @@ the export, which reports give back to the merchant. Orders have `moved`, too (`
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -34,16 +35,20 @@ from corso.extract.text import FAULT, LINE
 from schemas.fields import INSTANT, MONEY, NUMBER, PROVENANCE, dtypes
 
 _UNREADABLE = "unreadable amount"
+_AS_THE_PROFILE_SAYS: Mapping[str, Mapping[str, Any]] = {}
 
 
 def map_exports(
-    profile: Profile, files: Mapping[str, Sequence[ExportFile]], scratch: Path
+    profile: Profile,
+    files: Mapping[str, Sequence[ExportFile]],
+    scratch: Path,
+    forms: Mapping[str, Mapping[str, Any]] = _AS_THE_PROFILE_SAYS,
 ) -> dict[TableName, pl.LazyFrame]:
-    """Return the raw tables of a batch.
+    """Return the raw tables of a batch; `forms`: role -> fields of a CsvForm that differ from the profile's.
 
     Raises ExportError: a role without files, an unknown role, headers that the profile needs are not there.
     """
-    roles = read_roles(profile, files, scratch)
+    roles = read_roles(profile, files, scratch, forms)
     return {
         name: _map_table(name, table, roles, profile.money)
         if (table := profile.tables.get(name)) and table.file in roles

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -10,7 +11,7 @@ from corso.errors import ExportError
 from corso.extract.files import ExportFile
 from corso.extract.headers import normal
 from corso.extract.profile import FileForm, Profile
-from corso.extract.text import FAULT, LINE, CsvForm, read_header, read_rows
+from corso.extract.text import FAULT, LINE, CsvForm, form_of, read_header, read_rows
 
 ROW = "__row_in_order"
 """A row's number among the rows of its order, from 1."""
@@ -38,8 +39,13 @@ class Role:
         return next(filter(None, map(self.find, headers)), None)
 
 
-def read_roles(profile: Profile, files: Mapping[str, Sequence[ExportFile]], scratch: Path) -> dict[str, Role]:
-    """Return the roles of a profile that have files.
+def read_roles(
+    profile: Profile,
+    files: Mapping[str, Sequence[ExportFile]],
+    scratch: Path,
+    forms: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Role]:
+    """Return the roles of a profile that have files; `forms`: role -> how they are laid out in another way.
 
     Raises ExportError: a role without files, an unknown role, headers that the profile needs are not there.
     """
@@ -52,7 +58,7 @@ def read_roles(profile: Profile, files: Mapping[str, Sequence[ExportFile]], scra
             message = f"exports.{role}: profile {profile.name!r} needs this file"
             raise ExportError(message)
     return {
-        role: _read_role(role, form, files[role], scratch)
+        role: _read_role(role, form, files[role], csv_form(form, forms.get(role, {})), scratch)
         for role, form in profile.files.items()
         if role in files
     }
@@ -65,20 +71,25 @@ def missing_headers(form: FileForm, headers: Sequence[str]) -> list[str]:
     return [each[0] for each in needed if each and there.isdisjoint(map(normal, each))]
 
 
-def _read_role(role: str, form: FileForm, files: Sequence[ExportFile], scratch: Path) -> Role:
-    csv_form = CsvForm(form.delimiter, form.encoding)
+def csv_form(form: FileForm, overrides: Mapping[str, Any]) -> CsvForm:
+    """Return how a role's files are laid out: as the profile says, but for what loader.yaml says."""
+    own = CsvForm(form.delimiter, form.encoding, form.duplicate_headers, form.skip_lines, form.skip_rows)
+    return form_of(own, overrides)
+
+
+def _read_role(
+    role: str, form: FileForm, files: Sequence[ExportFile], layout: CsvForm, scratch: Path
+) -> Role:
     headers: dict[str, str] = {}
     parts = []
     for file in files:
-        own = read_header(file, csv_form)
+        own = read_header(file, layout)
         _check_needed(role, form, file, own)
         for name in own:
             headers.setdefault(normal(name), name)
         parts.append((file, own))
     union = list(headers.values())
-    frames = [
-        _read_file(file, own, headers=headers, csv_form=csv_form, scratch=scratch) for file, own in parts
-    ]
+    frames = [_read_file(file, own, headers=headers, layout=layout, scratch=scratch) for file, own in parts]
     if form.order_starts_with:
         start = headers[normal(form.order_starts_with)]
         frames = [_rows_under_a_start(frame, start, number) for number, frame in enumerate(frames)]
@@ -99,11 +110,11 @@ def _check_needed(role: str, form: FileForm, file: ExportFile, headers: list[str
 
 
 def _read_file(
-    file: ExportFile, own: list[str], *, headers: Mapping[str, str], csv_form: CsvForm, scratch: Path
+    file: ExportFile, own: list[str], *, headers: Mapping[str, str], layout: CsvForm, scratch: Path
 ) -> pl.LazyFrame:
     """Return one file's rows with the columns of all files of its role."""
     there = {normal(name) for name in own}
-    rows = read_rows(file, csv_form, scratch).rename({name: headers[normal(name)] for name in own})
+    rows = read_rows(file, layout, scratch).rename({name: headers[normal(name)] for name in own})
     absent = [pl.lit(None, pl.String).alias(name) for short, name in headers.items() if short not in there]
     return rows.with_columns(pl.lit(file.name).alias(FILE), *absent).select(
         FILE, LINE, FAULT, *headers.values()
