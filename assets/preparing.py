@@ -1,6 +1,6 @@
 """Extract, validate, plan: from export files to what has to be sent."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -40,6 +40,7 @@ def raw_tables(context: dg.AssetExecutionContext, loader: LoaderFile) -> Iterato
         "accepted_orders": dg.AssetOut(description="Orders that satisfy Corso's contract."),
         "accepted_line_items": dg.AssetOut(description="Their line items."),
         "accepted_fulfillments": dg.AssetOut(description="Their fulfillments."),
+        "filled_values": dg.AssetOut(description="What declared fallbacks filled in which accepted order."),
         "quarantined_orders": dg.AssetOut(description="Every row that is not loaded, with the reasons."),
     },
     partitions_def=BATCHES,
@@ -59,16 +60,20 @@ def validated_tables(
         validated = validate(batch, raw, scratch)  # type: ignore[arg-type]  # the keys are the tables' names
         for name, table in validated.accepted.items():
             yield dg.Output(table, f"accepted_{name}", metadata=_rows(table))
-        used: Mapping[str, int] = batch.read_facts().fallbacks_used
-        rows = _rows(validated.quarantine)["rows"]
-        metadata: dict[str, int | dg.JsonMetadataValue] = {
-            "rows": rows,
-            "fallbacks used": dg.MetadataValue.json(dict(used)),
-        }
-        yield dg.Output(validated.quarantine, "quarantined_orders", metadata=metadata)
+        used = {use.fallback: use.values for use in batch.read_facts().fallbacks_used}
+        yield dg.Output(
+            validated.filled_values,
+            "filled_values",
+            metadata={
+                "orders": _rows(validated.filled_values)["rows"],
+                "values": dg.MetadataValue.json(used),
+            },
+        )
+        yield dg.Output(validated.quarantine, "quarantined_orders", metadata=_rows(validated.quarantine))
 
 
-@dg.asset(partitions_def=BATCHES, group_name="plan")
+# Like the quarantine, what was filled is read by the plan's books.
+@dg.asset(partitions_def=BATCHES, group_name="plan", deps=["filled_values"])
 def upload_plan(
     context: dg.AssetExecutionContext,
     loader: LoaderFile,

@@ -200,14 +200,37 @@ class Reconcile(_Section):
     """Read the whole listing, look every order up, or whichever the API allows."""
 
 
+def _fallback_rules(value: Any) -> list[Any]:
+    """Take one rule for a list of one."""
+    rules = [_fallback_rule(rule) for rule in (value if isinstance(value, list | tuple) else [value])]
+    if not rules:
+        message = "an empty list is no rule"
+        raise ValueError(message)
+    return rules
+
+
+def _fallback_rule(rule: Any) -> Any:
+    written = {kind: _as_written(text) for kind, text in rule.items()} if isinstance(rule, dict) else rule
+    texts = list(written.values()) if isinstance(rule, dict) else [_as_written(rule)]
+    if not all(isinstance(text, str) for text in texts):
+        message = 'a rule is text, in quotes where YAML would read it as something else, or {where_country_has_none: "text"}'
+        raise ValueError(message)
+    return written if isinstance(rule, dict) else texts[0]
+
+
+FallbackRules = Annotated[tuple[str | dict[str, str], ...], BeforeValidator(_fallback_rules)]
+"""What it says is checked in `corso.extract.fallbacks`, which knows the columns."""
+
+
 class Loader(_Section):
     """The whole of loader.yaml."""
 
     store: Store
     exports: Exports
     corso: Corso = Corso()
-    fallbacks: dict[str, Annotated[str, BeforeValidator(_as_written)]] = {}
-    """`table.column` -> the template that fills it where the export has nothing; each use is counted."""
+    fallbacks: dict[str, FallbackRules] = {}
+    """`table.column` (or `orders.<address>`) -> the rule that fills it where the export has nothing, or several, of
+    which the first that gives a value is used; each use is counted. docs/fallbacks.md has the forms."""
     limits: Limits = Limits()
     validation: Validation = Validation()
     upload: Upload = Upload()

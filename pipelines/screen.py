@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,9 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Column
 from rich.text import Text
 
+from corso.report.filled import said_use
 from corso.report.summary import QuotaUse, Summary
 from corso.stages.batch import Pace, ProgressWatch
 from pipelines.time_left import TimeLeft, said_seconds
+from schemas.filled_values import FallbackUse
 from schemas.money import money_text
 
 _SAID_EVERY_S = 10.0
@@ -146,6 +148,12 @@ def say_counts(title: str, counts: Mapping[str, int]) -> None:
     """Print one line of counts, zeros left out."""
     some = [f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count]
     say(f"  {title:15} {', '.join(some) or 'none'}")
+
+
+def say_fallbacks(uses: Sequence[FallbackUse]) -> None:
+    """Print one line for each declared fallback: what it filled in accepted orders."""
+    for use in uses:
+        say(f"  fallback {use.fallback} filled {said_use(use)}")
 
 
 def say_summary(summary: Summary, quota: QuotaUse) -> None:

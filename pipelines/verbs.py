@@ -1,6 +1,7 @@
 """plan, upload, reconcile, run, retry: each runs a Dagster job for one batch and says what came of it."""
 
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from corso.stages.books import close_books
 from corso.stages.forecast import forecast
 from corso.stages.retrying import causes_to_retry
 from pipelines.running import run_job
-from pipelines.screen import progress, say, say_json, say_summary
+from pipelines.screen import progress, say, say_fallbacks, say_json, say_summary
 from pipelines.until import parse_until
+from schemas.filled_values import FallbackUse
 
 
 def plan(config: Path, batch_name: str | None, *, offline: bool, as_json: bool) -> int:
@@ -27,7 +29,9 @@ def plan(config: Path, batch_name: str | None, *, offline: bool, as_json: bool) 
     batch = _batch(config, batch_name)
     summary = _run("plan_batch", batch, "plan")
     if as_json:
-        return _say(batch, summary, "plan", as_json=True)
+        uses = [_as_facts(use) for use in batch.read_facts().fallbacks_used]
+        say_json({**summary.model_dump(mode="json"), "fallbacks": uses})
+        return summary.exit_code
     code = _say(batch, summary, "plan", as_json=False)
     say(forecast(batch, summary, datetime.now(UTC), offline=offline))
     return code
@@ -131,12 +135,25 @@ def _modified(batch: Batch) -> float:
     return path.stat().st_mtime if path.exists() else 0.0
 
 
+def _as_facts(use: FallbackUse) -> dict[str, Any]:
+    """Return a fallback's use as plain data; the number that counts, that of accepted orders, comes first."""
+    return {
+        "fallback": use.fallback,
+        "values": use.values,
+        "orders": use.orders,
+        "values_of_all_rows": use.values_of_all_rows,
+        "rules": [asdict(rule) for rule in use.rules],
+    }
+
+
 def _say(batch: Batch, summary: Summary, stage: Stage, *, as_json: bool) -> int:
     if as_json:
         say_json(summary.model_dump(mode="json"))
     else:
         facts = batch.read_facts()
         say_summary(summary, facts.quota)
+        if stage == "plan":
+            say_fallbacks(facts.fallbacks_used)
         say()
         for note in facts.upload_notes:
             say(note)

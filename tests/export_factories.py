@@ -139,7 +139,7 @@ def checked(
     line_items: Sequence[Row] | None = None,
     fulfillments: Sequence[Row] = (),
     *,
-    fallbacks: Mapping[str, str] | None = None,
+    fallbacks: Mapping[str, Any] | None = None,
     store: Store = STORE,
     order_faults: Mapping[int, str] | None = None,
 ) -> Checked:

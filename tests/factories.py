@@ -13,6 +13,7 @@ import polars as pl
 from corso.report.read_back import records_to_frame
 from corso.report.summary import Summary
 from schemas.fields import dtypes
+from schemas.filled_values import FILLED_VALUES
 from schemas.line_items import LINE_ITEM_PATHS, LINE_ITEMS
 from schemas.orders import ORDER_PATHS, ORDERS
 from schemas.quarantine import QUARANTINE
@@ -137,6 +138,15 @@ def outcome_row(number: int = 1, **changes: Any) -> Row:
 def outcomes_frame(rows: Sequence[Row]) -> pl.DataFrame:
     """Return outcomes as a frame of their schema."""
     return pl.DataFrame(rows, schema=dtypes(OUTCOME_TABLE), orient="row")
+
+
+def filled_frame(filled: Mapping[str, Sequence[tuple[str, int]]]) -> pl.DataFrame:
+    """Return what fallbacks filled: order -> (fallback, values)."""
+    rows = [
+        {"source_order_id": order, "filled": [{"fallback": name, "values": values} for name, values in uses]}
+        for order, uses in filled.items()
+    ]
+    return pl.DataFrame(rows, schema=dtypes(FILLED_VALUES))
 
 
 def quarantine_row(number: int | None = 1, table: str = "orders", **changes: Any) -> Row:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import polars as pl
 
 from corso.extract.convert import converter_of, has_offset, time_is_ambiguous, time_is_impossible
-from corso.extract.fallbacks import Fallback, apply_fallbacks
+from corso.extract.fallbacks import Fallback, apply_fallbacks, count_uses
 from corso.extract.places import with_places
 from corso.extract.profile import TABLES, TableName
 from corso.extract.rules import TEXT_OF, compile_rules
 from corso.settings import Store
 from schemas.fields import INSTANT, PROVENANCE, dtypes
+from schemas.filled_values import FallbackUse
 from schemas.money import month_and_currency
 from schemas.quarantine import PROBLEM
 
@@ -40,8 +41,10 @@ class Checked:
     """The rows of accepted orders, in the canonical schemas."""
     quarantine: pl.DataFrame
     """The rows that are not loaded (`schemas.quarantine`)."""
-    fallbacks_used: Mapping[str, int]
-    """`table.column` -> how often its fallback was used."""
+    fallbacks_used: Sequence[FallbackUse]
+    """How often each declared fallback was used."""
+    filled_values: pl.DataFrame
+    """What they filled in which accepted order (`schemas.filled_values`)."""
     times_settled: Mapping[str, int]
     """How many times without an offset daylight saving made `ambiguous` or `impossible`."""
 
@@ -89,13 +92,12 @@ def check_bucket(
     `raw` are raw tables (`corso.extract.mapping`); `original_fields` the fields of the quarantine's `original`
     struct, the same for every bucket.
     """
-    used: dict[str, int] = {}
     times: dict[str, int] = {"ambiguous": 0, "impossible": 0}
     tables = {}
+    cleaned = {name: _cleaned(raw[name], name, store) for name in TABLES}
+    filled, uses = apply_fallbacks(cleaned, fallbacks)
     for name in TABLES:
-        filled, uses = apply_fallbacks(_cleaned(raw[name], name, store), name, list(fallbacks))
-        used |= uses
-        typed = _typed(filled, name, store)
+        typed = _typed(filled[name], name, store)
         for kind, count in _settled_times(typed, name, store).items():
             times[kind] += count
         tables[name] = _checked_table(name, typed)
@@ -103,7 +105,8 @@ def check_bucket(
     bad = pl.concat([table.bad_ids() for table in tables.values()]).unique().implode()
     accepted = {name: _accepted(table, bad) for name, table in tables.items()}
     quarantine = pl.concat([_quarantined(table, bad, store, original_fields) for table in tables.values()])
-    return Checked(accepted, quarantine, used, times)
+    used, values = count_uses(uses, {name: _accepted_ids(table, bad) for name, table in tables.items()})
+    return Checked(accepted, quarantine, used, values, times)
 
 
 def _cleaned(frame: pl.DataFrame, name: TableName, store: Store) -> pl.DataFrame:
@@ -252,10 +255,17 @@ def _orders_have_lines(orders: _Table, lines: _Table) -> _Table:
 
 
 def _accepted(table: _Table, bad: pl.Series) -> pl.DataFrame:
+    return table.rows.filter(_is_accepted(table, bad)).select(*TABLES[table.name].columns)
+
+
+def _accepted_ids(table: _Table, bad: pl.Series) -> pl.Series:
+    """Return each row's order where the row is accepted, else null."""
+    return table.rows.select(pl.when(_is_accepted(table, bad)).then("source_order_id")).to_series()
+
+
+def _is_accepted(table: _Table, bad: pl.Series) -> pl.Expr:
     good = ~pl.col("source_order_id").is_in(bad) & ~pl.col(_ROW).is_in(table.repeated.implode())
-    return table.rows.filter(good & pl.col("source_order_id").is_not_null()).select(
-        *TABLES[table.name].columns
-    )
+    return good & pl.col("source_order_id").is_not_null()
 
 
 def _quarantined(table: _Table, bad: pl.Series, store: Store, original_fields: Sequence[str]) -> pl.DataFrame:

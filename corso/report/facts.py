@@ -9,6 +9,7 @@ import polars as pl
 from corso.report.summary import Stage, Summary
 from corso.report.verdict import Verdict, judge
 from schemas.fields import empty_frame
+from schemas.filled_values import FallbackUse
 from schemas.reconciliation import FINDINGS
 
 
@@ -35,8 +36,8 @@ class ReportFacts:
     """Name and host of the API, e.g. `staging, api.stg.corso.com`."""
     time_zone: str = "UTC"
     """The store's; months are in it."""
-    fallbacks_used: Mapping[str, int] = field(default_factory=dict)
-    """`table.column` -> how many values came from the declared fallback."""
+    fallbacks_used: Sequence[FallbackUse] = ()
+    """How often each declared fallback was used."""
     files: Sequence[tuple[str, str, int]] = ()
     """Name, first 12 digits of SHA-256, rows."""
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -15,6 +15,8 @@ from schemas.quarantine import PROBLEM
 
 ADDED_TO_RESULTS = ("outcome", "corso_order_id", "reason")
 ADDED_TO_QUARANTINE = ("file", "line", "reasons")
+FILLED_BY = "filled by fallback: "
+"""Stands in results.csv before what loader.yaml filled in an order."""
 NO_STATE = "unaccounted"
 """The outcome of a source order that is neither accepted nor quarantined: a fault of ours, never hidden."""
 
@@ -43,25 +45,34 @@ def as_they_were(cell: pl.Expr) -> pl.Expr:
 
 
 def write_results(
-    raw_orders: pl.LazyFrame, quarantine: pl.LazyFrame, outcomes: pl.LazyFrame, path: Path
+    raw_orders: pl.LazyFrame,
+    quarantine: pl.LazyFrame,
+    outcomes: pl.LazyFrame,
+    filled_values: pl.LazyFrame,
+    path: Path,
 ) -> None:
     """Write results.csv: one row = one source order, in the order of files and lines.
 
     `raw_orders` has `source_order_id`, `file`, `line` and the struct `original`; where an order has several rows the
     first counts, a row without an id is an order of its own. An original column named like one of ours is written
-    as `original_<name>`.
+    as `original_<name>`. What fallbacks filled in an order (FILLED_VALUES) stands behind its reason.
     """
     rows = raw_orders.select("source_order_id", "file", "line").sort("file", "line")
     first = rows.filter(pl.col("source_order_id").is_null() | pl.col("source_order_id").is_first_distinct())
-    ended = first.join(_states(quarantine, outcomes), on="source_order_id", how="left").join(
-        _states_of_nameless(quarantine), on=["file", "line"], how="left"
+    ended = (
+        first.join(_states(quarantine, outcomes), on="source_order_id", how="left")
+        .join(_said_of_filled(filled_values), on="source_order_id", how="left")
+        .join(_states_of_nameless(quarantine), on=["file", "line"], how="left")
     )
     state = ended.select(
         "file",
         "line",
         pl.coalesce("outcome", "nameless_outcome", pl.lit(NO_STATE)).alias("outcome"),
         "corso_order_id",
-        pl.coalesce("reason", "nameless_reason").alias("reason"),
+        # Only an accepted order has something filled, and only a nameless row has the last one.
+        pl.coalesce(
+            pl.col("reason") + pl.lit("; ") + pl.col("filled"), "filled", "reason", "nameless_reason"
+        ).alias("reason"),
     )
     table = _with_originals(raw_orders, ADDED_TO_RESULTS, keep=("file", "line"))
     joined = table.join(state.rename({"file": _FILE, "line": _LINE}), on=[_FILE, _LINE]).sort(_FILE, _LINE)
@@ -150,6 +161,16 @@ def _states_of_nameless(quarantine: pl.LazyFrame) -> pl.LazyFrame:
         .group_by("file", "line")
         .agg(_joined("reasons").alias("nameless_reason"))
         .with_columns(nameless_outcome=pl.lit("quarantined"))
+    )
+
+
+def _said_of_filled(filled_values: pl.LazyFrame) -> pl.LazyFrame:
+    """Return source_order_id and `filled`: e.g. `filled by fallback: orders.customer_email, line_items.sku (3)`."""
+    values = pl.element().struct.field("values")
+    times = pl.when(values > 1).then(pl.format(" ({})", values)).otherwise(pl.lit(""))
+    said = pl.concat_str(pl.element().struct.field("fallback"), times)
+    return filled_values.select(
+        "source_order_id", filled=pl.lit(FILLED_BY) + pl.col("filled").list.eval(said).list.join(", ")
     )
 
 

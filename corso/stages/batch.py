@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Any, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from corso.delivery.lock import Lock, this_process
 from corso.report.atomic import replacing
 from corso.report.summary import MoneyRow, QuotaUse, ReconciliationCounts, Requests, Stage
 from corso.settings import Settings
+from schemas.filled_values import FallbackUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,11 @@ class ProgressWatch(Protocol):
         ...
 
 
+def _as_counted_now(uses: Any) -> Any:
+    """Leave out what an older version counted: values of all rows, not of accepted orders. A plan counts anew."""
+    return () if isinstance(uses, dict) else uses
+
+
 class Facts(BaseModel):
     """What a batch's stages found out beside their tables; kept as facts.json among them."""
 
@@ -49,8 +55,8 @@ class Facts(BaseModel):
     profile: str = ""
     files: tuple[tuple[str, str, int], ...] = ()
     """Name, SHA-256, rows of each export file."""
-    fallbacks_used: dict[str, int] = {}
-    """`table.column` -> how many values came from the declared fallback."""
+    fallbacks_used: Annotated[tuple[FallbackUse, ...], BeforeValidator(_as_counted_now)] = ()
+    """How often each declared fallback was used, in the order of loader.yaml."""
     times_settled: dict[str, int] = {}
     """How many times without an offset daylight saving made ambiguous or impossible."""
     requests: Requests = Requests()

@@ -40,6 +40,7 @@ from corso.stages.batch import Batch, Facts
 from corso.stages.counting import count_by, count_quarantined, count_rows
 from corso.stages.known_quota import keep_measured, said_length
 from schemas.fields import empty_frame
+from schemas.filled_values import FILLED_VALUES
 from schemas.money import month_and_currency
 from schemas.reconciliation import FINDINGS, OUTCOME_TABLE
 
@@ -113,7 +114,13 @@ def close_books(
         update={"exit_code": exit_code_of(summary, stage) if exit_code is None else exit_code}
     )
     folder = batch.folder
-    write_results(pl.scan_parquet(batch.table("raw_orders")), quarantine, outcomes, folder / "results.csv")
+    write_results(
+        pl.scan_parquet(batch.table("raw_orders")),
+        quarantine,
+        outcomes,
+        _filled_values(batch),
+        folder / "results.csv",
+    )
     write_quarantine(quarantine, folder / "quarantine.csv")
     report = _report(batch, facts, summary, quarantine, outcomes, now, stopped)
     if stage == "reconcile":
@@ -130,6 +137,12 @@ def close_books(
 def _table(batch: Batch, name: str) -> pl.LazyFrame | None:
     path = batch.table(name)
     return pl.scan_parquet(path) if path.exists() else None
+
+
+def _filled_values(batch: Batch) -> pl.LazyFrame:
+    """Return what fallbacks filled; nothing where an older version planned the batch, and did not keep it."""
+    values = _table(batch, "filled_values")
+    return empty_frame(FILLED_VALUES).lazy() if values is None else values
 
 
 def _outcomes(batch: Batch, plan: pl.LazyFrame | None, stage: Stage) -> pl.LazyFrame:

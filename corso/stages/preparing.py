@@ -17,6 +17,7 @@ from corso.extract.profile import TABLES, TableName, load_profile
 from corso.extract.validate import check_bucket
 from corso.report.tolerances import ignored_columns
 from corso.stages.batch import Batch, Facts
+from schemas.filled_values import FallbackUse
 
 ORDERS_PER_BUCKET = 100_000
 """So many orders, with all that belongs to them, are in memory at once."""
@@ -30,6 +31,8 @@ class Validated:
 
     accepted: Tables
     quarantine: pl.LazyFrame
+    filled_values: pl.LazyFrame
+    """What the declared fallbacks filled in which accepted order (`schemas.filled_values`)."""
 
 
 def extract(batch: Batch, scratch: Path) -> Tables:
@@ -64,19 +67,25 @@ def validate(batch: Batch, raw: Tables, scratch: Path) -> Validated:
         raise ExportError(message)
     fallbacks = read_fallbacks(batch.settings.loader.fallbacks)
     fields = original_fields(raw)
-    used: dict[str, int] = {}
+    used: Sequence[FallbackUse] = ()
     times: dict[str, int] = {}
     for number, bucket in enumerate(_buckets(raw)):
         checked = check_bucket(bucket, batch.settings.loader.store, fallbacks, fields)
         for name, frame in checked.accepted.items():
             _write_part(frame, scratch / name, number)
         _write_part(checked.quarantine, scratch / "quarantine", number)
-        for counts, more in ((used, checked.fallbacks_used), (times, checked.times_settled)):
-            for key, count in more.items():
-                counts[key] = counts.get(key, 0) + count
+        _write_part(checked.filled_values, scratch / "filled_values", number)
+        more = checked.fallbacks_used
+        used = [one + other for one, other in zip(used, more, strict=True)] if used else more
+        for kind, count in checked.times_settled.items():
+            times[kind] = times.get(kind, 0) + count
     facts = batch.read_facts()
-    batch.write_facts(facts.model_copy(update={"fallbacks_used": used, "times_settled": times}))
-    return Validated({name: _parts(scratch / name) for name in TABLES}, _parts(scratch / "quarantine"))
+    batch.write_facts(facts.model_copy(update={"fallbacks_used": tuple(used), "times_settled": times}))
+    return Validated(
+        {name: _parts(scratch / name) for name in TABLES},
+        _parts(scratch / "quarantine"),
+        _parts(scratch / "filled_values"),
+    )
 
 
 def plan(batch: Batch, accepted: Tables, scratch: Path) -> pl.LazyFrame:

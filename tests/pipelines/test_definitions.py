@@ -22,7 +22,7 @@ from tests.sandbox_process import running_sandbox
 
 ASSETS = {
     "raw_orders", "raw_line_items", "raw_fulfillments",
-    "accepted_orders", "accepted_line_items", "accepted_fulfillments", "quarantined_orders",
+    "accepted_orders", "accepted_line_items", "accepted_fulfillments", "filled_values", "quarantined_orders",
     "upload_plan",
     "uploaded_orders", "uploaded_fulfillments",
     "corso_orders",

@@ -39,7 +39,7 @@ def prepared(settings: Settings) -> Prepared:
             {name: table.collect() for name, table in validated.accepted.items()},
             validated.quarantine.collect(),
             plan,
-            batch.read_facts().fallbacks_used,
+            {use.fallback: use.values for use in batch.read_facts().fallbacks_used},
         )
 
 

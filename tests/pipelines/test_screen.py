@@ -9,6 +9,7 @@ from rich.console import Console
 from corso.report.summary import QuotaUse, Requests, Summary
 from corso.stages.batch import Pace
 from pipelines import screen
+from schemas.filled_values import FallbackUse, RuleUse
 
 QUOTA = QuotaUse(limit=100, length_s=10.0, quota=1000.0, used=780, foreign=110.0)
 
@@ -27,6 +28,20 @@ def test_without_a_quota_the_summary_tells_only_the_requests(capsys: pytest.Capt
         Summary(store_id=1, batch="b", requests=Requests(sent=5, seconds=1.0, throttled=2)), QuotaUse()
     )
     assert "5 requests in 1.0 s, 2 throttled\n" in capsys.readouterr().out
+
+
+def test_each_fallback_is_told_also_one_that_filled_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """A rule that is never used may be a mistake."""
+    screen.say_fallbacks(
+        [
+            FallbackUse("line_items.sku", 35, (RuleUse("{source_line_item_id}", 38, 38),)),
+            FallbackUse("orders.notes", 0, (RuleUse("x", 0, 0),)),
+        ]
+    )
+    assert capsys.readouterr().out.splitlines() == [
+        "  fallback line_items.sku filled 38 line items of 35 orders",
+        "  fallback orders.notes filled nothing",
+    ]
 
 
 def test_plain_lines_tell_the_pace_the_quota_the_refusals_and_the_time_left(

@@ -23,6 +23,7 @@ from corso.report.tolerances import TOLERANCES
 from corso.report.verdict import judge
 from corso.report.workbook import write_workbook
 from schemas.fields import dtypes
+from schemas.filled_values import FallbackUse, RuleUse
 from schemas.orders import ORDERS
 from schemas.reconciliation import CAUSES, FINDINGS
 
@@ -76,7 +77,7 @@ def test_hostile_text_is_shown_and_does_nothing() -> None:
         stopped=HOSTILE,
         profile=HOSTILE,
         environment=HOSTILE,
-        fallbacks_used={HOSTILE: 1},
+        fallbacks_used=[FallbackUse(HOSTILE, 1, (RuleUse(HOSTILE, 1, 1),))],
         files=[(HOSTILE, "abc", 1)],
         ignored=[HOSTILE],
         reasons=pl.DataFrame({"outcome": ["rejected"], "reason": [HOSTILE], "orders": [1]}),
@@ -89,6 +90,28 @@ def test_hostile_text_is_shown_and_does_nothing() -> None:
     assert "<script>alert" not in text
     assert text.count("<script") == 1
     assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;=cmd()\ufffd\u2407" in text
+
+
+def test_fallbacks_are_shown_rule_by_rule_in_page_and_workbook(tmp_path: Path) -> None:
+    """Values of accepted orders first, then those of all rows; one that filled nothing is there too."""
+    uses = [
+        FallbackUse("line_items.sku", 35, (RuleUse("{variant_id}", 30, 31), RuleUse("none", 8, 8))),
+        FallbackUse("orders.notes", 0, (RuleUse("x", 0, 0),)),
+    ]
+    report = facts(fallbacks_used=uses)
+    section = page(report).split("<h2>Fallbacks used</h2>")[1].split("</table>")[0]
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in section.split("<tr>")[2:]]
+    assert rows == [
+        ["<code>line_items.sku</code>", "{variant_id}", "30", "35", "31"],
+        ["", "none", "8", "", "8"],
+        ["<code>orders.notes</code>", "x", "0", "0", "0"],
+    ]
+    summary = cells(workbook_of(report, tmp_path)["Summary"])
+    assert (
+        "Fallback line_items.sku",
+        "38 line items of 35 orders: 30 by {variant_id}, 8 by none (1 more in rows that are not loaded)",
+    ) in summary
+    assert ("Fallback orders.notes", "nothing") in summary
 
 
 def test_personal_data_is_masked_on_the_page_by_the_name_of_its_column() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from factories import (
+    filled_frame,
     outcome_row,
     outcomes_frame,
     quarantine_frame,
@@ -52,6 +53,7 @@ def test_every_source_order_is_there_once_with_its_outcome(tmp_path: Path) -> No
         raw_orders_frame(originals, ids).lazy(),
         quarantine_frame(quarantined).lazy(),
         outcomes_frame(outcomes).lazy(),
+        filled_frame({}).lazy(),
         path,
     )
     assert rows_of(path) == [
@@ -66,6 +68,35 @@ def test_every_source_order_is_there_once_with_its_outcome(tmp_path: Path) -> No
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_what_fallbacks_filled_stands_behind_the_reason(tmp_path: Path) -> None:
+    """In the order of loader.yaml, with the number where it is more than one; columns and other orders stay."""
+    outcomes = [
+        outcome_row(1),
+        outcome_row(2, outcome="rejected", corso_order_id=None, reason="400"),
+        outcome_row(3),
+    ]
+    filled = {
+        "o-1": [("orders.customer_email", 1), ("line_items.sku", 3)],
+        "o-2": [("orders.shipping_address", 1)],
+    }
+    ids = ["o-1", "o-2", "o-3", "o-4"]
+    path = tmp_path / "results.csv"
+    write_results(
+        raw_orders_frame([{"id": each} for each in ids], ids).lazy(),
+        quarantine_frame([quarantine_row(4, reasons="sku is missing")]).lazy(),
+        outcomes_frame(outcomes).lazy(),
+        filled_frame(filled).lazy(),
+        path,
+    )
+    assert rows_of(path) == [
+        ["id", "outcome", "corso_order_id", "reason"],
+        ["o-1", "created", "1", "filled by fallback: orders.customer_email, line_items.sku (3)"],
+        ["o-2", "rejected", "", "400; filled by fallback: orders.shipping_address"],
+        ["o-3", "created", "3", ""],
+        ["o-4", "quarantined", "", "sku is missing"],
+    ]
+
+
 def test_an_original_column_named_like_ours_is_renamed(tmp_path: Path) -> None:
     """Ours keep their names: programs read them."""
     original = {"outcome": "x", "original_outcome": "y", "^re.*$": "z", "=f()": "1"}
@@ -74,6 +105,7 @@ def test_an_original_column_named_like_ours_is_renamed(tmp_path: Path) -> None:
         raw_orders_frame([original], ["o-1"]).lazy(),
         quarantine_frame([]).lazy(),
         outcomes_frame([outcome_row()]).lazy(),
+        filled_frame({}).lazy(),
         path,
     )
     assert rows_of(path) == [
@@ -96,6 +128,7 @@ def test_an_empty_batch_still_has_headers(tmp_path: Path) -> None:
         raw_orders_frame([], []).lazy(),
         quarantine_frame([]).lazy(),
         outcomes_frame([]).lazy(),
+        filled_frame({}).lazy(),
         tmp_path / "r.csv",
     )
     write_quarantine(quarantine_frame([]).lazy(), tmp_path / "q.csv")
