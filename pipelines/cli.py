@@ -68,6 +68,24 @@ def inspect(
 
 
 @app.command()
+def profiles(
+    name: Annotated[
+        str | None, typer.Argument(help="Print this built-in profile, to copy and edit.", show_default=False)
+    ] = None,
+    vocabulary: Annotated[
+        bool, typer.Option("--vocabulary", help="Print every word that a profile may use (Markdown).")
+    ] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of profiles, for editors.")
+    ] = False,
+) -> None:
+    """List the built-in profiles, or print one."""
+    from pipelines.profiles import show_profiles  # noqa: PLC0415
+
+    _leave(lambda: show_profiles(name, vocabulary=vocabulary, schema=schema))
+
+
+@app.command()
 def plan(
     config: ConfigOption,
     batch: BatchOption = None,
