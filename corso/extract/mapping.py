@@ -78,7 +78,13 @@ def used_headers(profile: Profile, role: str, headers: Sequence[str]) -> set[str
         read = [header for rule in table.columns.values() for header in rule.headers]
         used |= {header.removeprefix(f"{role}.") for header in read if header.startswith(f"{role}.")}
         if table.file == role:
-            used |= {*read, table.filled or "", table.spread or "", *(join.by for join in table.join)}
+            used |= {
+                *read,
+                *table.first_of,
+                table.filled or "",
+                table.spread or "",
+                *(join.by for join in table.join),
+            }
             used |= set(table.unpack.from_) if table.unpack else set()
             used |= set(_canonical(name)) if table.by_name else set()
     numbered = {
@@ -87,20 +93,23 @@ def used_headers(profile: Profile, role: str, headers: Sequence[str]) -> set[str
         if "{n}" in each
         for number in spread_numbers(each, headers)
     }
-    return {normal(header) for header in used | numbered if header}
+    names = {normal(header) for header in used | numbered if header}
+    return names | {other for other, name in form.other_names.items() if name in names}
 
 
 def _map_table(name: TableName, table: Table, roles: Mapping[str, Role], policy: MoneyPolicy) -> pl.LazyFrame:
     role = roles[table.file]
     rows = role.rows
-    if any(rule.order for rule in table.columns.values()):
+    if any(each.order for rule in table.columns.values() for each in rule.chain):
         rows = _with_order_columns(role, table)
     if table.rows == "first_of_order":
         rows = rows.filter(pl.col(ROW) == 1)
     if table.filled and not table.spread:
         rows = rows.filter(
-            pl.col(role.find(table.filled) or FAULT).is_not_null() | pl.col(FAULT).is_not_null()
+            _written(pl.col(role.find(table.filled) or FAULT)).is_not_null() | pl.col(FAULT).is_not_null()
         )
+    if table.first_of:
+        rows = rows.filter(_is_first_of(role, table.first_of))
     for join in table.join:
         if join.file in roles:
             rows = _join(rows, role, join, roles[join.file])
@@ -115,6 +124,16 @@ def _map_table(name: TableName, table: Table, roles: Mapping[str, Role], policy:
         *([scope.moved(policy)] if name == "orders" else []),
     )
     return apply_policy(mapped, policy) if name == "orders" else mapped
+
+
+def _is_first_of(role: Role, headers: Sequence[str]) -> pl.Expr:
+    """Say which rows are the first with their values; a row that lacks one, or cannot be trusted, stands for itself."""
+    names = [own for header in headers if (own := role.find(header))]
+    if not names:
+        return pl.lit(value=True)
+    place = pl.int_range(pl.len(), dtype=pl.Int64).over(names)
+    lacks_one = pl.any_horizontal(pl.col(name).is_null() for name in names)
+    return (place == 0) | lacks_one | pl.col(FAULT).is_not_null()
 
 
 def _provenance(role: Role) -> list[pl.Expr]:
@@ -158,7 +177,7 @@ def _spread(
     lines = []
     for place, number in enumerate(numbers):
         scope = _Scope(role, table, roles, number)
-        is_there = scope.header(table.filled or pattern).is_not_null()
+        is_there = _written(scope.header(table.filled or pattern)).is_not_null()
         if not place:
             is_there |= pl.col(FAULT).is_not_null()
         lines.append(pl.when(is_there).then(pl.struct(scope.columns(name))))
@@ -181,7 +200,8 @@ def _order_column(header: str) -> str:
 
 def _with_order_columns(role: Role, table: Table) -> pl.LazyFrame:
     """Add, for each header that a rule wants from the order's first row, its value there."""
-    wanted = {own for rule in table.columns.values() for header in rule.order if (own := role.find(header))}
+    rules = [each for rule in table.columns.values() for each in rule.chain]
+    wanted = {own for rule in rules for header in rule.order if (own := role.find(header))}
     heads = role.rows.filter(pl.col(ROW) == 1).select(
         ORDER, *(pl.col(own).alias(_order_column(own)) for own in sorted(wanted))
     )
@@ -200,11 +220,17 @@ def _join(rows: pl.LazyFrame, role: Role, join: Join, other: Role) -> pl.LazyFra
         right = other.rows.select(
             right_key, *(pl.col(own).alias(f"{join.file}.{own}") for own in other.headers)
         ).unique("__key", keep="first", maintain_order=True)
-    return (
-        rows.with_columns(pl.col(key).str.strip_chars().alias("__own_key"))
-        .join(right, left_on="__own_key", right_on="__key", how="left", maintain_order="left")
-        .drop("__own_key")
+    joined = rows.with_columns(pl.col(key).str.strip_chars().alias("__own_key")).join(
+        right.with_columns(pl.lit(value=True).alias("__has_rows")),
+        left_on="__own_key",
+        right_on="__key",
+        how="left",
+        maintain_order="left",
     )
+    if join.without_rows == "zero":
+        totals = pl.col([f"{join.file}.{name}" for name in join.totals])
+        joined = joined.with_columns(pl.when("__has_rows").then(totals).otherwise(pl.lit("0")))
+    return joined.drop("__own_key", "__has_rows")
 
 
 def _totals(role: Role, key: pl.Expr, join: Join) -> pl.LazyFrame:
@@ -261,7 +287,15 @@ def _plain(text: pl.Expr, dtype: pl.DataType, form: FileForm) -> pl.Expr:
 
 def _plain_of(texts: Sequence[tuple[pl.Expr, FileForm]], dtype: pl.DataType) -> pl.Expr:
     """Return the first of several texts, in the plain form of its type."""
-    return pl.coalesce(_plain(text, dtype, form) for text, form in texts)
+    if len(texts) == 1:
+        text, form = texts[0]
+        return _plain(text, dtype, form)
+    return pl.coalesce(_plain(_written(text), dtype, form) for text, form in texts)
+
+
+def _written(text: pl.Expr) -> pl.Expr:
+    """Take blanks for nothing: some platforms write a tab into empty fields."""
+    return pl.when(text.str.strip_chars() != "").then(text)
 
 
 @dataclass(frozen=True)
@@ -294,6 +328,11 @@ class _Scope:
         if rule is None:
             own = self.role.find(column) if self.table.by_name else None
             return _plain(pl.col(own), dtype, self.role.form) if own else pl.lit(None, pl.String)
+        if rule.or_else is None:
+            return self._by_rule(rule, dtype)
+        return pl.coalesce(_written(self._by_rule(each, dtype)) for each in rule.chain)
+
+    def _by_rule(self, rule: Rule, dtype: pl.DataType) -> pl.Expr:
         value = self._source(rule, dtype)
         if rule.strip:
             value = value.str.strip_chars().str.strip_chars(rule.strip)
@@ -306,11 +345,14 @@ class _Scope:
 
     def _applies(self, where: str | Mapping[str, Sequence[str]]) -> pl.Expr:
         if isinstance(where, str):
-            return self.header(where).is_not_null()
-        return pl.all_horizontal(
-            self.header(header).str.strip_chars().str.to_lowercase().is_in([word.lower() for word in words])
-            for header, words in where.items()
-        )
+            return _written(self.header(where)).is_not_null()
+        return pl.all_horizontal(self._is_one_of(header, words) for header, words in where.items())
+
+    def _is_one_of(self, header: str, words: Sequence[str]) -> pl.Expr:
+        text = _written(self.header(header)).str.strip_chars().str.to_lowercase()
+        if not words:
+            return text.is_null()
+        return text.is_in([word.lower() for word in words])
 
     def _source(self, rule: Rule, dtype: pl.DataType) -> pl.Expr:
         if rule.sum:
@@ -379,7 +421,8 @@ class _Scope:
         texts = literal_parts(template)
         parts = [pl.lit(texts[0])]
         for name, text in zip(placeholders(template), texts[1:], strict=True):
-            parts += [self.header(name), pl.lit(text)]
+            # TikTok writes a tab behind each id, so that spreadsheets leave it alone.
+            parts += [_written(self.header(name)).str.strip_chars(), pl.lit(text)]
         return pl.concat_str(parts)
 
     def _amount_text(self, header: str) -> pl.Expr:

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from corso.errors import SettingsError
 from corso.extract.cells import Decimal, quarrels
+from corso.extract.headers import normal
 from corso.settings import line_of, nearest, parse_yaml_file
 from schemas.fulfillments import FULFILLMENTS
 from schemas.line_items import LINE_ITEMS
@@ -41,6 +42,10 @@ class _Section(BaseModel):
 
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _shorthand(value: Any) -> Any:
+    return {"from": value} if isinstance(value, str | list) else value
 
 
 Headers = Annotated[tuple[str, ...], BeforeValidator(_listed)]
@@ -74,7 +79,9 @@ class Rule(_Section):
     map: dict[str, str] = {}
     """Value -> value; others stay."""
     where: str | dict[str, Headers] | None = None
-    """Only on rows where this header has a value, or one of these values (without regard to case)."""
+    """Only on rows where this header has a value, or one of these values (without regard to case); `[]`: has none."""
+    or_else: Annotated["Rule", BeforeValidator(_shorthand)] | None = None
+    """What fills the column where this rule gives nothing."""
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
@@ -86,6 +93,11 @@ class Rule(_Section):
             message = "divide needs two headers: an amount, and by what it is divided"
             raise ValueError(message)
         return self
+
+    @property
+    def chain(self) -> tuple["Rule", ...]:
+        """The rule and those that stand in for it, in their order."""
+        return (self, *(self.or_else.chain if self.or_else else ()))
 
     @property
     def headers(self) -> tuple[str, ...]:
@@ -100,15 +112,12 @@ class Rule(_Section):
             *(header.removeprefix("-") for header in signed),
             *placeholders(self.template or ""),
             *where,
+            *(self.or_else.headers if self.or_else else ()),
         )
 
 
 _SOURCES = ("from_", "order", "constant", "template", "sum", "divide", "first_word", "other_words")
 _A_FRACTION = 2
-
-
-def _shorthand(value: Any) -> Any:
-    return {"from": value} if isinstance(value, str | list) else value
 
 
 class Join(_Section):
@@ -125,6 +134,8 @@ class Join(_Section):
 
     Without totals the first row counts. A table's own file may be joined, for the totals of an order's rows.
     """
+    without_rows: Literal["nothing", "zero"] = "nothing"
+    """What the totals are of a row for which the file has none; without the file they are nothing."""
 
 
 class Unpack(_Section):
@@ -159,6 +170,8 @@ class Table(_Section):
     """The file role that its rows come from."""
     rows: Literal["all", "first_of_order"] = "all"
     """All rows of the file, or the first of each order."""
+    first_of: Headers = ()
+    """Of rows that have the same values in these headers only the first, e.g. of an order's rows with one tracking number."""
     filled: str | None = None
     """Only rows where this header has a value. With `spread`, with the line's number: `Product Item {n} Name`."""
     spread: str | None = None
@@ -216,6 +229,8 @@ class FileForm(_Section):
     """In files with several rows an order: the header that has the same value on all of them."""
     needs: tuple[Headers, ...] = ()
     """Headers without which the file is not of this profile; of a list one is enough."""
+    also_called: dict[str, Headers] = {}
+    """Header -> what other versions of the export call it; everything else here names the header alone."""
 
     @model_validator(mode="after")
     def _is_plain(self) -> Self:
@@ -226,6 +241,11 @@ class FileForm(_Section):
             message = f"dates: {pair[0]!r} and {pair[1]!r} read the same text as different days; give one"
             raise ValueError(message)
         return self
+
+    @property
+    def other_names(self) -> dict[str, str]:
+        """What other versions of the export call a header -> the header, both as `headers.normal` writes them."""
+        return {normal(other): normal(name) for name, others in self.also_called.items() for other in others}
 
     @property
     def has_orders_of_several_rows(self) -> bool:
@@ -312,7 +332,8 @@ def _misfits(name: TableName, table: Table, files: Mapping[str, FileForm]) -> It
             yield _Misfit(message, *place, "rows")
         for column, rule in table.columns.items():
             has_lines = table.spread or table.unpack
-            if rule.order or ("row_in_order" in placeholders(rule.template or "") and not has_lines):
+            counted = any("row_in_order" in placeholders(each.template or "") for each in rule.chain)
+            if any(each.order for each in rule.chain) or (counted and not has_lines):
                 yield _Misfit(message, *place, "columns", column)
 
 
@@ -375,7 +396,7 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
             section = FileForm
         case ("tables", _):
             section = Table
-        case ("tables", _, "columns", _):
+        case ("tables", _, "columns", _, *deeper) if set(deeper) <= {"or_else"}:
             section = Rule
         case ("tables", _, "join", _):
             section = Join

@@ -27,12 +27,18 @@ class Role:
     name: str
     form: FileForm
     rows: pl.LazyFrame
-    headers: list[str]
+    names: Mapping[str, str]
+    """Header as `normal` writes it and the profile names it -> as the files spell it; in the files' order."""
+
+    @property
+    def headers(self) -> list[str]:
+        """The headers as the files spell them, in their order."""
+        return list(self.names.values())
 
     def find(self, header: str) -> str | None:
         """Return a header as the files spell it; None if they have it not."""
-        wanted = normal(header)
-        return next((own for own in self.headers if normal(own) == wanted), None)
+        name = normal(header)
+        return self.names.get(name) or self.names.get(self.form.other_names.get(name, ""))
 
     def find_any(self, headers: Sequence[str]) -> str | None:
         """Return the first of these headers that the files have."""
@@ -66,7 +72,7 @@ def read_roles(
 
 def missing_headers(form: FileForm, headers: Sequence[str]) -> list[str]:
     """Return the headers that files of this form need and these do not have."""
-    there = {normal(header) for header in headers}
+    there = set(named(form, headers))
     needed = (*form.needs, form.order_key, *((start,) for start in [form.order_starts_with] if start))
     return [each[0] for each in needed if each and there.isdisjoint(map(normal, each))]
 
@@ -77,6 +83,16 @@ def csv_form(form: FileForm, overrides: Mapping[str, Any]) -> CsvForm:
     return form_of(own, overrides)
 
 
+def named(form: FileForm, headers: Sequence[str]) -> dict[str, str]:
+    """Return a file's headers by the names that the profile has for them, as `normal` writes them, in their order."""
+    own = {normal(header) for header in headers}
+    names: dict[str, str] = {}
+    for header in headers:
+        name = form.other_names.get(normal(header), "")
+        names[normal(header) if not name or name in own or name in names else name] = header
+    return names
+
+
 def _read_role(
     role: str, form: FileForm, files: Sequence[ExportFile], layout: CsvForm, scratch: Path
 ) -> Role:
@@ -85,11 +101,13 @@ def _read_role(
     for file in files:
         own = read_header(file, layout)
         _check_needed(role, form, file, own)
-        for name in own:
-            headers.setdefault(normal(name), name)
-        parts.append((file, own))
-    union = list(headers.values())
-    frames = [_read_file(file, own, headers=headers, layout=layout, scratch=scratch) for file, own in parts]
+        names = named(form, own)
+        for name, header in names.items():
+            headers.setdefault(name, header)
+        parts.append((file, names))
+    frames = [
+        _read_file(file, names, headers=headers, layout=layout, scratch=scratch) for file, names in parts
+    ]
     if form.order_starts_with:
         start = headers[normal(form.order_starts_with)]
         frames = [_rows_under_a_start(frame, start, number) for number, frame in enumerate(frames)]
@@ -97,7 +115,7 @@ def _read_role(
     if form.order_key:
         key = next(headers[normal(name)] for name in form.order_key if normal(name) in headers)
         rows = _rows_of_a_key(rows, key)
-    return Role(role, form, rows, union)
+    return Role(role, form, rows, headers)
 
 
 def _check_needed(role: str, form: FileForm, file: ExportFile, headers: list[str]) -> None:
@@ -110,12 +128,11 @@ def _check_needed(role: str, form: FileForm, file: ExportFile, headers: list[str
 
 
 def _read_file(
-    file: ExportFile, own: list[str], *, headers: Mapping[str, str], layout: CsvForm, scratch: Path
+    file: ExportFile, names: Mapping[str, str], *, headers: Mapping[str, str], layout: CsvForm, scratch: Path
 ) -> pl.LazyFrame:
     """Return one file's rows with the columns of all files of its role."""
-    there = {normal(name) for name in own}
-    rows = read_rows(file, layout, scratch).rename({name: headers[normal(name)] for name in own})
-    absent = [pl.lit(None, pl.String).alias(name) for short, name in headers.items() if short not in there]
+    rows = read_rows(file, layout, scratch).rename({own: headers[name] for name, own in names.items()})
+    absent = [pl.lit(None, pl.String).alias(own) for name, own in headers.items() if name not in names]
     return rows.with_columns(pl.lit(file.name).alias(FILE), *absent).select(
         FILE, LINE, FAULT, *headers.values()
     )
