@@ -20,6 +20,8 @@ _ISO = r"^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?)?$"
 _FIRST_YEAR = 1000
 """`%Y` takes 26 for the year 26."""
 
+_SIGN = "[+\\-\u2212]"
+
 Decimal = Literal[".", ","]
 
 
@@ -29,15 +31,16 @@ def plain_amount(text: pl.Expr, decimal: Decimal) -> pl.Expr:
     Understood beside the declared decimal mark: a currency's mark in front or behind, thousands in groups (by the
     other mark, a blank or an apostrophe), a sign in front or behind, brackets for less than nothing.
     """
-    group = "," if decimal == "." else "."
-    whole = _WHOLE.replace("GROUP", group)
-    mark = r"\." if decimal == "." else ","
-    number = rf"(?P<whole>{whole})?(?:{mark}(?P<part>\d*))?"
-    shape = (
-        rf"^(?P<open>\()?{_BLANK}*(?P<minus>[+\-\u2212])?{_BLANK}*{_MARK}?{_BLANK}*(?P<sign>[+\-\u2212])?"
-        rf"{_BLANK}*{number}{_BLANK}*{_MARK}?{_BLANK}*(?P<behind>-)?(?P<close>\))?$"
-    )
+    shape = _amount_shape(decimal)
     return text.map_batches(lambda texts: _plain_amounts(texts, shape, decimal), return_dtype=pl.String)
+
+
+def _amount_shape(decimal: Decimal) -> str:
+    group, point = (",", r"\.") if decimal == "." else (r"\.", ",")
+    number = rf"(?:{_WHOLE.replace('GROUP', group)}(?:{point}\d*)?|{point}\d+)"
+    core = rf"{_MARK}?{_BLANK}*{number}{_BLANK}*{_MARK}?"
+    signed = rf"{_SIGN}{_BLANK}*{core}|{_MARK}{_BLANK}*{_SIGN}{_BLANK}*{number}|{core}-"
+    return rf"^(?:{core}|\({core}\)|{signed})$"
 
 
 def _plain_amounts(texts: pl.Series, shape: str, decimal: Decimal) -> pl.Series:
@@ -52,31 +55,20 @@ def _plain_amounts(texts: pl.Series, shape: str, decimal: Decimal) -> pl.Series:
 
 
 def _plain(text: pl.Expr, shape: str, decimal: Decimal) -> pl.Expr:
-    parts = text.str.strip_chars().str.extract_groups(shape)
-    digits = parts.struct.field("whole").str.replace_all(r"\D", "")
-    cents = parts.struct.field("part")
-    is_less = [
-        parts.struct.field("open").is_not_null(),
-        *(
-            parts.struct.field(name).is_in(["-", "\u2212"]).fill_null(value=False)
-            for name in ("minus", "sign", "behind")
-        ),
-    ]
-    signs = pl.sum_horizontal(is_less)
-    is_one = (
-        (digits.is_not_null() | (cents.fill_null("") != ""))
-        & (signs <= 1)
-        & (parts.struct.field("open").is_null() == parts.struct.field("close").is_null())
-    )
-    written = pl.concat_str(
-        pl.when(signs == 1).then(pl.lit("-")).otherwise(pl.lit("")),
-        digits.fill_null("0"),
-        pl.when(cents.fill_null("") != "").then(pl.lit(".") + cents).otherwise(pl.lit("")),
-    )
+    trimmed = text.str.strip_chars()
+    number = trimmed.str.replace_all(_MARK, "").str.replace_all(rf"[^0-9{decimal}]", "")
+    written = number.str.replace(",", ".", literal=True).str.strip_chars_end(".")
+    whole = pl.when(written.str.starts_with(".")).then(pl.lit("0") + written).otherwise(written)
+    is_less = trimmed.str.contains(r"[\-\u2212(]")
     # 22.99 is no number where a comma stands before the decimals, and nothing else may take it for one.
     foreign = text.str.contains(r"^\s*[+-]?\d*\.\d+\s*$") & pl.lit(decimal == ",")
-    refused = text + pl.lit(" (no decimal comma)")
-    return pl.when(is_one).then(written).when(foreign).then(refused).otherwise(text)
+    return (
+        pl.when(trimmed.str.contains(shape))
+        .then(pl.when(is_less).then(pl.lit("-") + whole).otherwise(whole))
+        .when(foreign)
+        .then(text + pl.lit(" (no decimal comma)"))
+        .otherwise(text)
+    )
 
 
 def plain_time(text: pl.Expr, forms: Sequence[str], *, is_utc: bool = False) -> pl.Expr:
