@@ -16,12 +16,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Column
 from rich.text import Text
 
-from corso.report.filled import said_use
+from corso.report.filled import said_amount, said_use
 from corso.report.summary import QuotaUse, Summary
 from corso.stages.batch import Pace, ProgressWatch
 from pipelines.time_left import TimeLeft, said_seconds
 from schemas.filled_values import FallbackUse
 from schemas.money import money_text
+from schemas.moved_money import MovedAmount
 
 _SAID_EVERY_S = 10.0
 _WORDS = {
@@ -154,6 +155,12 @@ def say_fallbacks(uses: Sequence[FallbackUse]) -> None:
     """Print one line for each declared fallback: what it filled in accepted orders."""
     for use in uses:
         say(f"  fallback {use.fallback} filled {said_use(use)}")
+
+
+def say_moved(rows: Sequence[MovedAmount]) -> None:
+    """Print one line for each kind of money that the profile moved, in accepted orders."""
+    for row in rows:
+        say(f"  money {row.kind}: {said_amount(row)}")
 
 
 def say_summary(summary: Summary, quota: QuotaUse) -> None:

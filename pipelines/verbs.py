@@ -19,9 +19,10 @@ from corso.stages.books import close_books
 from corso.stages.forecast import forecast
 from corso.stages.retrying import causes_to_retry
 from pipelines.running import run_job
-from pipelines.screen import progress, say, say_fallbacks, say_json, say_summary
+from pipelines.screen import progress, say, say_fallbacks, say_json, say_moved, say_summary
 from pipelines.until import parse_until
 from schemas.filled_values import FallbackUse
+from schemas.money import money_text
 
 
 def plan(config: Path, batch_name: str | None, *, offline: bool, as_json: bool) -> int:
@@ -29,8 +30,10 @@ def plan(config: Path, batch_name: str | None, *, offline: bool, as_json: bool) 
     batch = _batch(config, batch_name)
     summary = _run("plan_batch", batch, "plan")
     if as_json:
-        uses = [_as_facts(use) for use in batch.read_facts().fallbacks_used]
-        say_json({**summary.model_dump(mode="json"), "fallbacks": uses})
+        facts = batch.read_facts()
+        uses = [_as_facts(use) for use in facts.fallbacks_used]
+        moved = [asdict(row) | {"amount": money_text(row.amount)} for row in facts.moved]
+        say_json({**summary.model_dump(mode="json"), "fallbacks": uses, "moved": moved})
         return summary.exit_code
     code = _say(batch, summary, "plan", as_json=False)
     say(forecast(batch, summary, datetime.now(UTC), offline=offline))
@@ -125,7 +128,10 @@ def _run(job: str, batch: Batch, stage: Stage, until: datetime | None = None, **
             summary = close_books(
                 batch, reached, datetime.now(UTC), stopped=str(error), exit_code=error.exit_code
             )
-            say_summary(summary, batch.read_facts().quota)
+            facts = batch.read_facts()
+            say_summary(summary, facts.quota)
+            if stage == "plan":
+                say_fallbacks(facts.fallbacks_used)
         raise
     return Summary.read(batch.folder / "summary.json")
 
@@ -154,6 +160,7 @@ def _say(batch: Batch, summary: Summary, stage: Stage, *, as_json: bool) -> int:
         say_summary(summary, facts.quota)
         if stage == "plan":
             say_fallbacks(facts.fallbacks_used)
+            say_moved(facts.moved)
         say()
         for note in facts.upload_notes:
             say(note)

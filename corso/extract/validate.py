@@ -13,8 +13,9 @@ import polars as pl
 from corso.extract.convert import converter_of, has_offset, time_is_ambiguous, time_is_impossible
 from corso.extract.fallbacks import Fallback, apply_fallbacks, count_uses
 from corso.extract.places import with_places
-from corso.extract.profile import TABLES, TableName
-from corso.extract.rules import TEXT_OF, compile_rules
+from corso.extract.money_policy import count_moved, share_tax
+from corso.extract.profile import AS_EXPORTED, TABLES, MoneyPolicy, TableName
+from corso.extract.rules import TEXT_OF, CompiledRule, compile_rules
 from corso.settings import Store
 from schemas.fields import INSTANT, PROVENANCE, dtypes
 from schemas.filled_values import FallbackUse
@@ -47,6 +48,8 @@ class Checked:
     """What they filled in which accepted order (`schemas.filled_values`)."""
     times_settled: Mapping[str, int]
     """How many times without an offset daylight saving made `ambiguous` or `impossible`."""
+    moved: pl.DataFrame
+    """What the money policy moved in accepted orders (`schemas.moved_money.MOVED_COLUMNS`)."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +89,22 @@ def check_bucket(
     store: Store,
     fallbacks: Sequence[Fallback],
     original_fields: Sequence[str],
+    policy: MoneyPolicy = AS_EXPORTED,
 ) -> Checked:
     """Validate all rows of a bucket's orders.
 
     `raw` are raw tables (`corso.extract.mapping`); `original_fields` the fields of the quarantine's `original`
-    struct, the same for every bucket.
+    struct, the same for every bucket; `policy` is the profile's, by which `raw` was made.
     """
     times: dict[str, int] = {"ambiguous": 0, "impossible": 0}
     tables = {}
     cleaned = {name: _cleaned(raw[name], name, store) for name in TABLES}
+    if policy.line_tax == "shared":
+        cleaned["line_items"] = share_tax(cleaned["line_items"], cleaned["orders"], store.currency)
     filled, uses = apply_fallbacks(cleaned, fallbacks)
+    if fallbacks:
+        # What they filled is written as codes, too; they themselves see the codes of what was there.
+        filled = {**filled, "orders": with_places(filled["orders"])}
     for name in TABLES:
         typed = _typed(filled[name], name, store)
         for kind, count in _settled_times(typed, name, store).items():
@@ -106,7 +115,11 @@ def check_bucket(
     accepted = {name: _accepted(table, bad) for name, table in tables.items()}
     quarantine = pl.concat([_quarantined(table, bad, store, original_fields) for table in tables.values()])
     used, values = count_uses(uses, {name: _accepted_ids(table, bad) for name, table in tables.items()})
-    return Checked(accepted, quarantine, used, values, times)
+    orders, lines = (
+        tables[name].rows.filter(_is_accepted(tables[name], bad)) for name in ("orders", "line_items")
+    )
+    moved = count_moved(orders, lines, policy, store.currency)
+    return Checked(accepted, quarantine, used, values, times, moved)
 
 
 def _cleaned(frame: pl.DataFrame, name: TableName, store: Store) -> pl.DataFrame:
@@ -181,11 +194,8 @@ def _broken_rules(name: TableName, rows: pl.DataFrame) -> pl.DataFrame:
     for number, rule in enumerate(rules):
         where = masks[str(number)].arg_true()
         if len(where):
-            shown = TEXT_OF + rule.column if TEXT_OF + rule.column in rows.columns else rule.column
             found.append(
-                rows[shown]
-                .gather(where)
-                .to_frame("value")
+                _shown(rule, rows, where)
                 .select(
                     where.alias(_ROW),
                     rule=pl.lit(rule.name),
@@ -197,6 +207,14 @@ def _broken_rules(name: TableName, rows: pl.DataFrame) -> pl.DataFrame:
                 .cast(_FOUND)
             )
     return pl.concat(found)
+
+
+def _shown(rule: CompiledRule, rows: pl.DataFrame, where: pl.Series) -> pl.DataFrame:
+    """Return what is shown of the rows `where` a rule is broken."""
+    if rule.value is not None:
+        return rows[where].select(value=rule.value)
+    own = TEXT_OF + rule.column if TEXT_OF + rule.column in rows.columns else rule.column
+    return rows[own].gather(where).to_frame("value")
 
 
 def _same_key_twice(table: _Table) -> _Table:

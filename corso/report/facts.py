@@ -10,6 +10,7 @@ from corso.report.summary import Stage, Summary
 from corso.report.verdict import Verdict, judge
 from schemas.fields import empty_frame
 from schemas.filled_values import FallbackUse
+from schemas.moved_money import MovedAmount
 from schemas.reconciliation import FINDINGS
 
 
@@ -38,6 +39,8 @@ class ReportFacts:
     """The store's; months are in it."""
     fallbacks_used: Sequence[FallbackUse] = ()
     """How often each declared fallback was used."""
+    moved: Sequence[MovedAmount] = ()
+    """What the profile's money policy moved, in accepted orders."""
     files: Sequence[tuple[str, str, int]] = ()
     """Name, first 12 digits of SHA-256, rows."""
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -1,13 +1,20 @@
-"""How often declared fallbacks were used, in words: the same ones in the workbook and on the terminal."""
+"""What fallbacks filled and money policies moved, in words: the same ones in the workbook and on the terminal."""
 
 from collections.abc import Iterator
 
 from schemas.filled_values import FallbackUse
+from schemas.money import money_text
+from schemas.moved_money import MovedAmount
 
 
 def said_use(use: FallbackUse) -> str:
     """Say what a fallback filled: `38 line items of 35 orders`, and what stands in rows that are not loaded."""
     return "".join(_parts(use))
+
+
+def said_amount(row: MovedAmount) -> str:
+    """Say what was moved where: `-12.50 USD into subtotal, in 3 orders`."""
+    return f"{money_text(row.amount, grouped=True)} {row.currency} into {row.into}, in {_counted(row.orders, 'orders')}"
 
 
 def _parts(use: FallbackUse) -> Iterator[str]:

@@ -17,7 +17,7 @@ import xlsxwriter
 from corso.report.atomic import replacing
 from corso.report.bridge import money_bridge
 from corso.report.facts import ReportFacts
-from corso.report.filled import said_use
+from corso.report.filled import said_amount, said_use
 from corso.report.results import as_they_were
 from corso.report.tolerances import TOLERANCES
 from schemas.fields import dtypes
@@ -156,6 +156,7 @@ def _summary_rows(report: ReportFacts, notes: Iterable[tuple[str, str]]) -> Iter
     yield from notes
     yield from (("Note", note) for note in report.notes)
     yield from ((f"Fallback {use.fallback}", said_use(use)) for use in report.fallbacks_used)
+    yield from ((f"Money moved: {row.kind}", said_amount(row)) for row in report.moved)
     yield from ((f"File {name}", f"{digest}, {rows:,} rows") for name, digest, rows in report.files)
     yield from ((f"Equal: {rule.name}", rule.sentence) for rule in TOLERANCES)
     if report.ignored:

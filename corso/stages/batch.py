@@ -16,6 +16,7 @@ from corso.report.atomic import replacing
 from corso.report.summary import MoneyRow, QuotaUse, ReconciliationCounts, Requests, Stage
 from corso.settings import Settings
 from schemas.filled_values import FallbackUse
+from schemas.moved_money import MovedAmount
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class Facts(BaseModel):
     """Name, SHA-256, rows of each export file."""
     fallbacks_used: Annotated[tuple[FallbackUse, ...], BeforeValidator(_as_counted_now)] = ()
     """How often each declared fallback was used, in the order of loader.yaml."""
+    moved: tuple[MovedAmount, ...] = ()
+    """What the profile's money policy moved, in accepted orders."""
     times_settled: dict[str, int] = {}
     """How many times without an offset daylight saving made ambiguous or impossible."""
     requests: Requests = Requests()

@@ -236,6 +236,7 @@ def _report(
         environment=f"{loader.corso.environment}, {urlsplit(loader.corso.base_url).hostname}",
         time_zone=loader.store.time_zone,
         fallbacks_used=facts.fallbacks_used,
+        moved=facts.moved,
         files=[(name, digest[:12], rows) for name, digest, rows in facts.files],
         versions={name: metadata.version(name) for name in LIBRARIES},
         ignored=loader.reconcile.ignore,

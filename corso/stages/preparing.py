@@ -18,6 +18,7 @@ from corso.extract.validate import check_bucket
 from corso.report.tolerances import ignored_columns
 from corso.stages.batch import Batch, Facts
 from schemas.filled_values import FallbackUse
+from schemas.moved_money import moved_amounts
 
 ORDERS_PER_BUCKET = 100_000
 """So many orders, with all that belongs to them, are in memory at once."""
@@ -46,7 +47,7 @@ def extract(batch: Batch, scratch: Path) -> Tables:
     read_fallbacks(settings.loader.fallbacks)
     ignored_columns(settings)
     files = find_exports(settings, batch.name)
-    raw = map_exports(profile, files, scratch)
+    raw = map_exports(profile, files, scratch, settings.loader.exports.forms)
     counts = _rows_by_file(raw)
     listed = [
         (file.name, fingerprint(file.path), counts.get(file.name, 0))
@@ -67,20 +68,24 @@ def validate(batch: Batch, raw: Tables, scratch: Path) -> Validated:
         raise ExportError(message)
     fallbacks = read_fallbacks(batch.settings.loader.fallbacks)
     fields = original_fields(raw)
+    policy = load_profile(batch.settings.loader.exports.profile, batch.settings.home).money
     used: Sequence[FallbackUse] = ()
+    moved = []
     times: dict[str, int] = {}
     for number, bucket in enumerate(_buckets(raw)):
-        checked = check_bucket(bucket, batch.settings.loader.store, fallbacks, fields)
+        checked = check_bucket(bucket, batch.settings.loader.store, fallbacks, fields, policy)
         for name, frame in checked.accepted.items():
             _write_part(frame, scratch / name, number)
         _write_part(checked.quarantine, scratch / "quarantine", number)
         _write_part(checked.filled_values, scratch / "filled_values", number)
+        moved.append(checked.moved)
         more = checked.fallbacks_used
         used = [one + other for one, other in zip(used, more, strict=True)] if used else more
         for kind, count in checked.times_settled.items():
             times[kind] = times.get(kind, 0) + count
     facts = batch.read_facts()
-    batch.write_facts(facts.model_copy(update={"fallbacks_used": tuple(used), "times_settled": times}))
+    found = {"fallbacks_used": tuple(used), "moved": moved_amounts(moved), "times_settled": times}
+    batch.write_facts(facts.model_copy(update=found))
     return Validated(
         {name: _parts(scratch / name) for name in TABLES},
         _parts(scratch / "quarantine"),
