@@ -98,8 +98,14 @@ def test_the_uses_of_fallbacks_are_told_by_plan_report_and_results(tmp_path: Pat
                 {"rule": "{source_order_id}-{source_line_item_id}", "values": 2, "values_of_all_rows": 3},
             ],
         }
-        assert {name: value for name, value in facts.items() if name != "fallbacks"} == shop.summary()
+        assert facts == facts | shop.summary()
 
+        shop.configure(FALLBACKS.replace("0.5", "0.1"))
+        stopped = shop.run("plan", "--offline")
+        assert stopped.code == 3
+        assert PLANNED in stopped.out
+
+        shop.configure(FALLBACKS)
         loaded = shop.run("run", "--yes")
         assert loaded.code == 1, loaded.said
         assert sandbox.counts()["orders"] == len(REASONS)

@@ -1,10 +1,13 @@
 """Fallbacks: the merchant's own choice of what fills a gap, counted, and never more than that."""
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 from export_factories import STORE, Row, checked, fulfillment_text, line_text, order_text, raw_table
 from hypothesis import given
 from hypothesis import strategies as st
@@ -321,6 +324,25 @@ def test_the_warehouse_comes_from_the_configured_map() -> None:
     ]
     result = checked([order_text()], fulfillments=rows, store=store)
     assert result.accepted["fulfillments"]["fulfillment_location_id"].to_list() == [12, 14, 77]
+
+
+def documented() -> list[dict[str, Any]]:
+    """Return every example of docs/fallbacks.md: its blocks, and the second column of the table of forms."""
+    text = (Path(__file__).parents[3] / "docs" / "fallbacks.md").read_text(encoding="utf-8")
+    blocks = [
+        yaml.safe_load(block)["fallbacks"] for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    ]
+    forms = text.split("## The forms of a rule")[1].split("###")[0]
+    cells = re.findall(r"^\| [^|]+ \| `(.+?: .+?)` \|", forms, re.MULTILINE)
+    return [*blocks, *(yaml.safe_load(cell.replace(r"\|", "|")) for cell in cells)]
+
+
+def test_every_documented_example_is_understood() -> None:
+    """As it stands there."""
+    examples = documented()
+    assert len(examples) == 3 + 8
+    for example in examples:
+        assert read_fallbacks(example)
 
 
 REFUSED: dict[str, tuple[str, Any, str]] = {

@@ -102,9 +102,9 @@ def test_fallbacks_are_shown_rule_by_rule_in_page_and_workbook(tmp_path: Path) -
     section = page(report).split("<h2>Fallbacks used</h2>")[1].split("</table>")[0]
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in section.split("<tr>")[2:]]
     assert rows == [
-        ["<code>line_items.sku</code>", "{variant_id}", "30", "35", "31"],
-        ["", "none", "8", "", "8"],
-        ["<code>orders.notes</code>", "x", "0", "0", "0"],
+        ["<code>line_items.sku</code>", "<code>{variant_id}</code>", "30", "35", "31"],
+        ["", "<code>none</code>", "8", "", "8"],
+        ["<code>orders.notes</code>", "<code>x</code>", "0", "0", "0"],
     ]
     summary = cells(workbook_of(report, tmp_path)["Summary"])
     assert (
