@@ -28,6 +28,16 @@ def spread_numbers(pattern: str, headers: Sequence[str]) -> list[int]:
     return sorted(found)
 
 
+def begins_like(text: pl.Expr, unpack: Unpack) -> pl.Expr:
+    """Say whether a cell begins as its form does; false for an empty one."""
+    if unpack.form == "in_order":
+        return text.is_not_null()
+    if unpack.form == "json":
+        return text.str.contains(r"^\s*[\[{]").fill_null(value=False)
+    begins = unpack.parts[0] + unpack.after_name.rstrip()
+    return text.str.strip_chars_start().str.starts_with(begins).fill_null(value=False)
+
+
 def unpacked(rows: pl.LazyFrame, cell: str, unpack: Unpack, wanted: Sequence[str]) -> pl.LazyFrame:
     """Return one row for each line in a cell, with ITEM and the parts as `item.<name>`; no row for an empty cell.
 

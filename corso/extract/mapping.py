@@ -16,17 +16,19 @@ from corso.errors import ExportError
 from corso.extract.cells import plain_amount, plain_time
 from corso.extract.files import ExportFile
 from corso.extract.headers import normal
-from corso.extract.layouts import ITEM, PART, spread_numbers, unpacked
+from corso.extract.layouts import ITEM, PART, begins_like, spread_numbers, unpacked
 from corso.extract.money_policy import AMOUNT, apply_policy, written
 from corso.extract.profile import (
     TABLES,
     FileForm,
     Join,
     MoneyPolicy,
+    Moved,
     Profile,
     Rule,
     Table,
     TableName,
+    Unpack,
     literal_parts,
     placeholders,
 )
@@ -65,9 +67,8 @@ def used_headers(profile: Profile, role: str, headers: Sequence[str]) -> set[str
         *(header for each in form.needs for header in each),
         form.order_starts_with or "",
     }
-    used |= {
-        each.from_.removeprefix("-") for each in profile.money.moved if profile.tables["orders"].file == role
-    }
+    if profile.tables["orders"].file == role:
+        used |= {header for each in profile.money.moved for header in each.headers}
     for name, table in profile.tables.items():
         for join in table.join:
             if join.file == role:
@@ -76,16 +77,18 @@ def used_headers(profile: Profile, role: str, headers: Sequence[str]) -> set[str
                     *(h.removeprefix("-") for own in join.totals.values() for h in own),
                 }
         read = [header for rule in table.columns.values() for header in rule.headers]
-        used |= {header.removeprefix(f"{role}.") for header in read if header.startswith(f"{role}.")}
+        prefixes = [f"{join.prefix}." for join in table.join if join.file == role]
+        used |= {header.removeprefix(p) for p in prefixes for header in read if header.startswith(p)}
         if table.file == role:
             used |= {
                 *read,
                 *table.first_of,
+                *table.where,
                 table.filled or "",
                 table.spread or "",
                 *(join.by for join in table.join),
             }
-            used |= set(table.unpack.from_) if table.unpack else set()
+            used |= {header for form in _unpack_forms(table) for header in form.from_}
             used |= set(_canonical(name)) if table.by_name else set()
     numbered = {
         each.replace("{n}", str(number))
@@ -113,11 +116,13 @@ def _map_table(name: TableName, table: Table, roles: Mapping[str, Role], policy:
     for join in table.join:
         if join.file in roles:
             rows = _join(rows, role, join, roles[join.file])
+    scope = _Scope(role, table, roles)
+    if table.where:
+        rows = rows.filter(scope.applies(table.where) | pl.col(FAULT).is_not_null())
     if table.unpack:
-        rows = unpacked(rows, _cell(role, table), table.unpack, _parts_read(table))
+        rows = _unpacked(rows, role, table)
     if table.spread:
         return _spread(rows, name, table, role, roles)
-    scope = _Scope(role, table, roles)
     mapped = rows.select(
         *scope.columns(name),
         *_provenance(role),
@@ -145,13 +150,27 @@ def _provenance(role: Role) -> list[pl.Expr]:
     ]
 
 
-def _cell(role: Role, table: Table) -> str:
-    wanted = table.unpack.from_ if table.unpack else ()
-    found = role.find_any(wanted)
-    if found is None:
-        message = f"exports.{role.name}: no column {wanted[0]!r}, which holds the order's lines; the file has {', '.join(role.headers[:8])}"
+def _unpack_forms(table: Table) -> tuple[Unpack, ...]:
+    return table.unpack.chain if table.unpack else ()
+
+
+def _unpacked(rows: pl.LazyFrame, role: Role, table: Table) -> pl.LazyFrame:
+    """Return one row for each line in the cells, each read by the first form that it begins like."""
+    forms = _unpack_forms(table)
+    found = [(cell, form) for form in forms if (cell := role.find_any(form.from_))]
+    wanted = _parts_read(table)
+    if not found and any(form.optional for form in forms):
+        nothing = [pl.lit(None, pl.String).alias(PART + name) for name in wanted]
+        return rows.clear().with_columns(pl.lit(None, pl.Int64).alias(ITEM), *nothing)
+    if not found:
+        message = f"exports.{role.name}: no column {forms[0].from_[0]!r}, which holds the order's lines; the file has {', '.join(role.headers[:8])}"
         raise ExportError(message)
-    return found
+    parts = []
+    for cell, form in found[:-1]:
+        fits = begins_like(pl.col(cell), form)
+        parts.append(unpacked(rows.filter(fits), cell, form, wanted))
+        rows = rows.filter(~fits)
+    return pl.concat([*parts, unpacked(rows, *found[-1], wanted)])
 
 
 def _parts_read(table: Table) -> list[str]:
@@ -213,46 +232,52 @@ def _join(rows: pl.LazyFrame, role: Role, join: Join, other: Role) -> pl.LazyFra
     if key is None or other_key is None:
         message = f"join of {join.file}: both files need the column {join.by!r}"
         raise ExportError(message)
-    right_key = pl.col(other_key).str.strip_chars().alias("__key")
+    own_keys, other_keys = [pl.col(key).str.strip_chars()], [pl.col(other_key).str.strip_chars()]
+    if join.totals and other is role:
+        # Files that overlap hold an order twice: the totals of its rows are those of its own file.
+        own_keys.append(pl.col(FILE))
+        other_keys.append(pl.col(FILE))
+    right_keys = [each.alias(f"__key.{number}") for number, each in enumerate(other_keys)]
     if join.totals:
-        right = _totals(other, right_key, join)
+        right = _totals(other, right_keys, join)
     else:
         right = other.rows.select(
-            right_key, *(pl.col(own).alias(f"{join.file}.{own}") for own in other.headers)
-        ).unique("__key", keep="first", maintain_order=True)
-    joined = rows.with_columns(pl.col(key).str.strip_chars().alias("__own_key")).join(
+            *right_keys, *(pl.col(own).alias(f"{join.prefix}.{own}") for own in other.headers)
+        ).unique("__key.0", keep="first", maintain_order=True)
+    left_keys = [each.alias(f"__own_key.{number}") for number, each in enumerate(own_keys)]
+    joined = rows.with_columns(left_keys).join(
         right.with_columns(pl.lit(value=True).alias("__has_rows")),
-        left_on="__own_key",
-        right_on="__key",
+        left_on=[f"__own_key.{number}" for number in range(len(own_keys))],
+        right_on=[f"__key.{number}" for number in range(len(other_keys))],
         how="left",
         maintain_order="left",
     )
     if join.without_rows == "zero":
-        totals = pl.col([f"{join.file}.{name}" for name in join.totals])
+        totals = pl.col([f"{join.prefix}.{name}" for name in join.totals])
         joined = joined.with_columns(pl.when("__has_rows").then(totals).otherwise(pl.lit("0")))
-    return joined.drop("__own_key", "__has_rows")
+    return joined.drop("__has_rows", *(f"__own_key.{number}" for number in range(len(own_keys))))
 
 
-def _totals(role: Role, key: pl.Expr, join: Join) -> pl.LazyFrame:
+def _totals(role: Role, keys: Sequence[pl.Expr], join: Join) -> pl.LazyFrame:
     # Row by row first: within the groups polars 2.0 falls over amounts that every row has to be asked for.
     sums = {
         name: _added_up(headers, lambda header: _text_of(role, header))
         for name, headers in join.totals.items()
     }
     rows = role.rows.select(
-        key,
+        *keys,
         *(
             part.alias(f"{name}.{number}")
             for name, parts in sums.items()
             for number, part in enumerate(parts)
         ),
     )
-    return rows.group_by("__key").agg(
+    return rows.group_by(f"__key.{number}" for number in range(len(keys))).agg(
         pl.when(pl.col(f"{name}.1").any())
         .then(pl.lit(_UNREADABLE))
         .when(pl.col(f"{name}.2").any())
         .then(written(pl.col(f"{name}.0").sum()))
-        .alias(f"{join.file}.{name}")
+        .alias(f"{join.prefix}.{name}")
         for name in sums
     )
 
@@ -315,8 +340,12 @@ class _Scope:
 
     def moved(self, policy: MoneyPolicy) -> pl.Expr:
         """Return the amounts that the policy moves, as a struct of text, one field for each in its order."""
-        texts = [self._sum((each.from_,)).alias(str(number)) for number, each in enumerate(policy.moved)]
+        texts = [self._moved(each).alias(str(number)) for number, each in enumerate(policy.moved)]
         return pl.struct(texts or [pl.lit(None, pl.String).alias("0")]).alias("moved")
+
+    def _moved(self, moved: Moved) -> pl.Expr:
+        amount = self._sum(moved.amounts)
+        return pl.when(self.applies(moved.where)).then(amount) if moved.where else amount
 
     def _fill(self, column: str, dtype: pl.DataType) -> pl.Expr:
         value = self._value(column, dtype)
@@ -340,10 +369,11 @@ class _Scope:
             for old, new in rule.map.items():
                 value = pl.when(value == old).then(pl.lit(new)).otherwise(value)
         if rule.where:
-            value = pl.when(self._applies(rule.where)).then(value)
+            value = pl.when(self.applies(rule.where)).then(value)
         return pl.when(value != "").then(value)
 
-    def _applies(self, where: str | Mapping[str, Sequence[str]]) -> pl.Expr:
+    def applies(self, where: str | Mapping[str, Sequence[str]]) -> pl.Expr:
+        """Say where a condition is met, as `where` words it."""
         if isinstance(where, str):
             return _written(self.header(where)).is_not_null()
         return pl.all_horizontal(self._is_one_of(header, words) for header, words in where.items())
@@ -361,6 +391,8 @@ class _Scope:
             return self._fraction(*rule.divide)
         if rule.first_word or rule.other_words:
             return self._words(rule)
+        if rule.first_line or rule.other_lines:
+            return self._lines(rule)
         if rule.constant is not None:
             return pl.lit(rule.constant)
         return _plain_of(
@@ -378,9 +410,16 @@ class _Scope:
         name = pl.coalesce(self.header(header) for header in headers).str.strip_chars()
         return name.str.extract(r"^(\S+)") if rule.first_word else name.str.extract(r"^\S+\s+(.+)$")
 
+    def _lines(self, rule: Rule) -> pl.Expr:
+        headers = rule.first_line or rule.other_lines
+        text = pl.coalesce(self.header(header) for header in headers).str.strip_chars()
+        if rule.first_line:
+            return text.str.extract(r"^([^\r\n]+)").str.strip_chars()
+        return text.str.extract(r"(?s)^[^\r\n]+[\r\n]+(.+)$").str.replace_all(r"\s*[\r\n]+\s*", ", ")
+
     def _joined(self, header: str) -> tuple[Join, str] | None:
-        role, _, rest = header.partition(".")
-        join = next((each for each in self.table.join if each.file == role), None)
+        prefix, _, rest = header.partition(".")
+        join = next((each for each in self.table.join if each.prefix == prefix), None)
         return (join, rest) if join and rest else None
 
     def _form_of(self, header: str) -> FileForm:
@@ -413,7 +452,7 @@ class _Scope:
     def _joined_header(self, join: Join, header: str) -> pl.Expr:
         role = self.roles.get(join.file)
         own = header if header in join.totals else role and role.find(header)
-        return pl.col(f"{join.file}.{own}") if role and own else pl.lit(None, pl.String)
+        return pl.col(f"{join.prefix}.{own}") if role and own else pl.lit(None, pl.String)
 
     def _template(self, template: str) -> pl.Expr:
         if self.number is not None:

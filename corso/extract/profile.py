@@ -74,6 +74,10 @@ class Rule(_Section):
     """A full name's first word."""
     other_words: Headers = ()
     """A full name without its first word."""
+    first_line: Headers = ()
+    """The first line of a text that has several, e.g. of a street."""
+    other_lines: Headers = ()
+    """A text's lines but the first, in one line, with commas between them."""
     strip: str = ""
     """Characters to take off both ends, e.g. the apostrophe that keeps a spreadsheet from eating zeros."""
     map: dict[str, str] = {}
@@ -109,6 +113,8 @@ class Rule(_Section):
             *self.order,
             *self.first_word,
             *self.other_words,
+            *self.first_line,
+            *self.other_lines,
             *(header.removeprefix("-") for header in signed),
             *placeholders(self.template or ""),
             *where,
@@ -116,7 +122,10 @@ class Rule(_Section):
         )
 
 
-_SOURCES = ("from_", "order", "constant", "template", "sum", "divide", "first_word", "other_words")
+_SOURCES = (
+    "from_", "order", "constant", "template", "sum", "divide",
+    "first_word", "other_words", "first_line", "other_lines",
+)  # fmt: skip
 _A_FRACTION = 2
 
 
@@ -125,6 +134,8 @@ class Join(_Section):
 
     file: str
     """The file role; also the prefix of its columns, `role.header`."""
+    as_: str = Field(default="", alias="as")
+    """Another prefix, where a file is joined twice, e.g. for the billing and the shipping address."""
     by: str
     """The header that both files share."""
     also_called: str | None = None
@@ -132,10 +143,16 @@ class Join(_Section):
     totals: dict[str, Headers] = {}
     """New column -> headers whose amounts are added up over the file's rows; one after a minus is subtracted.
 
-    Without totals the first row counts. A table's own file may be joined, for the totals of an order's rows.
+    Without totals the first row counts. A table's own file may be joined, for the totals of an order's rows; of several
+    files each is added up by itself, for two that overlap hold the same order twice.
     """
     without_rows: Literal["nothing", "zero"] = "nothing"
     """What the totals are of a row for which the file has none; without the file they are nothing."""
+
+    @property
+    def prefix(self) -> str:
+        """What the names of its columns begin with, before the dot."""
+        return self.as_ or self.file
 
 
 class Unpack(_Section):
@@ -154,6 +171,11 @@ class Unpack(_Section):
     """What parts the parts of a line."""
     after_name: str = ": "
     """What stands between a part's name and its value."""
+    optional: bool = False
+    """Whether files may go without the cell, and so without any line."""
+    or_else: "Unpack | None" = None
+    """How lines are read where the cell does not begin as this form does: JSON with a bracket, `named` with the first
+    name; `in_order` begins anyhow."""
 
     @model_validator(mode="after")
     def _has_parts(self) -> Self:
@@ -161,6 +183,11 @@ class Unpack(_Section):
             message = f"{self.form} needs the names of the parts"
             raise ValueError(message)
         return self
+
+    @property
+    def chain(self) -> tuple["Unpack", ...]:
+        """The form and those that stand in for it, in their order."""
+        return (self, *(self.or_else.chain if self.or_else else ()))
 
 
 class Table(_Section):
@@ -174,6 +201,8 @@ class Table(_Section):
     """Of rows that have the same values in these headers only the first, e.g. of an order's rows with one tracking number."""
     filled: str | None = None
     """Only rows where this header has a value. With `spread`, with the line's number: `Product Item {n} Name`."""
+    where: dict[str, Headers] = {}
+    """Only rows where these headers have one of these values (without regard to case); `[]`: have none."""
     spread: str | None = None
     """Lines side by side in one row: a header with {n}; each number that the file has is a line. Rules say {n}, too."""
     unpack: Unpack | None = None
@@ -258,11 +287,33 @@ class Moved(_Section):
 
     kind: str
     """What reports call it: discount, tip, duties, handling, gift card, refund, …"""
-    from_: str = Field(alias="from")
+    from_: str = Field(default="", alias="from")
     """Its header; after a minus it is subtracted."""
+    sum: tuple[str, ...] = ()
+    """Instead of `from`: amounts that it is the sum of, e.g. the total less all that is known of it."""
+    where: str | dict[str, Headers] | None = None
+    """Only in orders where this header has a value, or one of these values; `[]`: has none."""
     into: Literal["subtotal", "shipping", "tax", "nothing"]
     """The amount of Corso's that it is added to. `nothing`: it changes no amount (it says how the order was paid or
     what was given back later), and is reported."""
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if bool(self.from_) == bool(self.sum):
+            message = "needs exactly one of from, sum"
+            raise ValueError(message)
+        return self
+
+    @property
+    def amounts(self) -> tuple[str, ...]:
+        """The headers that are added up; those after a minus are subtracted."""
+        return self.sum or (self.from_,)
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Every header that is read."""
+        where = self.where if isinstance(self.where, dict) else filter(None, [self.where])
+        return (*(header.removeprefix("-") for header in self.amounts), *where)
 
 
 class MoneyPolicy(_Section):
@@ -320,6 +371,9 @@ def _misfits(name: TableName, table: Table, files: Mapping[str, FileForm]) -> It
     for role in (table.file, *(join.file for join in table.join)):
         if role not in files:
             yield _Misfit(f"no file role {role!r} under files; {nearest(role, list(files))}", *place, "file")
+    prefixes = [join.prefix for join in table.join]
+    if twice := next((prefix for prefix in prefixes if prefixes.count(prefix) > 1), None):
+        yield _Misfit(f"two joins are called {twice!r}; call one of them otherwise with `as`", *place, "join")
     known = [column for column in TABLES[name].columns if column not in {"file", "line"}]
     for column in table.columns:
         if column not in known:
@@ -327,14 +381,20 @@ def _misfits(name: TableName, table: Table, files: Mapping[str, FileForm]) -> It
     if table.spread and "{n}" not in table.spread:
         yield _Misfit("needs {n} where the line's number stands", *place, "spread")
     if table.file in files and not files[table.file].has_orders_of_several_rows:
-        message = f"needs files.{table.file}.order_key or .order_starts_with, which tell an order's rows"
-        if table.rows == "first_of_order":
-            yield _Misfit(message, *place, "rows")
-        for column, rule in table.columns.items():
-            has_lines = table.spread or table.unpack
-            counted = any("row_in_order" in placeholders(each.template or "") for each in rule.chain)
-            if any(each.order for each in rule.chain) or (counted and not has_lines):
-                yield _Misfit(message, *place, "columns", column)
+        yield from _rows_untold(name, table)
+
+
+def _rows_untold(name: TableName, table: Table) -> Iterator[_Misfit]:
+    """Yield what needs to know which rows are one order's, where the file does not say it."""
+    place = ("tables", name)
+    message = f"needs files.{table.file}.order_key or .order_starts_with, which tell an order's rows"
+    if table.rows == "first_of_order":
+        yield _Misfit(message, *place, "rows")
+    for column, rule in table.columns.items():
+        has_lines = table.spread or table.unpack
+        counted = any("row_in_order" in placeholders(each.template or "") for each in rule.chain)
+        if any(each.order for each in rule.chain) or (counted and not has_lines):
+            yield _Misfit(message, *place, "columns", column)
 
 
 def placeholders(template: str) -> list[str]:

@@ -111,11 +111,10 @@ def _read_role(
     if form.order_starts_with:
         start = headers[normal(form.order_starts_with)]
         frames = [_rows_under_a_start(frame, start, number) for number, frame in enumerate(frames)]
-    rows = pl.concat(frames)
     if form.order_key:
         key = next(headers[normal(name)] for name in form.order_key if normal(name) in headers)
-        rows = _rows_of_a_key(rows, key)
-    return Role(role, form, rows, headers)
+        frames = [_rows_of_a_key(frame, key, number) for number, frame in enumerate(frames)]
+    return Role(role, form, pl.concat(frames), headers)
 
 
 def _check_needed(role: str, form: FileForm, file: ExportFile, headers: list[str]) -> None:
@@ -144,10 +143,11 @@ def _rows_under_a_start(rows: pl.LazyFrame, start: str, file_number: int) -> pl.
     return rows.with_columns((head + (file_number << 40)).alias(ORDER), (index - head + 1).alias(ROW))
 
 
-def _rows_of_a_key(rows: pl.LazyFrame, key: str) -> pl.LazyFrame:
+def _rows_of_a_key(rows: pl.LazyFrame, key: str, file_number: int) -> pl.LazyFrame:
+    # Each file is counted by itself: in two that overlap the rows of an order are the same rows, not more of them.
     number = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over(key)
     # Rows without the key belong to nobody, and none may stand for another.
     return rows.with_columns(
-        pl.col(key).str.strip_chars().alias(ORDER),
+        pl.concat_str(pl.lit(f"{file_number} "), pl.col(key).str.strip_chars()).alias(ORDER),
         pl.when(pl.col(key).is_null()).then(1).otherwise(number).alias(ROW),
     )
