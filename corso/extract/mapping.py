@@ -6,7 +6,7 @@ the export, which reports give back to the merchant. Orders have `moved`, too (`
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from corso.extract.profile import (
     literal_parts,
     placeholders,
 )
-from corso.extract.roles import FILE, ORDER, ROW, Role, read_roles
+from corso.extract.roles import FILE, NOBODYS, ORDER, ROW, Role, read_roles
 from corso.extract.text import FAULT, LINE
 from schemas.fields import INSTANT, MONEY, NUMBER, PROVENANCE, dtypes
 
@@ -52,7 +52,7 @@ def map_exports(
     """
     roles = read_roles(profile, files, scratch, forms)
     return {
-        name: _map_table(name, table, roles, profile.money)
+        name: _map_table(name, table, _with_rows_of_nobody(profile, name, roles), profile.money)
         if (table := profile.tables.get(name)) and table.file in roles
         else _empty(name, roles[profile.tables["orders"].file].headers)
         for name in TABLES
@@ -100,13 +100,46 @@ def used_headers(profile: Profile, role: str, headers: Sequence[str]) -> set[str
     return names | {other for other, name in form.other_names.items() if name in names}
 
 
+def _with_rows_of_nobody(profile: Profile, name: TableName, roles: Mapping[str, Role]) -> Mapping[str, Role]:
+    """Mark, for the table that has to name them, the rows of its file that no table takes.
+
+    They are in the line items, or in whatever table reads the file: with a fault and without an order, so that they
+    are quarantined by themselves.
+    """
+    table = profile.tables[name]
+    role = roles[table.file]
+    readers = [each for each in profile.tables.values() if each.file == table.file]
+    keeper = next(
+        (each for each in (profile.tables["line_items"], *readers) if each.file == table.file), None
+    )
+    if keeper is not table or table.spread or table.unpack:
+        return roles
+    nobody = ~pl.any_horizontal(_takes(each, role) for each in readers) & pl.col(FAULT).is_null()
+    marked = role.rows.with_columns(nobody.alias(NOBODYS)).with_columns(
+        pl.when(NOBODYS).then(pl.lit("no table of the profile reads this row")).otherwise(FAULT).alias(FAULT)
+    )
+    return {**roles, table.file: replace(role, rows=marked, marks_nobodys=True)}
+
+
+def _takes(table: Table, role: Role) -> pl.Expr:
+    """Say which rows a table takes, but for conditions by which a profile leaves rows out on purpose."""
+    taken = pl.lit(value=True)
+    if table.rows == "first_of_order":
+        taken &= (pl.col(ROW) == 1).fill_null(value=False)
+    if table.filled and not table.spread:
+        taken &= _written(pl.col(role.find(table.filled) or FAULT)).is_not_null()
+    return taken
+
+
 def _map_table(name: TableName, table: Table, roles: Mapping[str, Role], policy: MoneyPolicy) -> pl.LazyFrame:
     role = roles[table.file]
     rows = role.rows
     if any(each.order for rule in table.columns.values() for each in rule.chain):
         rows = _with_order_columns(role, table)
     if table.rows == "first_of_order":
-        rows = rows.filter(pl.col(ROW) == 1)
+        rows = rows.filter(
+            (pl.col(ROW) == 1) | (pl.col(NOBODYS) if role.marks_nobodys else pl.lit(value=False))
+        )
     if table.filled and not table.spread:
         rows = rows.filter(
             _written(pl.col(role.find(table.filled) or FAULT)).is_not_null() | pl.col(FAULT).is_not_null()
@@ -349,6 +382,8 @@ class _Scope:
 
     def _fill(self, column: str, dtype: pl.DataType) -> pl.Expr:
         value = self._value(column, dtype)
+        if column == "source_order_id" and self.role.marks_nobodys:
+            value = pl.when(~pl.col(NOBODYS)).then(value)
         # Ids are what tables are joined by: blanks around them tell nothing apart.
         return value.str.strip_chars() if column.startswith("source_") and column.endswith("_id") else value
 

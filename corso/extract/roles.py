@@ -18,6 +18,7 @@ ROW = "__row_in_order"
 ORDER = "__order"
 """The same on all rows of an order, whatever it is."""
 FILE = "__file"
+NOBODYS = "__nobodys"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Role:
     rows: pl.LazyFrame
     names: Mapping[str, str]
     """Header as `normal` writes it and the profile names it -> as the files spell it; in the files' order."""
+    marks_nobodys: bool = False
+    """Whether NOBODYS says of each row whether no table takes it."""
 
     @property
     def headers(self) -> list[str]:

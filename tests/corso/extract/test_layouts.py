@@ -309,3 +309,19 @@ def test_prices_that_include_the_tax_lose_it(tmp_path: Path, policy: str, row: s
     tables = mapped(tmp_path, profile, orders=f"Id,Sub,Ship,Tax,Total\na,{row}\n")
     assert tables["orders"]["subtotal_money"].to_list() == [subtotal]
     assert isinstance(tables["orders"].schema["moved"], pl.Struct)
+
+
+def test_a_row_that_no_table_takes_is_named(tmp_path: Path) -> None:
+    """It belongs to no order as far as the profile knows, and is not lost; other rows are as they were."""
+    profile = profile_of(
+        {"filled": "Item", "columns": {"source_order_id": {"order": "Id"}, "name": "Item"}},
+        form={"order_starts_with": "Id"},
+        orders={"rows": "first_of_order", "columns": {"source_order_id": "Id"}},
+    )
+    tables = mapped(tmp_path, profile, orders="Id,Item,Note\na,Mug,\n,Pot,\n,,odd\nb,,\n")
+    assert tables["orders"].select("source_order_id", "fault").rows() == [("a", None), ("b", None)]
+    assert tables["line_items"].select("source_order_id", "name", "fault", "line").rows() == [
+        ("a", "Mug", None, 2),
+        ("a", "Pot", None, 3),
+        (None, None, "no table of the profile reads this row", 4),
+    ]
