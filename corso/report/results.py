@@ -1,7 +1,7 @@
 """results.csv and quarantine.csv: the merchant's own rows, in their own columns, with what became of them.
 
-Both are read in spreadsheets, where a cell that begins like a formula is one. Such a cell gets an apostrophe in
-front (`harmless`), which `as_they_were` takes away again; nothing else is changed.
+Both are read in spreadsheets; `schemas.spreadsheet` says how cells and columns are written. The rows are as the export
+has them, also where they were corrected since: which cells were is told in the last column.
 """
 
 from collections.abc import Sequence
@@ -11,37 +11,32 @@ import polars as pl
 import polars.selectors as cs
 
 from corso.report.atomic import replacing
+from schemas.corrections import CORRECTED_CELLS
+from schemas.fields import empty_frame
 from schemas.quarantine import PROBLEM
+from schemas.spreadsheet import ADDED_TO_QUARANTINE, as_they_were, free_names, harmless
+
+__all__ = [
+    "ADDED_TO_QUARANTINE",
+    "ADDED_TO_RESULTS",
+    "CORRECTED",
+    "FILLED_BY",
+    "NO_STATE",
+    "as_they_were",
+    "harmless",
+    "problems_by_frequency",
+    "reasons_by_frequency",
+    "write_quarantine",
+    "write_results",
+]
 
 ADDED_TO_RESULTS = ("outcome", "corso_order_id", "reason")
-ADDED_TO_QUARANTINE = ("file", "line", "reasons")
+CORRECTED = "corrected: "
+"""Stands in results.csv and quarantine.csv before the columns that the merchant corrected."""
 FILLED_BY = "filled by fallback: "
 """Stands in results.csv before what loader.yaml filled in an order."""
 NO_STATE = "unaccounted"
 """The outcome of a source order that is neither accepted nor quarantined: a fault of ours, never hidden."""
-
-_DANGEROUS = "^'*[=@\t\r\n\uff1d\uff20\uff0b\uff0d]"
-_SIGNED = r"^'*[+-]"
-_NUMBER = r"^'*[+-][ (]*[0-9.][0-9 .,()/-]*([eE][+-]?[0-9]+)?%?$"
-"""A signed number or a phone number, +1 (202) 555-0123."""
-
-
-def _is_formula(cell: pl.Expr) -> pl.Expr:
-    return cell.str.contains(_DANGEROUS) | (cell.str.contains(_SIGNED) & ~cell.str.contains(_NUMBER))
-
-
-def harmless(cell: pl.Expr) -> pl.Expr:
-    """Put an apostrophe before text that a spreadsheet would take for a formula.
-
-    That is text which begins (after apostrophes) with = @ TAB CR LF or a full-width sign, or with + or - unless it is
-    a number or a phone number.
-    """
-    return pl.when(~_is_formula(cell)).then(cell).otherwise(pl.lit("'") + cell)
-
-
-def as_they_were(cell: pl.Expr) -> pl.Expr:
-    """Undo `harmless` for a column."""
-    return pl.when(_is_formula(cell) & cell.str.starts_with("'")).then(cell.str.slice(1)).otherwise(cell)
 
 
 def write_results(
@@ -50,17 +45,20 @@ def write_results(
     outcomes: pl.LazyFrame,
     filled_values: pl.LazyFrame,
     path: Path,
+    corrected_cells: pl.LazyFrame | None = None,
 ) -> None:
     """Write results.csv: one row = one source order, in the order of files and lines.
 
     `raw_orders` has `source_order_id`, `file`, `line` and the struct `original`; where an order has several rows the
     first counts, a row without an id is an order of its own. An original column named like one of ours is written
-    as `original_<name>`. What fallbacks filled in an order (FILLED_VALUES) stands behind its reason.
+    as `original_<name>`. What was corrected in an order (CORRECTED_CELLS) and what fallbacks filled in it
+    (FILLED_VALUES) stand behind its reason.
     """
     rows = raw_orders.select("source_order_id", "file", "line").sort("file", "line")
     first = rows.filter(pl.col("source_order_id").is_null() | pl.col("source_order_id").is_first_distinct())
     ended = (
         first.join(_states(quarantine, outcomes), on="source_order_id", how="left")
+        .join(_said_of_corrected(corrected_cells, "source_order_id"), on="source_order_id", how="left")
         .join(_said_of_filled(filled_values), on="source_order_id", how="left")
         .join(_states_of_nameless(quarantine), on=["file", "line"], how="left")
     )
@@ -69,20 +67,22 @@ def write_results(
         "line",
         pl.coalesce("outcome", "nameless_outcome", pl.lit(NO_STATE)).alias("outcome"),
         "corso_order_id",
-        # Only an accepted order has something filled, and only a nameless row has the last one.
-        pl.coalesce(
-            pl.col("reason") + pl.lit("; ") + pl.col("filled"), "filled", "reason", "nameless_reason"
-        ).alias("reason"),
+        _in_one(pl.coalesce("reason", "nameless_reason"), pl.col("corrected"), pl.col("filled")).alias(
+            "reason"
+        ),
     )
     table = _with_originals(raw_orders, ADDED_TO_RESULTS, keep=("file", "line"))
     joined = table.join(state.rename({"file": _FILE, "line": _LINE}), on=[_FILE, _LINE]).sort(_FILE, _LINE)
     _write_csv(joined.drop(_FILE, _LINE), ADDED_TO_RESULTS, path)
 
 
-def write_quarantine(quarantine: pl.LazyFrame, path: Path) -> None:
+def write_quarantine(
+    quarantine: pl.LazyFrame, path: Path, corrected_cells: pl.LazyFrame | None = None
+) -> None:
     """Write quarantine.csv: one row = one export row that is not loaded, in the order of files and lines.
 
-    A line of a file that is a row of several tables is written once, with all its reasons.
+    A line of a file that is a row of several tables is written once, with all its reasons. What was corrected in it
+    already (CORRECTED_CELLS) stands behind them.
     """
     if "original" not in quarantine.collect_schema():
         quarantine = quarantine.with_columns(original=pl.lit(None, pl.Struct([])))
@@ -91,6 +91,13 @@ def write_quarantine(quarantine: pl.LazyFrame, path: Path) -> None:
         .sort("file", "line", maintain_order=True)
         .group_by("file", "line", maintain_order=True)
         .agg(pl.col("original").first(), _joined("reasons"))
+        .join(
+            _said_of_corrected(corrected_cells, "file", "line"),
+            on=["file", "line"],
+            how="left",
+            maintain_order="left",
+        )
+        .with_columns(_in_one(pl.col("reasons"), pl.col("corrected")).alias("reasons"))
     )
     table = _with_originals(rows, ADDED_TO_QUARANTINE, keep=("file", "line", "reasons"))
     ours = table.sort(_FILE, _LINE).rename({_OURS + name: name for name in ADDED_TO_QUARANTINE})
@@ -164,6 +171,25 @@ def _states_of_nameless(quarantine: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
+def _said_of_corrected(corrected_cells: pl.LazyFrame | None, *key: str) -> pl.LazyFrame:
+    """Return the key and `corrected`: e.g. `corrected: Billing City, Lineitem sku (3)`; nothing where the key is null."""
+    cells = empty_frame(CORRECTED_CELLS).lazy() if corrected_cells is None else corrected_cells
+    times = pl.when(pl.col("cells") > 1).then(pl.format(" ({})", "cells")).otherwise(pl.lit(""))
+    return (
+        cells.filter(pl.col(key[0]).is_not_null())
+        .group_by(*key, "column", maintain_order=True)
+        .agg(cells=pl.struct("file", "line").n_unique())
+        .group_by(*key, maintain_order=True)
+        .agg(corrected=pl.lit(CORRECTED) + pl.concat_str("column", times).str.join(", "))
+    )
+
+
+def _in_one(*sentences: pl.Expr) -> pl.Expr:
+    """Return those that are there, parted as reasons are."""
+    said = pl.concat_str(sentences, separator="; ", ignore_nulls=True)
+    return pl.when(said != "").then(said)
+
+
 def _said_of_filled(filled_values: pl.LazyFrame) -> pl.LazyFrame:
     """Return source_order_id and `filled`: e.g. `filled by fallback: orders.customer_email, line_items.sku (3)`."""
     values = pl.element().struct.field("values")
@@ -187,18 +213,8 @@ def _with_originals(frame: pl.LazyFrame, added: Sequence[str], keep: Sequence[st
     kept = [pl.col(name).alias(_OURS + name) for name in keep]
     if not names:
         return frame.select(kept)
-    originals = pl.col("original").struct.rename_fields(_free_names(names, added))
+    originals = pl.col("original").struct.rename_fields(free_names(names, added))
     return frame.select(originals, *kept).unnest("original")
-
-
-def _free_names(names: Sequence[str], taken: Sequence[str]) -> list[str]:
-    free: list[str] = []
-    for name in names:
-        new = name
-        while new in taken or new in free or (new != name and new in names):
-            new = f"original_{new}"
-        free.append(new)
-    return free
 
 
 def _write_csv(table: pl.LazyFrame, last: Sequence[str], path: Path) -> None:
