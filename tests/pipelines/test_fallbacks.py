@@ -1,15 +1,20 @@
 """Declared fallbacks on the whole road: the plan tells their uses, results.csv names them order by order."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import openpyxl
 import polars as pl
 import pytest
 
+from corso.report.results import FILLED_BY
+from corso.settings import read_settings
+from corso.stages.batch import Batch
+from corso.stages.books import close_books
 from schemas.filled_values import FILLED_VALUES
 from tests.export_factories import line_text, order_text
-from tests.loader_process import Shop
+from tests.loader_process import BATCH, Shop
 from tests.sandbox_process import running_sandbox
 
 FALLBACKS = """\
@@ -117,3 +122,8 @@ def test_the_uses_of_fallbacks_are_told_by_plan_report_and_results(tmp_path: Pat
     assert "{billing_address_name|first_word}" in (shop.reports() / "reconciliation.html").read_text()
     summary = openpyxl.load_workbook(shop.reports() / "reconciliation.xlsx")["Summary"]
     assert ("Fallback line_items.vendor", "nothing") in list(summary.iter_rows(values_only=True))
+
+    # So an older version left a batch; its books can still be closed.
+    (shop.reports() / "tables" / "filled_values.parquet").unlink()
+    close_books(Batch(read_settings(shop.config), BATCH), "reconcile", datetime.now(UTC))
+    assert not any(FILLED_BY in row["reason"] for row in shop.table("results"))
