@@ -12,8 +12,8 @@ import polars as pl
 
 from corso.extract.convert import converter_of, has_offset, time_is_ambiguous, time_is_impossible
 from corso.extract.fallbacks import Fallback, apply_fallbacks, count_uses
-from corso.extract.places import with_places
 from corso.extract.money_policy import count_moved, share_tax
+from corso.extract.places import with_places
 from corso.extract.profile import AS_EXPORTED, TABLES, MoneyPolicy, TableName
 from corso.extract.rules import TEXT_OF, CompiledRule, compile_rules
 from corso.settings import Store
