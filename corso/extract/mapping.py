@@ -306,8 +306,8 @@ def _totals(role: Role, keys: Sequence[pl.Expr], join: Join) -> pl.LazyFrame:
         ),
     )
     return rows.group_by(f"__key.{number}" for number in range(len(keys))).agg(
-        pl.when(pl.col(f"{name}.1").any())
-        .then(pl.lit(_UNREADABLE))
+        pl.when(pl.col(f"{name}.1").is_not_null().any())
+        .then(pl.col(f"{name}.1").drop_nulls().first())
         .when(pl.col(f"{name}.2").any())
         .then(written(pl.col(f"{name}.0").sum()))
         .alias(f"{join.prefix}.{name}")
@@ -321,17 +321,23 @@ def _text_of(role: Role, header: str) -> pl.Expr:
 
 
 def _added_up(headers: Sequence[str], text_of: Callable[[str], pl.Expr]) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
-    """Return the sum of signed headers, whether one of them cannot be read, whether one is there at all."""
-    texts = [text_of(header.removeprefix("-")) for header in headers]
+    """Return the sum of signed headers, what cannot be read of them (else null), whether one is there at all."""
+    texts = [_written(text_of(header.removeprefix("-"))) for header in headers]
     amounts = [text.str.strip_chars().cast(AMOUNT, strict=False) for text in texts]
     signs = [-1 if header.startswith("-") else 1 for header in headers]
-    unreadable = [amount.is_null() & text.is_not_null() for amount, text in zip(amounts, texts, strict=True)]
+    unreadable = [_unreadable(text, amount) for amount, text in zip(amounts, texts, strict=True)]
     signed = [(amount * sign).fill_null(0) for amount, sign in zip(amounts, signs, strict=True)]
     return (
         pl.sum_horizontal(signed),
-        pl.any_horizontal(unreadable),
+        pl.coalesce(unreadable),
         pl.any_horizontal(text.is_not_null() for text in texts),
     )
+
+
+def _unreadable(text: pl.Expr, amount: pl.Expr) -> pl.Expr:
+    """Return what stands for a sum of which this text is a part and no amount: never a number, and with the text in it."""
+    named = pl.when(text.str.starts_with(_UNREADABLE)).then(text).otherwise(pl.lit(f"{_UNREADABLE} ") + text)
+    return pl.when(amount.is_null() & text.is_not_null()).then(named)
 
 
 def _plain(text: pl.Expr, dtype: pl.DataType, form: FileForm) -> pl.Expr:
@@ -503,19 +509,14 @@ class _Scope:
         return _plain(self.header(header), MONEY, self._form_of(header))
 
     def _sum(self, headers: Sequence[str]) -> pl.Expr:
-        amount, is_unreadable, is_there = _added_up(headers, self._amount_text)
-        return pl.when(is_unreadable).then(pl.lit(_UNREADABLE)).when(is_there).then(written(amount))
+        amount, unreadable, is_there = _added_up(headers, self._amount_text)
+        return pl.coalesce(unreadable, pl.when(is_there).then(written(amount)))
 
     def _fraction(self, amount: str, by: str) -> pl.Expr:
-        total, number = (self._amount_text(header).str.strip_chars() for header in (amount, by))
+        total, number = (_written(self._amount_text(header)).str.strip_chars() for header in (amount, by))
         above, below = total.cast(AMOUNT, strict=False), number.cast(AMOUNT, strict=False)
-        is_unreadable = (above.is_null() & total.is_not_null()) | (below.is_null() & number.is_not_null())
-        return (
-            pl.when(is_unreadable)
-            .then(pl.lit(_UNREADABLE))
-            .when(below != 0)
-            .then(written((above / below).round(4)))
-        )
+        fraction = pl.when(below != 0).then(written((above / below).round(4)))
+        return pl.coalesce(_unreadable(total, above), _unreadable(number, below), fraction)
 
 
 def _empty(name: TableName, headers: Sequence[str]) -> pl.LazyFrame:

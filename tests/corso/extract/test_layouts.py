@@ -82,7 +82,7 @@ def test_totals_of_an_orders_rows_stand_beside_it(tmp_path: Path) -> None:
     assert tables["orders"].select("source_order_id", "subtotal_money", "tax_money").rows() == [
         ("a", "1004.0000", None),
         ("b", "7.0000", None),
-        ("c", "unreadable amount", None),
+        ("c", "unreadable amount x", None),
     ]
 
 

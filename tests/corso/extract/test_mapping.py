@@ -121,7 +121,7 @@ RULES = {
     "sum": ({"sum": ["Total", "Tax", "Empty"]}, "12.5000"),
     "difference": ({"sum": ["Total", "-Tax"]}, "7.5000"),
     "sum of nothing": ({"sum": ["Empty", "Nothing"]}, None),
-    "sum with something unreadable": ({"sum": ["Total", "Note"]}, "unreadable amount"),
+    "sum with something unreadable": ({"sum": ["Total", "Note"]}, "unreadable amount hi"),
     "first word": ({"first_word": "Full"}, "Mary"),
     "other words": ({"other_words": "Full"}, "Jane O'Neill"),
     "other words of one": ({"other_words": "Note"}, None),
