@@ -35,7 +35,9 @@ def apply_policy(orders: pl.LazyFrame, policy: MoneyPolicy) -> pl.LazyFrame:
     for part in _PARTS:
         more = [amount for amount, each in zip(moved, policy.moved, strict=True) if each.into == part]
         if more:
-            amounts[part] = pl.when(_is_readable(f"{part}_money")).then(
+            # What is not in the export is missing, and not zero.
+            is_there = pl.any_horizontal(amount.is_not_null() for amount in (amounts[part], *more))
+            amounts[part] = pl.when(_is_readable(f"{part}_money") & is_there).then(
                 pl.sum_horizontal(amounts[part], *more)
             )
     changed = {part for part in _PARTS if any(each.into == part for each in policy.moved)}
@@ -73,9 +75,7 @@ def count_moved(
     ]
     if policy.line_tax == "shared":
         of_lines = (
-            line_items.filter(IS_SHARED)
-            .group_by("source_order_id")
-            .agg(pl.col("tax").sum().alias("amount"))
+            line_items.filter(IS_SHARED).group_by("source_order_id").agg(pl.col("tax").sum().alias("amount"))
         )
         named = orders.select(
             "source_order_id", currency_of(pl.col("customer_currency_code"), store_currency).alias("currency")

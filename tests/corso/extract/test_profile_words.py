@@ -19,6 +19,7 @@ def profile_of(
     orders: dict[str, Any] | None = None,
     files: dict[str, Any] | None = None,
     fulfillments: dict[str, Any] | None = None,
+    money: dict[str, Any] | None = None,
 ) -> Profile:
     """Return a profile that reads `orders`, whose columns are these, and perhaps other files."""
     tables: dict[str, Any] = {
@@ -28,7 +29,13 @@ def profile_of(
     if fulfillments:
         tables["fulfillments"] = {"file": "orders"} | fulfillments
     return Profile.model_validate(
-        {"name": "t", "title": "T", "files": {"orders": form or {}} | (files or {}), "tables": tables}
+        {
+            "name": "t",
+            "title": "T",
+            "files": {"orders": form or {}} | (files or {}),
+            "tables": tables,
+            "money": money or {},
+        }
     )
 
 
@@ -158,6 +165,14 @@ def test_of_rows_with_the_same_values_the_first_stands_for_all(tmp_path: Path) -
         ("a", "T1", 8),
     ]
     assert "tracking" in used_headers(profile, "orders", [])
+
+
+def test_an_amount_that_is_not_there_is_not_zero(tmp_path: Path) -> None:
+    """Into which nothing is moved either: a pending order has no price yet, and is no gift."""
+    moved = [{"kind": "discount", "from": "-Off", "into": "subtotal"}]
+    profile = profile_of({"subtotal_money": "Sub"}, money={"moved": moved})
+    tables = mapped(tmp_path, profile, orders="Id,Sub,Off\na,,\nb,3,\nc,,1\n")
+    assert tables["orders"]["subtotal_money"].to_list() == [None, "3.0000", "-1.0000"]
 
 
 def test_first_of_headers_that_no_file_has_leaves_all_rows(tmp_path: Path) -> None:
