@@ -147,8 +147,10 @@ def _options(text: pl.Expr, _zone: str) -> pl.Expr:
 
 def _read_options(texts: pl.Series) -> pl.Series:
     different = texts.drop_nulls().unique()
-    read = {text: _option_list(text) for text in different}
-    return pl.Series(texts.name, [read.get(text) for text in texts], dtype=OPTIONS)
+    read = pl.Series("read", [_option_list(text) for text in different], dtype=OPTIONS)
+    table = pl.DataFrame({"text": different, "read": read})
+    joined = texts.to_frame("text").join(table, on="text", how="left", maintain_order="left")
+    return joined["read"].rename(texts.name)
 
 
 def _option_list(text: str) -> Sequence[dict[str, str]] | None:
