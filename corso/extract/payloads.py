@@ -76,7 +76,7 @@ def _filled(paths: Mapping[str, str], frame: pl.DataFrame) -> Mapping[str, str]:
     An object whose first member has none is left out whole, as `_object` would leave it out of every order.
     """
     empty = {column for column in paths if frame.height and frame[column].null_count() == frame.height}
-    first = {path.partition(".")[0]: column for column, path in reversed(paths.items()) if "." in path}
+    first = {path.partition(".")[0]: column for column, path in reversed(list(paths.items())) if "." in path}
     gone = {outer for outer, column in first.items() if column in empty}
     return {
         column: path
