@@ -95,12 +95,12 @@ class Loaded:
         return set(pl.concat(tables))
 
 
-def load_sample(name: str, scratch: Path) -> Loaded:
-    """Run data/samples/<name>, as its loader.yaml says."""
-    settings = read_settings(SAMPLES / name / "loader.yaml")
-    loader = settings.loader
-    profile = load_profile(loader.exports.profile, settings.home)
-    files = find_exports(settings, "sample")
+def load_sample(name: str, scratch: Path, settings: str = "loader.yaml") -> Loaded:
+    """Run data/samples/<name>, as its loader.yaml (or another file like it) says."""
+    read = read_settings(SAMPLES / name / settings)
+    loader = read.loader
+    profile = load_profile(loader.exports.profile, read.home)
+    files = find_exports(read, "sample")
     raw = map_exports(profile, files, scratch, loader.exports.forms)
     return _checked(profile, raw, loader.store, loader.fallbacks)
 
