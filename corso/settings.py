@@ -57,28 +57,81 @@ class Store(_Section):
     """The export's name of a warehouse -> Corso's number of it; `default` for all others."""
 
 
+def _known_encoding(name: str) -> str:
+    try:
+        "a".encode(name)
+    except (LookupError, UnicodeError):
+        message = f"unknown encoding {name!r}; e.g. utf-8, utf-16, cp1252, latin-1"
+        raise ValueError(message) from None
+    return name
+
+
+def _one_character(delimiter: Any) -> Any:
+    """Take `tab` and a backslash that YAML left alone for the tab that is meant."""
+    if delimiter in {"tab", "\\t"}:
+        return "\t"
+    if isinstance(delimiter, str) and (len(delimiter) != 1 or delimiter in '"\r\n\0'):
+        message = f'{delimiter!r} cannot part columns: one character is needed, e.g. ";" or "\\t"'
+        raise ValueError(message)
+    return delimiter
+
+
+Delimiter = Annotated[str, BeforeValidator(_one_character)]
+"""What parts the columns of a CSV file; `tab` is one."""
+Encoding = Annotated[str, AfterValidator(_known_encoding)]
+"""Python's name of a text encoding."""
+
+
+class RoleFiles(_Section):
+    """One role's files, and how they are laid out where they differ from what the profile says."""
+
+    files: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Their paths or globs, relative to loader.yaml."""
+    delimiter: Delimiter | None = None
+    """What parts the columns."""
+    encoding: Encoding | None = None
+    """Python's name of the encoding, e.g. cp1252 or utf-16."""
+    duplicate_headers: Literal["refuse", "number"] | None = None
+    """Whether a header that stands there twice is refused, or the second one called `Header 2`."""
+    skip_lines: Annotated[int, Field(ge=0)] | None = None
+    """Lines before the header, e.g. a title."""
+    skip_rows: Annotated[int, Field(ge=0)] | None = None
+    """Rows behind the header that describe the columns."""
+
+
+def _role_files(value: Any) -> Any:
+    """Read `orders: "in/*.csv"` and `orders: [a.csv, b.csv]` as their long form, `orders: {files: …}`."""
+    if isinstance(value, dict) and "files" not in value:
+        return value
+    given = value["files"] if isinstance(value, dict) else value
+    paths = [given] if isinstance(given, str) else given
+    if not isinstance(paths, list) or not paths or not all(isinstance(path, str) for path in paths):
+        message = "must be a path, a glob, a list of them, or {files: one of these, delimiter: …}"
+        raise ValueError(message)
+    return {**value, "files": paths} if isinstance(value, dict) else {"files": paths}
+
+
 class Exports(BaseModel):
     """Where the export files are and which profile reads them; one key for each file role of the profile."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, Annotated[RoleFiles, BeforeValidator(_role_files)]]
 
     profile: str = "canonical"
     """A built-in profile's name, or the path of a profile file."""
 
     @property
     def roles(self) -> dict[str, list[str]]:
-        """File role -> its path patterns, as written (one pattern or a list of them)."""
-        extra = self.__pydantic_extra__ or {}
-        return {role: [value] if isinstance(value, str) else list(value) for role, value in extra.items()}
+        """File role -> its path patterns, as written."""
+        return {role: list(given.files) for role, given in self.__pydantic_extra__.items()}
 
-    @model_validator(mode="after")
-    def _roles_are_paths(self) -> Self:
-        for role, value in (self.__pydantic_extra__ or {}).items():
-            paths = value if isinstance(value, list) else [value]
-            if not paths or not all(isinstance(path, str) for path in paths):
-                message = f"exports.{role} must be a path, a glob or a list of them"
-                raise ValueError(message)
-        return self
+    @property
+    def forms(self) -> dict[str, dict[str, Any]]:
+        """File role -> how its files are laid out, as far as loader.yaml says it: fields of a CsvForm."""
+        return {
+            role: {key: value for key, value in given if key != "files" and value is not None}
+            for role, given in self.__pydantic_extra__.items()
+        }
 
 
 ENVIRONMENTS = {
@@ -405,6 +458,9 @@ def _model_at(location: tuple[int | str, ...]) -> type[BaseModel]:
     for part in location:
         if isinstance(part, int):
             continue  # a place in a list: the list's field has said what stands in it
+        if model is Exports and part not in model.model_fields:
+            model = RoleFiles
+            continue
         annotation = model.model_fields[part].annotation
         for inner in (annotation, *get_args(annotation)):
             if isinstance(inner, type) and issubclass(inner, BaseModel):

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from glob import escape, glob, has_magic
 from pathlib import Path
 
@@ -23,6 +24,10 @@ class ExportFile:
     path: Path
     name: str
     """How reports name it: its path relative to loader.yaml's folder where it lies below it."""
+    role: str = ""
+    """The file role that it has in loader.yaml."""
+    patterns: tuple[str, ...] = ()
+    """The role's paths as they stand in loader.yaml, for messages that say what to write there."""
 
 
 def find_exports(settings: Settings, batch: str) -> dict[str, list[ExportFile]]:
@@ -34,10 +39,15 @@ def find_exports(settings: Settings, batch: str) -> dict[str, list[ExportFile]]:
     for role, patterns in settings.loader.exports.roles.items():
         paths = sorted({path for pattern in patterns for path in _fitting(settings, pattern, batch)})
         if not paths:
-            message = f"exports.{role}: no file fits {' or '.join(patterns)} (relative to {settings.home})"
+            message = f"exports.{role}: no file fits {' or '.join(patterns)} (relative to {settings.home}); {_there(settings, patterns[0], batch)}"
             raise ExportError(message)
-        found[role] = [ExportFile(path, _shown(settings, path)) for path in paths]
+        found[role] = [ExportFile(path, _shown(settings, path), role, tuple(patterns)) for path in paths]
     return found
+
+
+def is_parquet(path: Path) -> bool:
+    """Say whether a file is Parquet by its name; every other file is CSV by its content, whatever its name."""
+    return path.suffix.lower() in {".parquet", ".pq"}
 
 
 def default_batch(settings: Settings) -> str:
@@ -99,6 +109,21 @@ def _fitting(settings: Settings, pattern: str, batch: str) -> list[Path]:
     if not has_magic(pattern):
         return []
     return [Path(hit) for hit in _glob(settings, pattern) if Path(hit).is_file()]
+
+
+def _there(settings: Settings, pattern: str, batch: str) -> str:
+    """Say what is there where no file fits: the files of the folder that like it best, or that there is no folder."""
+    wanted = Path(pattern.replace(BATCH_PLACEHOLDER, batch))
+    folder = settings.home / wanted.parent
+    if has_magic(str(wanted.parent)):
+        return f"see which folders fit {wanted.parent}"
+    if not folder.is_dir():
+        return f"there is no folder {_shown(settings, folder)}"
+    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    if not names:
+        return f"the folder {_shown(settings, folder)} holds no file"
+    near = get_close_matches(wanted.name, names, 3, 0.3) or names[:3]
+    return f"the folder {_shown(settings, folder)} holds {', '.join(near)}{', …' if len(names) > len(near) else ''}"
 
 
 def _glob(settings: Settings, pattern: str) -> list[str]:

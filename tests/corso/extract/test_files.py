@@ -37,12 +37,35 @@ def test_a_role_may_have_several_patterns_and_counts_each_file_once(tmp_path: Pa
     assert [file.name for file in files["orders"]] == ["in/orders-1.csv", "old/orders.csv"]
 
 
-def test_a_pattern_without_files_is_refused_by_name(tmp_path: Path) -> None:
-    """The path is named as it stands in loader.yaml, with the folder that it is relative to."""
-    settings = loader_settings(tmp_path, 'orders: "in/orders*.csv"')
+def test_a_file_knows_what_loader_yaml_calls_it(tmp_path: Path) -> None:
+    """Messages say what to write there; how the files are laid out may stand beside their path."""
+    write(tmp_path, "in/orders-1.csv", "in/lines.txt")
+    exports = 'orders: "in/orders*.csv", line_items: {files: [in/lines.txt], delimiter: "\\t", skip_lines: 1}'
+    files = find_exports(loader_settings(tmp_path, exports), "x")
+    (orders,), (lines,) = files["orders"], files["line_items"]
+    assert (orders.role, orders.patterns) == ("orders", ("in/orders*.csv",))
+    assert (lines.role, lines.patterns) == ("line_items", ("in/lines.txt",))
+
+
+MISSING = {
+    "a typing error": ("in/order.csv", ["in/orders.csv", "in/README.md"], "the folder in holds orders.csv, …"),
+    "nothing like it": ("in/x*.parquet", ["in/orders.csv"], "the folder in holds orders.csv"),
+    "no folder": ("out/*.csv", ["in/orders.csv"], "there is no folder out"),
+    "an empty folder": ("in/*.csv", ["in/sub/orders.csv"], "the folder in holds no file"),
+    "a pattern of folders": ("in/2*/*.csv", ["in/1/orders.csv"], "see which folders fit in/2*"),
+}
+
+
+@pytest.mark.parametrize(("pattern", "there", "remedy"), MISSING.values(), ids=MISSING.keys())
+def test_a_pattern_without_files_is_refused_by_name(
+    tmp_path: Path, pattern: str, there: list[str], remedy: str
+) -> None:
+    """The path is named as it stands in loader.yaml, with the folder it is relative to and what is there instead."""
+    write(tmp_path, *there)
+    settings = loader_settings(tmp_path, f'orders: "{pattern}"')
     with pytest.raises(ExportError) as error:
         find_exports(settings, "x")
-    assert str(error.value) == f"exports.orders: no file fits in/orders*.csv (relative to {tmp_path})"
+    assert str(error.value) == f"exports.orders: no file fits {pattern} (relative to {tmp_path}); {remedy}"
 
 
 def test_brackets_in_a_folder_above_are_no_pattern(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from corso.errors import ExportError
 from corso.extract.files import ExportFile
-from corso.extract.text import FAULT, LINE, CsvForm, _Lines, read_header, read_rows
+from corso.extract.irregular import Lines
+from corso.extract.text import FAULT, LINE, CsvForm, read_header, read_rows
 
 Rows = list[tuple[object, ...]]
 
@@ -134,7 +135,7 @@ def test_a_quote_that_nobody_closes_spoils_its_own_row_only(tmp_path: Path, cont
 
 def test_lines_that_are_given_back_come_before_those_that_wait() -> None:
     """Rows that are read again stay in the file's order, however often that happens."""
-    lines = _Lines(iter("abcde"))
+    lines = Lines(ExportFile(Path("x.csv"), "x.csv"), iter("abcde"))
     assert [next(lines) for _ in range(4)] == lines.take() == ["a", "b", "c", "d"]
     lines.put_back(["b", "c", "d"])
     assert [next(lines), next(lines)] == lines.take() == ["b", "c"]
@@ -149,16 +150,27 @@ def test_a_regular_file_is_never_written_again(tmp_path: Path, content: str) -> 
     assert not (tmp_path / "scratch").exists()
 
 
+WRITE = 'in loader.yaml, under exports, write the role: {files: "orders.csv"'
 REFUSED = {
-    "empty": ("", "orders.csv:1: the file is empty or has no header"),
-    "blank": ("\n\n", "orders.csv:1: the file is empty or has no header"),
-    "duplicate header": ("id,total,id\n1,2,3\n", "orders.csv:1: column 'id' stands in the header more than once"),
-    "semicolons": ("id;total\n1;2\n", "orders.csv:1: the columns seem to be parted by semicolon, not comma"),
-    "tabs": ("id\ttotal\n1\t2\n", "orders.csv:1: the columns seem to be parted by tab, not comma"),
-    "Latin-1": ("id,name\n1,x\n2,Müller\n".encode("latin-1"), "orders.csv:3: not UTF-8 text"),
-    "Latin-1 in an irregular file": ("id,name\n1\n2,Müller\n".encode("latin-1"), "orders.csv:3: not UTF-8 text"),
-    "UTF-16": ("id,name\n1,x\n".encode("utf-16"), "orders.csv:1: not UTF-8 text"),
-    "UTF-16 without a mark": ("id,name\n1,x\n".encode("utf-16-le"), "orders.csv:1: not UTF-8 text (UTF-16?)"),
+    "empty": ("", "orders.csv:1: the file is empty or has no header; export it again"),
+    "blank": ("\n\n", "orders.csv:1: the file is empty or has no header; export it again"),
+    "no name in the header": (",,\n1,2,3\n", f"orders.csv:1: the line names no column; take it out, or {WRITE}, skip_lines: 1}} if the header is below"),
+    "duplicate header": ("id,total,id\n1,2,3\n", f"orders.csv:1: column 'id' stands in the header more than once; rename one, or {WRITE}, duplicate_headers: number}}"),
+    "semicolons": ("id;total\n1;2\n", f'orders.csv:1: the columns are parted by semicolons, not by commas; {WRITE}, delimiter: ";"}}'),
+    "semicolons and decimal commas": ("id;total\n1;2,50\n2;3,50\n", "orders.csv:1: the columns are parted by semicolons, not by commas"),
+    "tabs": ("id\ttotal\n1\t2\n", f'orders.csv:1: the columns are parted by tabs, not by commas; {WRITE}, delimiter: "\\t"}}'),
+    "Excel's first line": ("sep=;\r\nid;total\r\n1;2\r\n", f'orders.csv:1: this line tells Excel the delimiter, and the header stands below it; {WRITE}, delimiter: ";", skip_lines: 1}}'),
+    "Latin-1": ("id,name\n1,x\n2,Müller\n".encode("latin-1"), f"orders.csv:3: not UTF-8 text; it may be cp1252: save it as UTF-8, or {WRITE}, encoding: cp1252}}"),
+    "Latin-1 in an irregular file": ("id,name\n1\n2,Müller\n".encode("latin-1"), "orders.csv:3: not UTF-8 text; it may be cp1252"),
+    "Latin-1 with carriage returns alone": ("id,name\r1,x\r2,Müller\r".encode("latin-1"), "orders.csv:3: not UTF-8 text; it may be cp1252"),
+    "one bad byte": ("id,name\n1,Müller\n2,Zoë\n".encode() + b"3,\xc3\n", "orders.csv:4: not UTF-8 text; some bytes are damaged: export the file again, or save it as UTF-8"),
+    "cut within a character": ("id,name\n1,Müller\n2,Zoë".encode()[:-1], "orders.csv:3: not UTF-8 text; some bytes are damaged"),
+    "UTF-16": ("id,name\n1,x\n".encode("utf-16"), f"orders.csv:1: not UTF-8 text; it is utf-16: save it as UTF-8, or {WRITE}, encoding: utf-16}}"),
+    "UTF-16 without a mark": ("id,name\n1,x\n".encode("utf-16-le"), f"orders.csv:1: not UTF-8 text; it is utf-16-le: save it as UTF-8, or {WRITE}, encoding: utf-16-le}}"),
+    "zero bytes in the header": ("id,na\0me\n1,2\n", "orders.csv:1: zero bytes stand in the header; the file is damaged, export it again"),
+    "open quote in the header": ('id,"name\n1,x\n', "orders.csv:1: the header's quotes do not end where its names do; write a quote within a name twice, and close each"),
+    "a name that is a pattern": ("id,*\n1,x\n", "orders.csv:1: a column cannot be called '*' here; rename it"),
+    "more columns than a workbook": ("," * 20_000 + "a\n", "orders.csv:1: the header has 20,001 columns; this is no header"),
 }  # fmt: skip
 
 
@@ -177,7 +189,9 @@ def test_a_file_with_a_header_only_has_no_rows(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """A file that goes away between being found and being read is named."""
-    with pytest.raises(ExportError, match=r"gone\.csv: cannot be opened \(No such file or directory\)"):
+    with pytest.raises(
+        ExportError, match=r"^gone\.csv: cannot be opened \(No such file or directory\); see that it is there"
+    ):
         read_header(ExportFile(tmp_path / "gone.csv", "gone.csv"), CsvForm())
 
 
@@ -190,15 +204,20 @@ def broken_gzips() -> dict[str, bytes]:
         "without its checksum": whole[:-8],
         "damaged at the start": whole[:12] + b"\xff" * 30 + whole[42:],
         "damaged in the middle": whole[:middle] + b"\xff" * 30 + whole[middle + 30 :],
-        "not gzip at all": b"a,b\n1,2\n",
     }
 
 
 @pytest.mark.parametrize("name", list(broken_gzips()))
 def test_a_broken_gzip_is_refused(tmp_path: Path, name: str) -> None:
     """A copy that broke off is not taken for a shorter export."""
-    sentence = "orders.csv.gz: the gzip file is truncated or damaged"
-    assert refusal(tmp_path, broken_gzips()[name], "orders.csv.gz").startswith(sentence)
+    sentence = refusal(tmp_path, broken_gzips()[name], "orders.csv.gz")
+    assert sentence == "orders.csv.gz: the gzip file is truncated or damaged; copy it again"
+
+
+def test_a_file_that_only_its_name_calls_gzip_is_refused(tmp_path: Path) -> None:
+    """Browsers unpack what they download and keep the name."""
+    sentence = refusal(tmp_path, b"a,b\n1,2\n", "orders.csv.gz")
+    assert sentence.startswith("orders.csv.gz: the name says gzip, the bytes do not; take .gz off its name")
 
 
 def test_another_encoding_and_delimiter_are_read_as_the_profile_says(tmp_path: Path) -> None:

@@ -1,0 +1,127 @@
+"""Parquet files: every value as the text that a careful CSV export would hold."""
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corso.errors import ExportError
+from corso.extract.columns import check_names
+from corso.extract.files import ExportFile
+from corso.extract.forms import FAULT, LINE
+
+_EXACT_IN_A_FLOAT = 2**53
+_BATCH_ROWS = 20_000
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
+"""The years 1 to 9999, in days since 1970. Databases hold days beyond (`infinity`), which polars cannot write."""
+_A_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+_DAMAGE = (
+    pa.ArrowException,
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,  # no PolarsError, whatever its stub says
+    OSError,
+    ValueError,
+    MemoryError,
+)
+"""What reading a damaged Parquet file raises: its length fields may say anything, and its names hold any bytes."""
+
+
+def parquet_names(file: ExportFile) -> list[str]:
+    """Return a Parquet file's column names. Raises ExportError where it cannot be read."""
+    try:
+        return list(pq.read_schema(file.path).names)
+    except _DAMAGE as error:
+        message = (
+            f"{file.name}: not a readable Parquet file ({_reason(error)}); export it again, or copy it again"
+        )
+        raise ExportError(message) from None
+
+
+def parquet_rows(file: ExportFile) -> pl.LazyFrame:
+    """Return a Parquet file's rows: its columns as text, LINE (from 1) and FAULT.
+
+    The file is read once through, so that a damaged page is found here and not in the middle of a stage.
+    Raises ExportError: not to be read, damaged, names that stand there twice.
+    """
+    names = parquet_names(file)
+    if not names:
+        message = f"{file.name}: the file has no column; export it again"
+        raise ExportError(message)
+    check_names(file, names)
+    try:
+        # Read twice: pyarrow refuses quietly most of what makes polars panic, which writes a trace to the terminal, and
+        # polars refuses what pyarrow takes.
+        for _ in pq.ParquetFile(file.path).iter_batches(_BATCH_ROWS):
+            pass
+        # A damaged statistic would have rows left out, without a word.
+        frame = pl.scan_parquet(file.path, row_index_name=LINE, glob=False, use_statistics=False)
+        schema = frame.collect_schema()
+        rows = frame.select(
+            (pl.col(LINE) + 1).cast(pl.Int64),
+            *(_as_text(name, schema[name]) for name in names),
+            pl.lit(None, pl.String).alias(FAULT),
+        )
+        rows.select(pl.all().is_not_null().sum()).collect(engine="streaming")
+    except _DAMAGE as error:
+        message = f"{file.name}: damaged Parquet file ({_reason(error)}); export it again, or copy it again"
+        raise ExportError(message) from None
+    return rows
+
+
+def _reason(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+
+
+def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Write a typed Parquet value the way a careful CSV export would."""
+    column = pl.col(name)
+    if isinstance(dtype, pl.Datetime | pl.Date | pl.Duration):
+        return _time_as_text(column, dtype)
+    if isinstance(dtype, pl.List | pl.Array | pl.Struct):
+        return (
+            pl.struct(column.alias("v"))
+            .struct.json_encode()
+            .str.slice(5)
+            .str.head(-1)
+            .replace("null", None)
+            .alias(name)
+        )
+    if dtype.is_float():
+        # A database's whole numbers become floats where some are missing; 1001.0 is the id 1001.
+        whole = (column.round() == column) & (column.abs() < _EXACT_IN_A_FLOAT)
+        return (
+            pl.when(whole)
+            .then(column.cast(pl.Int64, strict=False).cast(pl.String))
+            .otherwise(column.cast(pl.String))
+            .alias(name)
+        )
+    if isinstance(dtype, pl.Binary):
+        return column.map_batches(_text_or_hex, return_dtype=pl.String).alias(name)
+    text_column = column.cast(pl.String)
+    return pl.when(text_column != "").then(text_column).alias(name)
+
+
+def _time_as_text(column: pl.Expr, dtype: pl.Datetime | pl.Date | pl.Duration) -> pl.Expr:
+    if isinstance(dtype, pl.Duration):
+        return column.dt.to_string("iso")
+    if isinstance(dtype, pl.Date):
+        return _within_years(column, 1, "%Y-%m-%d")
+    text = "%Y-%m-%dT%H:%M:%S%.6f" + ("%:z" if dtype.time_zone else "")
+    return _within_years(column, _A_DAY[dtype.time_unit], text)
+
+
+def _within_years(column: pl.Expr, a_day: int, form: str) -> pl.Expr:
+    """Write a point in time; one beyond the years 1 to 9999 as the number that it is in the file."""
+    number = column.to_physical().cast(pl.Int64)
+    usual = number.is_between(_FIRST_DAY * a_day, (_LAST_DAY + 1) * a_day - 1)
+    return pl.coalesce(pl.when(usual).then(column).dt.strftime(form), number.cast(pl.String))
+
+
+def _text_or_hex(values: pl.Series) -> pl.Series:
+    """Write bytes as the text that they are, else as hexadecimal digits: a database's UUID is sixteen bytes."""
+    texts = []
+    for value in values:
+        try:
+            texts.append(value.decode() or None if value is not None else None)
+        except UnicodeDecodeError:
+            texts.append(value.hex())
+    return pl.Series(values.name, texts, dtype=pl.String)
