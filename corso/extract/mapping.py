@@ -150,10 +150,10 @@ def _map_table(name: TableName, table: Table, roles: Mapping[str, Role], policy:
         if join.file in roles:
             rows = _join(rows, role, join, roles[join.file])
     scope = _Scope(role, table, roles)
-    if table.where:
-        rows = rows.filter(scope.applies(table.where) | pl.col(FAULT).is_not_null())
     if table.unpack:
         rows = _unpacked(rows, role, table)
+    if table.where:
+        rows = rows.filter(scope.applies(table.where) | pl.col(FAULT).is_not_null())
     if table.spread:
         return _spread(rows, name, table, role, roles)
     mapped = rows.select(
@@ -214,6 +214,7 @@ def _parts_read(table: Table) -> list[str]:
         for header in rule.headers
         if header.startswith(PART)
     ]
+    read += [header.removeprefix(PART) for header in table.where if header.startswith(PART)]
     return list(dict.fromkeys(read))
 
 

@@ -202,7 +202,7 @@ class Table(_Section):
     filled: str | None = None
     """Only rows where this header has a value. With `spread`, with the line's number: `Product Item {n} Name`."""
     where: dict[str, Headers] = {}
-    """Only rows where these headers have one of these values (without regard to case); `[]`: have none."""
+    """Only rows (or lines of a cell) where these headers have one of these values (without regard to case); `[]`: none."""
     spread: str | None = None
     """Lines side by side in one row: a header with {n}; each number that the file has is a line. Rules say {n}, too."""
     unpack: Unpack | None = None

@@ -88,6 +88,24 @@ def test_rows_may_be_left_out_by_a_condition(tmp_path: Path) -> None:
     assert used_headers(profile, "orders", []) == {"id", "parent", "kind"}
 
 
+def test_lines_of_a_cell_may_be_left_out_by_a_condition(tmp_path: Path) -> None:
+    """The parts of a set stand in the cell, too; the place of a line is its place in the cell."""
+    profile = profile_of(
+        lines={
+            "unpack": {"from": "Lines", "form": "json"},
+            "where": {"item.parent": []},
+            "columns": {"source_order_id": "Id", "source_line_item_id": {"template": "{row_in_order}"}},
+        }
+    )
+    text = 'Id,Lines\na,"[{""sku"": ""X""}, {""parent"": 1}, {""parent"": null}]"\nb,x\n'
+    lines = mapped(tmp_path, profile, orders=text)["line_items"]
+    assert lines.select("source_order_id", "source_line_item_id").rows() == [
+        ("a", "1"),
+        ("a", "3"),
+        ("b", None),
+    ]
+
+
 LINES: dict[str, Any] = {
     "unpack": {
         "from": "Lines",
