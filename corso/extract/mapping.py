@@ -50,7 +50,11 @@ def map_exports(
 
     Raises ExportError: a role without files, an unknown role, headers that the profile needs are not there.
     """
-    roles = read_roles(profile, files, scratch, forms)
+    return map_roles(profile, read_roles(profile, files, scratch, forms))
+
+
+def map_roles(profile: Profile, roles: Mapping[str, Role]) -> dict[TableName, pl.LazyFrame]:
+    """Return the raw tables of files that were read. Raises ExportError: headers that the profile needs are not there."""
     return {
         name: _map_table(name, table, _with_rows_of_nobody(profile, name, roles), profile.money)
         if (table := profile.tables.get(name)) and table.file in roles
@@ -179,7 +183,7 @@ def _provenance(role: Role) -> list[pl.Expr]:
         pl.col(FILE).alias("file"),
         pl.col(LINE).alias("line"),
         pl.col(FAULT).alias("fault"),
-        pl.struct(role.headers).alias("original"),
+        role.original.alias("original"),
     ]
 
 

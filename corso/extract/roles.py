@@ -1,6 +1,7 @@
 """All files of one role as one table of text, and which of its rows belong to one order."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,13 @@ from typing import Any
 import polars as pl
 
 from corso.errors import ExportError
+from corso.extract.correcting import Settled, settle, use_of, written_names
+from corso.extract.corrections import NO_CORRECTIONS, Corrections
 from corso.extract.files import ExportFile
 from corso.extract.headers import normal
 from corso.extract.profile import FileForm, Profile
 from corso.extract.text import FAULT, LINE, CsvForm, form_of, read_header, read_rows
+from schemas.corrections import CorrectionsUse
 
 ROW = "__row_in_order"
 """A row's number among the rows of its order, from 1."""
@@ -19,6 +23,8 @@ ORDER = "__order"
 """The same on all rows of an order, whatever it is."""
 FILE = "__file"
 NOBODYS = "__nobodys"
+
+NOTHING_CORRECTED = Settled()
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,18 @@ class Role:
     """Header as `normal` writes it and the profile names it -> as the files spell it; in the files' order."""
     marks_nobodys: bool = False
     """Whether NOBODYS says of each row whether no table takes it."""
+    corrected: Settled = NOTHING_CORRECTED
+    """What corrections changed in the rows."""
 
     @property
     def headers(self) -> list[str]:
         """The headers as the files spell them, in their order."""
         return list(self.names.values())
+
+    @property
+    def original(self) -> pl.Expr:
+        """A row as it stands in the export, whatever was corrected in it: a struct of the headers."""
+        return pl.struct(pl.col(self.corrected.exported(header)).alias(header) for header in self.headers)
 
     def find(self, header: str) -> str | None:
         """Return a header as the files spell it; None if they have it not."""
@@ -53,10 +66,12 @@ def read_roles(
     files: Mapping[str, Sequence[ExportFile]],
     scratch: Path,
     forms: Mapping[str, Mapping[str, Any]],
+    corrections: Corrections = NO_CORRECTIONS,
 ) -> dict[str, Role]:
     """Return the roles of a profile that have files; `forms`: role -> how they are laid out in another way.
 
-    Raises ExportError: a role without files, an unknown role, headers that the profile needs are not there.
+    Raises ExportError: a role without files, an unknown role, headers that the profile needs are not there, corrections
+    that disagree.
     """
     for role in files:
         if role not in profile.files:
@@ -66,11 +81,27 @@ def read_roles(
         if role not in files and not form.optional:
             message = f"exports.{role}: profile {profile.name!r} needs this file"
             raise ExportError(message)
-    return {
-        role: _read_role(role, form, files[role], csv_form(form, forms.get(role, {})), scratch)
+    read = {
+        role: _read_files(role, form, files[role], csv_form(form, forms.get(role, {})), scratch)
         for role, form in profile.files.items()
         if role in files
     }
+    settled = _settle(profile, read, corrections) if corrections.tables else {}
+    return {role: _grouped(role, each, settled.get(role, NOTHING_CORRECTED)) for role, each in read.items()}
+
+
+def said_of_corrections(
+    profile: Profile,
+    roles: Mapping[str, Role],
+    files: Mapping[str, Sequence[ExportFile]],
+    corrections: Corrections,
+) -> CorrectionsUse:
+    """Return what was made of the corrections in the roles; `files`: those of the roles."""
+    headers = {role: each.headers for role, each in roles.items()}
+    settled = [role.corrected for role in roles.values()]
+    return use_of(
+        corrections, settled, written_names(_of_tables(profile, headers)), _paths_by_name(files.values())
+    )
 
 
 def missing_headers(form: FileForm, headers: Sequence[str]) -> list[str]:
@@ -96,9 +127,18 @@ def named(form: FileForm, headers: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _read_role(
+@dataclass(frozen=True)
+class _Files:
+    """The files of one role as they stand."""
+
+    form: FileForm
+    names: Mapping[str, str]
+    frames: Sequence[tuple[ExportFile, pl.LazyFrame]]
+
+
+def _read_files(
     role: str, form: FileForm, files: Sequence[ExportFile], layout: CsvForm, scratch: Path
-) -> Role:
+) -> _Files:
     headers: dict[str, str] = {}
     parts = []
     for file in files:
@@ -108,16 +148,62 @@ def _read_role(
         for name, header in names.items():
             headers.setdefault(name, header)
         parts.append((file, names))
-    frames = [
-        _read_file(file, names, headers=headers, layout=layout, scratch=scratch) for file, names in parts
-    ]
+    return _Files(
+        form,
+        headers,
+        [
+            (file, _read_file(file, names, headers=headers, layout=layout, scratch=scratch))
+            for file, names in parts
+        ],
+    )
+
+
+def _settle(profile: Profile, read: Mapping[str, _Files], corrections: Corrections) -> dict[str, Settled]:
+    """Return what the corrections change in each role; a file of which there are two by one name is left alone."""
+    paths = _paths_by_name([file for file, _ in each.frames] for each in read.values())
+    written = written_names(
+        _of_tables(profile, {role: list(each.names.values()) for role, each in read.items()})
+    )
+    settled = {}
+    for role, each in read.items():
+        frames = {file.name: rows for file, rows in each.frames if paths[file.name] == 1}
+        empty = Role(role, each.form, pl.LazyFrame(), each.names)
+        settled[role] = settle(corrections, frames, empty.headers, _order_headers(profile, empty), written)
+    return settled
+
+
+def _of_tables(profile: Profile, headers: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the headers of all files whose rows are rows of a table: the columns of quarantine.csv but for ours."""
+    read = [headers[table.file] for table in profile.tables.values() if table.file in headers]
+    return list(dict.fromkeys(header for own in read for header in own))
+
+
+def _paths_by_name(files: Iterable[Sequence[ExportFile]]) -> dict[str, int]:
+    paths = {(file.name, file.path) for group in files for file in group}
+    return dict(Counter(name for name, _ in paths))
+
+
+def _order_headers(profile: Profile, role: Role) -> list[str]:
+    """Return the headers that say which order a row is of."""
+    wanted = [*role.form.order_key]
+    for table in profile.tables.values():
+        if table.file == role.name:
+            rule = table.columns.get("source_order_id")
+            wanted += rule.headers if rule else ["source_order_id"] if table.by_name else []
+    return list(dict.fromkeys(own for header in wanted if (own := role.find(header))))
+
+
+def _grouped(role: str, files: _Files, corrected: Settled) -> Role:
+    """Return a role with its corrected rows, numbered within their orders."""
+    form, headers = files.form, files.names
+    frames = [corrected.applied(rows, file.name) for file, rows in files.frames]
     if form.order_starts_with:
         start = headers[normal(form.order_starts_with)]
         frames = [_rows_under_a_start(frame, start, number) for number, frame in enumerate(frames)]
     if form.order_key:
         key = next(headers[normal(name)] for name in form.order_key if normal(name) in headers)
         frames = [_rows_of_a_key(frame, key, number) for number, frame in enumerate(frames)]
-    return Role(role, form, pl.concat(frames), headers)
+    return Role(role, form, pl.concat(frames), headers, corrected=corrected)
 
 
 def _check_needed(role: str, form: FileForm, file: ExportFile, headers: list[str]) -> None:
