@@ -246,6 +246,8 @@ class FileForm(_Section):
     """Lines before the header."""
     skip_rows: Annotated[int, Field(ge=0)] = 0
     """Rows behind the header that describe the columns."""
+    descriptions: dict[str, Headers] = {}
+    """Where only some files have such a row: header -> what stands there in it (without regard to case)."""
     amounts: Amounts | None = None
     """How amounts and numbers are written; without it, with digits and a decimal point alone."""
     dates: tuple[str, ...] = ()

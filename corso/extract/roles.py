@@ -152,7 +152,12 @@ def _read_files(
         form,
         headers,
         [
-            (file, _read_file(file, names, headers=headers, layout=layout, scratch=scratch))
+            (
+                file,
+                _without_descriptions(
+                    _read_file(file, names, headers=headers, layout=layout, scratch=scratch), form, headers
+                ),
+            )
             for file, names in parts
         ],
     )
@@ -224,6 +229,20 @@ def _read_file(
     return rows.with_columns(pl.lit(file.name).alias(FILE), *absent).select(
         FILE, LINE, FAULT, *headers.values()
     )
+
+
+def _without_descriptions(rows: pl.LazyFrame, form: FileForm, headers: Mapping[str, str]) -> pl.LazyFrame:
+    """Leave out the rows that describe the columns, as far as they are told by what stands in them."""
+    said = {
+        headers[normal(name)]: texts for name, texts in form.descriptions.items() if normal(name) in headers
+    }
+    if not said:
+        return rows
+    describes = pl.all_horizontal(
+        pl.col(own).str.strip_chars().str.to_lowercase().is_in([text.lower() for text in texts])
+        for own, texts in said.items()
+    )
+    return rows.filter(~describes.fill_null(value=False))
 
 
 def _rows_under_a_start(rows: pl.LazyFrame, start: str, file_number: int) -> pl.LazyFrame:

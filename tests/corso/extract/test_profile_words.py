@@ -167,6 +167,16 @@ def test_of_rows_with_the_same_values_the_first_stands_for_all(tmp_path: Path) -
     assert "tracking" in used_headers(profile, "orders", [])
 
 
+def test_a_row_that_describes_the_columns_is_told_by_what_it_says(tmp_path: Path) -> None:
+    """Not every file has one: a first order must not be taken for it."""
+    profile = profile_of({"notes": "Note"}, form={"descriptions": {"Id": ["Unique ID.", "Id"]}})
+    files = ["Id,Note\nunique id. ,x\na,1\n", "Id,Note\nb,2\nId,Note\nc,3\n", "Id,Note\n,4\n"]
+    tables = mapped(tmp_path, profile, orders=files)
+    assert tables["orders"].select("source_order_id", "notes", "line").rows() == [
+        ("a", "1", 3), ("b", "2", 2), ("c", "3", 4), (None, "4", 2),
+    ]  # fmt: skip
+
+
 def test_an_amount_that_is_not_there_is_not_zero(tmp_path: Path) -> None:
     """Into which nothing is moved either: a pending order has no price yet, and is no gift."""
     moved = [{"kind": "discount", "from": "-Off", "into": "subtotal"}]
