@@ -174,7 +174,7 @@ def _is_first_of(role: Role, headers: Sequence[str]) -> pl.Expr:
     if not names:
         return pl.lit(value=True)
     place = pl.int_range(pl.len(), dtype=pl.Int64).over(names)
-    lacks_one = pl.any_horizontal(pl.col(name).is_null() for name in names)
+    lacks_one = pl.any_horizontal(_written(pl.col(name)).is_null() for name in names)
     return (place == 0) | lacks_one | pl.col(FAULT).is_not_null()
 
 

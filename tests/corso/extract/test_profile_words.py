@@ -154,14 +154,14 @@ def test_of_rows_with_the_same_values_the_first_stands_for_all(tmp_path: Path) -
             "columns": {"source_order_id": "Id", "tracking_info_number": "Tracking"},
         },
     )
-    text = "Id,Tracking\na,T1\na,T1\na,T2\nb,T1\nc,\nc,\na,T1,stray\n"
+    text = "Id,Tracking\na,T1\na,T1\na,T2\nb,T1\nc,\t\nc,\t\na,T1,stray\n"
     found = mapped(tmp_path, profile, orders=text)["fulfillments"]
     assert found.select("source_order_id", "tracking_info_number", "line").rows() == [
         ("a", "T1", 2),
         ("a", "T2", 4),
         ("b", "T1", 5),
-        ("c", None, 6),
-        ("c", None, 7),
+        ("c", "\t", 6),
+        ("c", "\t", 7),
         ("a", "T1", 8),
     ]
     assert "tracking" in used_headers(profile, "orders", [])
