@@ -7,6 +7,8 @@ the export, which reports give back to the merchant. Orders have `moved`, too (`
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import mul
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from corso.extract.profile import (
     Table,
     TableName,
     Unpack,
+    factors,
     literal_parts,
     placeholders,
 )
@@ -78,7 +81,7 @@ def used_headers(profile: Profile, role: str, headers: Sequence[str]) -> set[str
             if join.file == role:
                 used |= {
                     join.also_called or join.by,
-                    *(h.removeprefix("-") for own in join.totals.values() for h in own),
+                    *(h for own in join.totals.values() for part in own for h in factors(part)),
                 }
         read = [header for rule in table.columns.values() for header in rule.headers]
         prefixes = [f"{join.prefix}." for join in table.join if join.file == role]
@@ -327,16 +330,14 @@ def _text_of(role: Role, header: str) -> pl.Expr:
 
 def _added_up(headers: Sequence[str], text_of: Callable[[str], pl.Expr]) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
     """Return the sum of signed headers, what cannot be read of them (else null), whether one is there at all."""
-    texts = [_written(text_of(header.removeprefix("-"))) for header in headers]
-    amounts = [text.str.strip_chars().cast(AMOUNT, strict=False) for text in texts]
-    signs = [-1 if header.startswith("-") else 1 for header in headers]
-    unreadable = [_unreadable(text, amount) for amount, text in zip(amounts, texts, strict=True)]
-    signed = [(amount * sign).fill_null(0) for amount, sign in zip(amounts, signs, strict=True)]
-    return (
-        pl.sum_horizontal(signed),
-        pl.coalesce(unreadable),
-        pl.any_horizontal(text.is_not_null() for text in texts),
-    )
+    signed, unreadable, is_there = [], [], []
+    for part in headers:
+        texts = [_written(text_of(header)) for header in factors(part)]
+        amounts = [text.str.strip_chars().cast(AMOUNT, strict=False) for text in texts]
+        signed.append((reduce(mul, amounts) * (-1 if part.startswith("-") else 1)).fill_null(0))
+        unreadable += [_unreadable(text, amount) for amount, text in zip(amounts, texts, strict=True)]
+        is_there.append(pl.all_horizontal(text.is_not_null() for text in texts))
+    return pl.sum_horizontal(signed), pl.coalesce(unreadable), pl.any_horizontal(is_there)
 
 
 def _unreadable(text: pl.Expr, amount: pl.Expr) -> pl.Expr:

@@ -67,7 +67,7 @@ class Rule(_Section):
     template: str | None = None
     """Text with {header} placeholders; empty where one of them is. {row_in_order} counts the order's lines."""
     sum: tuple[str, ...] = ()
-    """Amounts to add up; a header after a minus is subtracted. Empty where all are."""
+    """Amounts to add up; a header after a minus is subtracted, and `Price * Qty` is a product. Empty where all are."""
     divide: tuple[str, ...] = ()
     """Two headers: an amount, and by what it is divided; rounded to four decimals. Empty where either is, or zero."""
     first_word: Headers = ()
@@ -115,7 +115,7 @@ class Rule(_Section):
             *self.other_words,
             *self.first_line,
             *self.other_lines,
-            *(header.removeprefix("-") for header in signed),
+            *(header for each in signed for header in factors(each)),
             *placeholders(self.template or ""),
             *where,
             *(self.or_else.headers if self.or_else else ()),
@@ -141,7 +141,8 @@ class Join(_Section):
     also_called: str | None = None
     """What the joined file calls it, where it does so differently."""
     totals: dict[str, Headers] = {}
-    """New column -> headers whose amounts are added up over the file's rows; one after a minus is subtracted.
+    """New column -> headers whose amounts are added up over the file's rows; one after a minus is subtracted, and
+    `Price * Qty` is a product of each row.
 
     Without totals the first row counts. A table's own file may be joined, for the totals of an order's rows; of several
     files each is added up by itself, for two that overlap hold the same order twice.
@@ -315,7 +316,7 @@ class Moved(_Section):
     def headers(self) -> tuple[str, ...]:
         """Every header that is read."""
         where = self.where if isinstance(self.where, dict) else filter(None, [self.where])
-        return (*(header.removeprefix("-") for header in self.amounts), *where)
+        return (*(header for each in self.amounts for header in factors(each)), *where)
 
 
 class MoneyPolicy(_Section):
@@ -397,6 +398,11 @@ def _rows_untold(name: TableName, table: Table) -> Iterator[_Misfit]:
         counted = any("row_in_order" in placeholders(each.template or "") for each in rule.chain)
         if any(each.order for each in rule.chain) or (counted and not has_lines):
             yield _Misfit(message, *place, "columns", column)
+
+
+def factors(part: str) -> tuple[str, ...]:
+    """Return the headers of one part of a sum: that behind its minus, or those that are multiplied."""
+    return tuple(header.strip() for header in part.removeprefix("-").split(" * "))
 
 
 def placeholders(template: str) -> list[str]:

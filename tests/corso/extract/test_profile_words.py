@@ -177,6 +177,25 @@ def test_a_row_that_describes_the_columns_is_told_by_what_it_says(tmp_path: Path
     ]  # fmt: skip
 
 
+def test_an_amount_may_be_a_product(tmp_path: Path) -> None:
+    """Where an export has the price of one and how many; a factor that is missing leaves the amount out."""
+    join = {"file": "orders", "by": "Id", "totals": {"goods": ["Price * Qty", "-Off"]}}
+    profile = profile_of(
+        {"subtotal_money": "orders.goods", "notes": {"sum": ["-Price * Qty", "Off"]}},
+        form={"order_key": "Id"},
+        orders={"join": [join], "rows": "first_of_order"},
+    )
+    text = "Id,Price,Qty,Off\na,19.99,3,1\na,0.5,2,\nb,5,,\nc,x,2,\nd,5,y,1\n"
+    tables = mapped(tmp_path, profile, orders=text)
+    assert tables["orders"].select("subtotal_money", "notes").rows() == [
+        ("59.9700", "-58.9700"),
+        (None, None),
+        ("unreadable amount x", "unreadable amount x"),
+        ("unreadable amount y", "unreadable amount y"),
+    ]
+    assert used_headers(profile, "orders", []) >= {"id", "price", "qty", "off"}
+
+
 def test_an_amount_that_is_not_there_is_not_zero(tmp_path: Path) -> None:
     """Into which nothing is moved either: a pending order has no price yet, and is no gift."""
     moved = [{"kind": "discount", "from": "-Off", "into": "subtotal"}]
