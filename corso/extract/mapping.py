@@ -81,6 +81,7 @@ def used_headers(profile: Profile, role: str, headers: Sequence[str]) -> set[str
             if join.file == role:
                 used |= {
                     join.also_called or join.by,
+                    *join.where,
                     *(h for own in join.totals.values() for part in own for h in factors(part)),
                 }
         read = [header for rule in table.columns.values() for header in rule.headers]
@@ -279,6 +280,9 @@ def _join(rows: pl.LazyFrame, role: Role, join: Join, other: Role) -> pl.LazyFra
         own_keys.append(pl.col(FILE))
         other_keys.append(pl.col(FILE))
     right_keys = [each.alias(f"__key.{number}") for number, each in enumerate(other_keys)]
+    if join.where:
+        met = _Scope(other, Table(file=join.file), {}).applies(join.where)
+        other = replace(other, rows=other.rows.filter(met))
     if join.totals:
         right = _totals(other, right_keys, join)
     else:

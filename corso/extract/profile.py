@@ -140,6 +140,8 @@ class Join(_Section):
     """The header that both files share."""
     also_called: str | None = None
     """What the joined file calls it, where it does so differently."""
+    where: dict[str, Headers] = {}
+    """Only the file's rows where these headers have one of these values (without regard to case); `[]`: have none."""
     totals: dict[str, Headers] = {}
     """New column -> headers whose amounts are added up over the file's rows; one after a minus is subtracted, and
     `Price * Qty` is a product of each row.

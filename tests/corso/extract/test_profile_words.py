@@ -196,6 +196,33 @@ def test_an_amount_may_be_a_product(tmp_path: Path) -> None:
     assert used_headers(profile, "orders", []) >= {"id", "price", "qty", "off"}
 
 
+def test_only_some_rows_of_a_joined_file_may_count(tmp_path: Path) -> None:
+    """E.g. the lines of an order that were not cancelled; one that has none of them has no total of them."""
+    joins = [
+        {
+            "file": "orders",
+            "as": "open",
+            "by": "Id",
+            "where": {"State": ["open", "sent"]},
+            "totals": {"pieces": "Qty"},
+        },
+        {"file": "orders", "as": "unknown", "by": "Id", "where": {"State": []}},
+    ]
+    columns = {
+        "canceled_reason": {"from": "State", "where": {"open.pieces": []}},
+        "notes": "unknown.Qty",
+    }
+    profile = profile_of(columns, form={"order_key": "Id"}, orders={"join": joins, "rows": "first_of_order"})
+    text = "Id,State,Qty\na,void,1\na,OPEN,2\nb,void,3\nb,,4\nc,sent,5\n"
+    tables = mapped(tmp_path, profile, orders=text)
+    assert tables["orders"].select("canceled_reason", "notes").rows() == [
+        (None, None),
+        ("void", "4"),
+        (None, None),
+    ]
+    assert used_headers(profile, "orders", []) >= {"id", "state", "qty"}
+
+
 def test_an_amount_that_is_not_there_is_not_zero(tmp_path: Path) -> None:
     """Into which nothing is moved either: a pending order has no price yet, and is no gift."""
     moved = [{"kind": "discount", "from": "-Off", "into": "subtotal"}]
