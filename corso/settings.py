@@ -275,6 +275,15 @@ FallbackRules = Annotated[tuple[str | dict[str, str], ...], BeforeValidator(_fal
 """What it says is checked in `corso.extract.fallbacks`, which knows the columns."""
 
 
+def _listed_paths(value: Any) -> Any:
+    """Read one path or glob as a list of one."""
+    paths = [value] if isinstance(value, str) else value
+    if not isinstance(paths, list | tuple) or not all(isinstance(path, str) and path for path in paths):
+        message = "must be a path, a glob or a list of them"
+        raise ValueError(message)
+    return paths
+
+
 class Loader(_Section):
     """The whole of loader.yaml."""
 
@@ -284,6 +293,9 @@ class Loader(_Section):
     fallbacks: dict[str, FallbackRules] = {}
     """`table.column` (or `orders.<address>`) -> the rule that fills it where the export has nothing, or several, of
     which the first that gives a value is used; each use is counted. docs/fallbacks.md has the forms."""
+    corrections: Annotated[tuple[str, ...], BeforeValidator(_listed_paths)] = ()
+    """Copies of quarantine.csv with edited cells, which are put over the export: paths or globs, relative to loader.yaml,
+    `{batch}` allowed. None of them needs to be there. docs/corrections.md describes the loop."""
     limits: Limits = Limits()
     validation: Validation = Validation()
     upload: Upload = Upload()

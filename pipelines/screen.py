@@ -16,10 +16,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Column
 from rich.text import Text
 
+from corso.report.corrected import said_corrections
 from corso.report.filled import said_amount, said_use
 from corso.report.summary import QuotaUse, Summary
 from corso.stages.batch import Pace, ProgressWatch
 from pipelines.time_left import TimeLeft, said_seconds
+from schemas.corrections import CorrectionsUse
 from schemas.filled_values import FallbackUse
 from schemas.money import money_text
 from schemas.moved_money import MovedAmount
@@ -155,6 +157,14 @@ def say_fallbacks(uses: Sequence[FallbackUse]) -> None:
     """Print one line for each declared fallback: what it filled in accepted orders."""
     for use in uses:
         say(f"  fallback {use.fallback} filled {said_use(use)}")
+
+
+def say_corrections(patterns: Sequence[str], use: CorrectionsUse) -> None:
+    """Print what was made of the corrections files; nothing where loader.yaml names none."""
+    if patterns and not use.files:
+        say(f"  corrections     no file fits {' or '.join(patterns)}: nothing was corrected yet")
+    for title, text in said_corrections(use):
+        say(f"  corrections     {title}: {text}")
 
 
 def say_moved(rows: Sequence[MovedAmount]) -> None:

@@ -19,7 +19,7 @@ from corso.stages.books import close_books
 from corso.stages.forecast import forecast
 from corso.stages.retrying import causes_to_retry
 from pipelines.running import run_job
-from pipelines.screen import progress, say, say_fallbacks, say_json, say_moved, say_summary
+from pipelines.screen import progress, say, say_corrections, say_fallbacks, say_json, say_moved, say_summary
 from pipelines.until import parse_until
 from schemas.filled_values import FallbackUse
 from schemas.money import money_text
@@ -33,7 +33,8 @@ def plan(config: Path, batch_name: str | None, *, offline: bool, as_json: bool) 
         facts = batch.read_facts()
         uses = [_as_facts(use) for use in facts.fallbacks_used]
         moved = [asdict(row) | {"amount": money_text(row.amount)} for row in facts.moved]
-        say_json({**summary.model_dump(mode="json"), "fallbacks": uses, "moved": moved})
+        told = {"fallbacks": uses, "moved": moved, "corrections": asdict(facts.corrections)}
+        say_json({**summary.model_dump(mode="json"), **told})
         return summary.exit_code
     code = _say(batch, summary, "plan", as_json=False)
     say(forecast(batch, summary, datetime.now(UTC), offline=offline))
@@ -130,6 +131,7 @@ def _run(job: str, batch: Batch, stage: Stage, until: datetime | None = None, **
             )
             facts = batch.read_facts()
             say_summary(summary, facts.quota)
+            say_corrections(batch.settings.loader.corrections, facts.corrections)
             if stage == "plan":
                 say_fallbacks(facts.fallbacks_used)
         raise
@@ -158,6 +160,7 @@ def _say(batch: Batch, summary: Summary, stage: Stage, *, as_json: bool) -> int:
     else:
         facts = batch.read_facts()
         say_summary(summary, facts.quota)
+        say_corrections(batch.settings.loader.corrections, facts.corrections)
         if stage == "plan":
             say_fallbacks(facts.fallbacks_used)
             say_moved(facts.moved)

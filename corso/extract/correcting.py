@@ -79,7 +79,7 @@ class Settled:
 def _side_by_side(rows: Mapping[int, Texts], headers: Sequence[str]) -> pl.LazyFrame:
     """Return one row for each line, with its new cells and which of them there are: to be joined to the export's."""
     columns = {
-        LINE: pl.Series(rows, dtype=pl.Int64),
+        LINE: pl.Series(list(rows), dtype=pl.Int64),
         _IS_CORRECTED: pl.Series([True] * len(rows)),
     }
     for header in headers:

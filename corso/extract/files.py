@@ -45,6 +45,13 @@ def find_exports(settings: Settings, batch: str) -> dict[str, list[ExportFile]]:
     return found
 
 
+def find_corrections(settings: Settings, batch: str) -> list[ExportFile]:
+    """Return the batch's corrections files, sorted by path; none is needed."""
+    patterns = settings.loader.corrections
+    paths = sorted({path for pattern in patterns for path in _fitting(settings, pattern, batch)})
+    return [ExportFile(path, _shown(settings, path), "corrections", tuple(patterns)) for path in paths]
+
+
 def is_parquet(path: Path) -> bool:
     """Say whether a file is Parquet by its name; every other file is CSV by its content, whatever its name."""
     return path.suffix.lower() in {".parquet", ".pq"}

@@ -84,7 +84,9 @@ def edited(exported: str | None, cell: str | None) -> Edit | Left | None:
 
 
 def mangled(exported: str | None, cell: str) -> str | None:
-    """Say how a spreadsheet made `cell` of the export's text; None where only a person would have written it."""
+    """Say how a spreadsheet made `cell` of the export's text; None where it is the same, or only a person would have written it."""
+    if cell == exported:
+        return None
     if _ERRORS.fullmatch(cell):
         return ERROR
     if _MISREAD.search(cell) and not _MISREAD.search(exported or ""):

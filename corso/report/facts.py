@@ -8,6 +8,7 @@ import polars as pl
 
 from corso.report.summary import Stage, Summary
 from corso.report.verdict import Verdict, judge
+from schemas.corrections import CorrectionsUse
 from schemas.fields import empty_frame
 from schemas.filled_values import FallbackUse
 from schemas.moved_money import MovedAmount
@@ -41,6 +42,8 @@ class ReportFacts:
     """How often each declared fallback was used."""
     moved: Sequence[MovedAmount] = ()
     """What the profile's money policy moved, in accepted orders."""
+    corrections: CorrectionsUse = CorrectionsUse()  # noqa: RUF009  (frozen)
+    """What was made of the merchant's corrections."""
     files: Sequence[tuple[str, str, int]] = ()
     """Name, first 12 digits of SHA-256, rows."""
     versions: Mapping[str, str] = field(default_factory=dict)

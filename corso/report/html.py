@@ -21,8 +21,9 @@ from markupsafe import Markup
 
 from corso.report.atomic import replacing
 from corso.report.bridge import AMOUNTS, money_bridge
+from corso.report.corrected import said_corrections
 from corso.report.facts import ReportFacts
-from corso.report.masking import masked, masked_text, shown
+from corso.report.masking import masked, masked_text, shown, visible
 from corso.report.tables import CAUSE_WORDS, by_cause, by_field
 from corso.report.tolerances import TOLERANCES
 from schemas.money import money_text
@@ -89,6 +90,7 @@ def page(report: ReportFacts) -> str:
         findings=_findings(report.findings),
         problems=report.problems.head(PROBLEMS_ON_PAGE).to_dicts(),
         reasons=report.reasons.head(PROBLEMS_ON_PAGE).to_dicts(),
+        corrections=list(said_corrections(report.corrections)),
         tolerances=TOLERANCES,
         script=Markup(script),  # noqa: S704 - our own file, allowed by its hash
         script_hash=digest,
@@ -110,6 +112,7 @@ def _template() -> jinja2.Template:
         "words": lambda name: name.replace("_", " ").replace("corso", "Corso"),
         "masked_text": masked_text,
         "shown": shown,
+        "visible": visible,
         "duration": _duration,
     }
     return environment.get_template("reconciliation.html.j2")

@@ -47,5 +47,9 @@ def shown(value: str | None) -> str | None:
     """Cut a long text, and make control characters visible."""
     if value is None:
         return None
-    cut = value if len(value) <= LONGEST else f"{value[:LONGEST]}\u2026 ({len(value):,} characters)"
-    return cut.translate(_INVISIBLE)
+    return visible(value if len(value) <= LONGEST else f"{value[:LONGEST]}\u2026 ({len(value):,} characters)")
+
+
+def visible(text: str) -> str:
+    """Make control characters visible."""
+    return text.translate(_INVISIBLE)

@@ -16,12 +16,13 @@ import xlsxwriter
 
 from corso.report.atomic import replacing
 from corso.report.bridge import money_bridge
+from corso.report.corrected import said_corrections
 from corso.report.facts import ReportFacts
 from corso.report.filled import said_amount, said_use
-from corso.report.results import as_they_were
 from corso.report.tolerances import TOLERANCES
 from schemas.fields import dtypes
 from schemas.reconciliation import FINDINGS
+from schemas.spreadsheet import as_they_were
 
 MAX_ROWS = 1_048_575
 """What a sheet holds below its header."""
@@ -157,6 +158,11 @@ def _summary_rows(report: ReportFacts, notes: Iterable[tuple[str, str]]) -> Iter
     yield from (("Note", note) for note in report.notes)
     yield from ((f"Fallback {use.fallback}", said_use(use)) for use in report.fallbacks_used)
     yield from ((f"Money moved: {row.kind}", said_amount(row)) for row in report.moved)
+    yield from ((f"Corrections: {title}", text) for title, text in said_corrections(report.corrections))
+    yield from (
+        (f"Corrections file {file.name}", f"{file.sha256[:12]}, {file.rows:,} rows")
+        for file in report.corrections.files
+    )
     yield from ((f"File {name}", f"{digest}, {rows:,} rows") for name, digest, rows in report.files)
     yield from ((f"Equal: {rule.name}", rule.sentence) for rule in TOLERANCES)
     if report.ignored:

@@ -15,6 +15,7 @@ from corso.delivery.lock import Lock, this_process
 from corso.report.atomic import replacing
 from corso.report.summary import MoneyRow, QuotaUse, ReconciliationCounts, Requests, Stage
 from corso.settings import Settings
+from schemas.corrections import CorrectionsUse
 from schemas.filled_values import FallbackUse
 from schemas.moved_money import MovedAmount
 
@@ -58,6 +59,8 @@ class Facts(BaseModel):
     """Name, SHA-256, rows of each export file."""
     fallbacks_used: Annotated[tuple[FallbackUse, ...], BeforeValidator(_as_counted_now)] = ()
     """How often each declared fallback was used, in the order of loader.yaml."""
+    corrections: CorrectionsUse = CorrectionsUse()
+    """What was made of the corrections files."""
     moved: tuple[MovedAmount, ...] = ()
     """What the profile's money policy moved, in accepted orders."""
     times_settled: dict[str, int] = {}

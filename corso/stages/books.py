@@ -37,6 +37,7 @@ from corso.report.summary import (
 )
 from corso.report.workbook import write_workbook
 from corso.stages.batch import Batch, Facts
+from corso.stages.corrected import read_corrected_cells
 from corso.stages.counting import count_by, count_quarantined, count_rows
 from corso.stages.known_quota import keep_measured, said_length
 from schemas.fields import empty_frame
@@ -120,8 +121,9 @@ def close_books(
         outcomes,
         _filled_values(batch),
         folder / "results.csv",
+        read_corrected_cells(batch),
     )
-    write_quarantine(quarantine, folder / "quarantine.csv")
+    write_quarantine(quarantine, folder / "quarantine.csv", read_corrected_cells(batch))
     report = _report(batch, facts, summary, quarantine, outcomes, now, stopped)
     if stage == "reconcile":
         report.findings.write_parquet(folder / "reconciliation.parquet")
@@ -237,6 +239,7 @@ def _report(
         time_zone=loader.store.time_zone,
         fallbacks_used=facts.fallbacks_used,
         moved=facts.moved,
+        corrections=facts.corrections,
         files=[(name, digest[:12], rows) for name, digest, rows in facts.files],
         versions={name: metadata.version(name) for name in LIBRARIES},
         ignored=loader.reconcile.ignore,

@@ -1,22 +1,25 @@
 """Extract, validate, plan: everything before the first byte leaves. Nothing here needs the API."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
 from corso.delivery.ledger import Ledger
 from corso.errors import ExportError
+from corso.extract.corrections import read_corrections
 from corso.extract.fallbacks import read_fallbacks
-from corso.extract.files import find_exports, fingerprint
-from corso.extract.mapping import map_exports
+from corso.extract.files import find_corrections, find_exports, fingerprint
+from corso.extract.mapping import map_roles
 from corso.extract.payloads import fulfillment_payloads, order_payloads
 from corso.extract.plan import KNOWN_COLUMNS, PLAN_COLUMNS, plan_fulfillments, plan_orders
 from corso.extract.profile import TABLES, TableName, load_profile
+from corso.extract.roles import read_roles, said_of_corrections
 from corso.extract.validate import check_bucket
 from corso.report.tolerances import ignored_columns
 from corso.stages.batch import Batch, Facts
+from corso.stages.corrected import corrected_cells, keep_corrected_cells
 from schemas.filled_values import FallbackUse
 from schemas.moved_money import moved_amounts
 
@@ -37,7 +40,7 @@ class Validated:
 
 
 def extract(batch: Batch, scratch: Path) -> Tables:
-    """Return the raw tables of a batch's export files and begin its facts anew.
+    """Return the raw tables of a batch's export files, corrected, and begin its facts anew.
 
     Raises SettingsError and ExportError.
     """
@@ -47,13 +50,22 @@ def extract(batch: Batch, scratch: Path) -> Tables:
     read_fallbacks(settings.loader.fallbacks)
     ignored_columns(settings)
     files = find_exports(settings, batch.name)
-    raw = map_exports(profile, files, scratch, settings.loader.exports.forms)
+    corrections = read_corrections(find_corrections(settings, batch.name), scratch / "corrections")
+    roles = read_roles(profile, files, scratch, settings.loader.exports.forms, corrections)
+    raw = map_roles(profile, roles)
+    cells = corrected_cells(raw, roles.values())
+    use = said_of_corrections(profile, roles, files, corrections)
+    use = replace(
+        use,
+        orders=cells["source_order_id"].drop_nulls().n_unique(),
+        notes=(*use.notes, *keep_corrected_cells(batch, cells)),
+    )
     counts = _rows_by_file(raw)
     listed = [
         (file.name, fingerprint(file.path), counts.get(file.name, 0))
         for file in {file.path: file for group in files.values() for file in group}.values()
     ]
-    batch.write_facts(Facts(profile=profile.name, files=tuple(listed)))
+    batch.write_facts(Facts(profile=profile.name, files=tuple(listed), corrections=use))
     return raw
 
 
