@@ -26,6 +26,8 @@ from schemas.moved_money import moved_amounts
 ORDERS_PER_BUCKET = 100_000
 """So many orders, with all that belongs to them, are in memory at once."""
 
+_BUCKET = "__bucket"
+
 Tables = Mapping[TableName, pl.LazyFrame]
 
 
@@ -84,7 +86,7 @@ def validate(batch: Batch, raw: Tables, scratch: Path) -> Validated:
     used: Sequence[FallbackUse] = ()
     moved = []
     times: dict[str, int] = {}
-    for number, bucket in enumerate(_buckets(raw)):
+    for number, bucket in enumerate(_buckets(raw, scratch / "buckets")):
         checked = check_bucket(bucket, batch.settings.loader.store, fallbacks, fields, policy)
         for name, frame in checked.accepted.items():
             _write_part(frame, scratch / name, number)
@@ -110,7 +112,7 @@ def plan(batch: Batch, accepted: Tables, scratch: Path) -> pl.LazyFrame:
     settings = batch.settings
     with Ledger.read(settings.ledger_path, settings.loader.store.id) as ledger:
         known = pl.DataFrame(ledger.known(), schema=KNOWN_COLUMNS, orient="row")
-    for number, bucket in enumerate(_buckets(accepted)):
+    for number, bucket in enumerate(_buckets(accepted, scratch / "buckets")):
         payloads = order_payloads(bucket["orders"], bucket["line_items"], settings.loader.store.id)
         orders = plan_orders(payloads, known, cancel_with_delete=settings.loader.upload.cancel_with_delete)
         fulfillments = plan_fulfillments(fulfillment_payloads(bucket["fulfillments"]), known)
@@ -139,14 +141,36 @@ def original_fields(raw: Tables) -> list[str]:
     return list(names)
 
 
-def _buckets(tables: Tables) -> Iterator[dict[TableName, pl.DataFrame]]:
-    """Yield the tables part by part; an order and all that belongs to it are in the same part."""
+def _buckets(tables: Tables, folder: Path) -> Iterator[dict[TableName, pl.DataFrame]]:
+    """Yield the tables part by part; an order and all that belongs to it are in the same part.
+
+    Each table is read once, and its rows written below `folder` by bucket, so that the time does not grow with rows times
+    buckets.
+    """
     orders = tables["orders"].select(pl.len()).collect().item()
     count = 1 + orders // ORDERS_PER_BUCKET
+    if count == 1:
+        yield {name: table.collect() for name, table in tables.items()}
+        return
     # A constant seed: both sides of every comparison fall into the same bucket within one run.
     bucket = pl.col("source_order_id").fill_null("").hash(0) % count
+    for name, table in tables.items():
+        parts = pl.PartitionBy(folder / name, key={_BUCKET: bucket}, include_key=False)
+        table.sink_parquet(parts, mkdir=True, compression="lz4")
     for number in range(count):
-        yield {name: table.filter(bucket == number).collect() for name, table in tables.items()}
+        yield {name: _bucket(table, folder / name / f"{_BUCKET}={number}") for name, table in tables.items()}
+
+
+def _bucket(table: pl.LazyFrame, folder: Path) -> pl.DataFrame:
+    parts = sorted(folder.glob("*.parquet"))
+    if not parts:
+        return table.clear().collect()
+    frame = (
+        pl.concat(pl.scan_parquet(part) for part in parts).sort("file", "line", maintain_order=True).collect()
+    )
+    for part in parts:
+        part.unlink()
+    return frame
 
 
 def _write_part(frame: pl.DataFrame, folder: Path, number: int) -> None:
