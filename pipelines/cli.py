@@ -55,16 +55,40 @@ def demo(
 
 @app.command()
 def inspect(
-    paths: Annotated[list[Path], typer.Argument(help="Export files.")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Export files, folders of them, or patterns.", metavar="PATH...")
+    ],
     write: Annotated[
-        Path | None, typer.Option("--write", help="Write a loader.yaml for these files to this path.")
+        Path | None,
+        typer.Option(
+            "--write",
+            help="Write a loader.yaml for these files to this path; beside it a profile to fill in where none fits.",
+        ),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="NAME|FILE",
+            help="Try this profile: a built-in one, or your own .yaml.",
+            show_default=False,
+        ),
+    ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(
+            "--time-zone",
+            metavar="ZONE",
+            help="The store's time zone, for times without an offset, e.g. America/New_York.",
+            show_default=False,
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say which profile fits some files, what they hold and what is missing."""
+    """Say which profile fits some files, what they hold, what is missing, and which fallbacks would help."""
     from pipelines import inspecting  # noqa: PLC0415
 
-    _leave(lambda: inspecting.inspect(paths, write, as_json=as_json))
+    _leave(lambda: inspecting.inspect(paths, write, profile, time_zone, as_json=as_json))
 
 
 @app.command()

@@ -1,0 +1,106 @@
+"""How times and amounts are written in the files: their shapes, put together over files and headers."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import polars as pl
+
+from corso.extract.files import ExportFile
+from corso.extract.profile import TABLES, FileForm
+from corso.stages.inspection.facts import DayOrder, MoneyForm, Shape, TimeCounts, TimeFacts
+from corso.stages.inspection.looking import Rows
+from corso.stages.inspection.shapes import money_kind
+from corso.stages.inspection.sources import Sources
+from schemas.fields import INSTANT, dtypes
+
+_SHAPES_KEPT = 5
+_MONEY_KEPT = 12
+_DAYS_AND_MONTHS = {
+    "day first": re.compile(r"%-?d([/.\-])%-?m"),
+    "month first": re.compile(r"%-?m([/.\-])%-?d"),
+}
+
+
+def money_forms(files: Iterable[Rows]) -> list[MoneyForm]:
+    """Return the ways in which amounts are written, the most frequent first."""
+    shapes = pl.concat([file.money for file in files])
+    forms = (
+        shapes.group_by("shape")
+        .agg(pl.col("values").sum(), pl.col("header").unique().sort())
+        .sort("values", "shape", descending=[True, False])
+    )
+    return [
+        MoneyForm(shape, money_kind(shape), values, headers)
+        for shape, values, headers in forms.head(_MONEY_KEPT).iter_rows()
+    ]
+
+
+def time_facts(
+    sources: Sources, files: Mapping[str, Mapping[ExportFile, Rows]], counts: Mapping[str, TimeCounts]
+) -> list[TimeFacts]:
+    """Return how each canonical time column is written; `files`: role -> its files; `counts`: none if nothing was tried."""
+    found = []
+    for name, table in sources.profile.tables.items():
+        for column in (each for each, dtype in dtypes(TABLES[name]).items() if dtype == INSTANT):
+            key = f"{name}.{column}"
+            shapes, headers = _shapes_of(sources, files, key)
+            if shapes is None or shapes.is_empty() or (counts and key not in counts):
+                continue
+            form = sources.profile.files[table.file]
+            found.append(_time_facts(key, headers, shapes, counts.get(key), form))
+    return found
+
+
+def _shapes_of(
+    sources: Sources, files: Mapping[str, Mapping[ExportFile, Rows]], key: str
+) -> tuple[pl.DataFrame | None, list[str]]:
+    """Return the shapes of all headers that feed a column (shape, values, first, second), and these headers."""
+    frames, headers = [], []
+    for role, own in files.items():
+        feeding = sources.headers_of(role, key)
+        headers += feeding
+        frames += [rows.times.filter(pl.col("header").is_in(feeding)) for rows in own.values()]
+    if not headers:
+        return None, []
+    shapes = (
+        pl.concat(frames)
+        .group_by("shape")
+        .agg(pl.col("values").sum(), pl.col("first", "second").max())
+        .sort("values", "shape", descending=[True, False])
+    )
+    return shapes, headers
+
+
+def _time_facts(
+    key: str, headers: Sequence[str], shapes: pl.DataFrame, counts: TimeCounts | None, form: FileForm
+) -> TimeFacts:
+    first = [Shape(shape, values) for shape, values, _, _ in shapes.head(_SHAPES_KEPT).iter_rows()]
+    return TimeFacts(
+        column=key,
+        headers=headers,
+        shapes=first,
+        more_shapes=max(0, len(shapes) - len(first)),
+        counts=counts,
+        day_order=_day_order(shapes, form),
+        taken_as_utc=form.times_are_utc,
+    )
+
+
+def _day_order(shapes: pl.DataFrame, form: FileForm) -> DayOrder | None:
+    """Return what tells days and months apart, where dates are written so that something has to."""
+    dates = shapes.filter(pl.col("first").is_not_null())
+    if dates.is_empty():
+        return None
+    shape = dates["shape"][0]
+    mark = next((each for each in shape if each in "/.-"), "/")
+    read_as = next(
+        (
+            words
+            for words, pattern in _DAYS_AND_MONTHS.items()
+            for each in form.dates
+            if (hit := pattern.search(each)) and hit.group(1) == mark
+        ),
+        "not at all",
+    )
+    first, second = dates.select(pl.col("first", "second").max()).row(0)
+    return DayOrder(shape, int(dates["values"].sum()), first, second, read_as)

@@ -1,0 +1,313 @@
+"""An inspection as plain text for people: lines of at most 100 columns, no value of any order."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+from corso.extract.forms import delimiter_in_words
+from corso.stages.inspection.facts import (
+    Candidate,
+    Counts,
+    DayOrder,
+    FileFacts,
+    Form,
+    Inspection,
+    Missing,
+    TimeFacts,
+    TrialFacts,
+)
+from corso.stages.inspection.loader_draft import LOCATION_LINE, location_sentence, proposal_lines
+from corso.stages.inspection.proposals import LOCATIONS
+from pipelines.plain_text import name, some, wrapped
+
+_MOST_NAMES = 60
+_MOST_REASONS = 20
+_NEARLY = 0.8
+_MOST_QUARANTINED = 0.05
+"""validation.max_quarantined, where loader.yaml says nothing."""
+_SUSPICION = "a suspicion: where letters look wrong it is another, e.g. gb18030, big5, shift_jis, cp1250"
+
+
+def inspection_lines(inspection: Inspection) -> Iterator[str]:
+    """Yield the lines."""
+    yield from _profile(inspection)
+    yield from _unreadable(inspection)
+    yield from _files(inspection)
+    yield from _missing(inspection.missing)
+    if inspection.counts:
+        yield from _counts(inspection.counts)
+    yield from _times(inspection)
+    yield from _money(inspection)
+    if inspection.failure:
+        yield from ("", *wrapped(f"Nothing could be tried: {inspection.failure}"))
+    if inspection.trial:
+        yield from _trial(inspection.trial, inspection)
+
+
+def _profile(inspection: Inspection) -> Iterator[str]:
+    fit = inspection.fit
+    if fit is None:
+        yield from _no_profile(inspection)
+        return
+    yield from wrapped(f"Profile: {inspection.profile} ({inspection.title})")
+    yield from wrapped(
+        f"{fit.understood:,} of {inspection.columns:,} columns are understood; of the {fit.needed:,} columns that Corso "
+        f"needs {_number(fit.needed_there, fit.needed)} filled.",
+        2,
+    )
+    if inspection.others:
+        yield from wrapped(_next_best(inspection, inspection.others[0]), 2)
+    for role in inspection.missing_roles:
+        yield from wrapped(f"Missing: a file of {role}, which the profile needs. Name it, too.", 2)
+
+
+def _number(there: int, all_of_them: int) -> str:
+    return "all are" if there == all_of_them else f"{there:,} are"
+
+
+def _next_best(inspection: Inspection, other: Candidate) -> str:
+    lacks = f", but it lacks {some(other.lacks, 4)}" if other.lacks else ""
+    knows = f"{other.profile}, {other.understood:,} columns{lacks}"
+    if inspection.is_tied:
+        return f"{other.profile} fits exactly as well: see which is right, and choose it with --profile."
+    fit = inspection.fit
+    if fit and not other.lacks and other.understood >= _NEARLY * fit.understood:
+        return f"Nearly as good: {knows}; --profile chooses it."
+    return f"Next best: {knows}."
+
+
+def _no_profile(inspection: Inspection) -> Iterator[str]:
+    if inspection.asked_profile:
+        yield from wrapped(f"Profile: {inspection.asked_profile} does not fit these files.")
+    else:
+        yield "Profile: none fits these files."
+    columns = sum(len(file.ignored) for file in inspection.files)
+    for other in inspection.others[:2]:
+        lacks = f"; it needs {some(other.lacks, 6)}, and that is not there" if other.lacks else ""
+        near = "It" if inspection.asked_profile else f"Nearest: {other.profile} ({other.title})"
+        yield from wrapped(
+            f"{near} knows {other.understood:,} of {columns:,} columns{lacks}.",
+            2,
+        )
+    if not inspection.others:
+        yield "  No profile knows any of the columns."
+    yield from wrapped(
+        "To load them, write a profile: with --write loader.yaml there is one to fill in beside it.", 2
+    )
+
+
+def _unreadable(inspection: Inspection) -> Iterator[str]:
+    if inspection.unreadable:
+        yield from ("", "Cannot be read")
+    for each in inspection.unreadable:
+        yield from wrapped(each.reason, 2)
+
+
+def _files(inspection: Inspection) -> Iterator[str]:
+    yield from ("", "Files")
+    for file in inspection.files:
+        role = f"{file.role}, " if file.role else "not used by the profile, " if inspection.profile else ""
+        faulty = f", {file.faulty_rows:,} of them faulty" if file.faulty_rows else ""
+        yield from wrapped(
+            f"{name(file.name)}: {role}{file.rows:,} row{'' if file.rows == 1 else 's'}{faulty}", 2
+        )
+        yield from _file(file, has_profile=bool(inspection.profile))
+
+
+def _file(file: FileFacts, *, has_profile: bool) -> Iterator[str]:
+    if file.left_out:
+        yield from wrapped(f"left out of everything below: {file.left_out}", 4)
+    yield from wrapped(f"form: {_form(file.form)}", 4)
+    if file.overrides:
+        keys = ", ".join(f"{key}: {_yaml(value)}" for key, value in file.overrides.items())
+        yield from wrapped(
+            f"the profile says otherwise: loader.yaml needs {file.role}: {{files: …, {keys}}}", 4
+        )
+    if file.twice:
+        yield from wrapped(
+            f"more than once in the header: {some(file.twice, 10)}; the second is called … 2", 4
+        )
+    for fault in file.faults:
+        yield from wrapped(
+            f"faulty: {fault.rows:,} rows, first on line {fault.first_line:,}: {fault.reason}", 4
+        )
+    if not file.role:
+        yield from _names("columns", file.ignored)
+    elif has_profile:
+        yield from _names("understood", file.understood)
+        yield from _names("ignored", file.ignored)
+
+
+def _form(form: Form) -> str:
+    if form.packed == "parquet":
+        return "Parquet"
+    encoding = "UTF-8" if form.encoding == "utf-8" else form.encoding
+    sure = "" if form.encoding_is_sure else f" ({_SUSPICION})"
+    parts = [
+        delimiter_in_words(form.delimiter),
+        encoding + (" with a byte order mark" if form.has_bom else "") + sure,
+        "gzip" if form.packed == "gzip" else "",
+        "the first line is Excel's sep=" if form.has_separator_line else "",
+        f"header on line {form.skip_lines + 1}" if form.skip_lines else "",
+        f"{form.skip_rows} row{'' if form.skip_rows == 1 else 's'} of descriptions below it"
+        if form.skip_rows
+        else "",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _missing(missing: Sequence[Missing]) -> Iterator[str]:
+    if missing:
+        yield from ("", "Not in the files (Corso's column: the header that would fill it)")
+    for each in missing:
+        if each.is_needed:
+            reads = f": {name(each.reads)}" if each.reads else ", from no header of this profile"
+            yield from wrapped(f"needed: {each.column}{reads}", 2)
+    optional = [f"{each.column}: {name(each.reads)}" for each in missing if not each.is_needed and each.reads]
+    if optional:
+        yield from wrapped(f"optional: {'; '.join(optional)}", 2, 4)
+
+
+def _counts(counts: Counts) -> Iterator[str]:
+    yield ""
+    yield from wrapped(
+        f"{counts.orders:,} orders, {counts.line_items:,} line items, {counts.fulfillments:,} fulfillments"
+    )
+    yield from wrapped(f"years: {_counted(counts.years)}", 2)
+    yield from wrapped(f"currencies: {_counted(counts.currencies)}", 2)
+    for number, said in (
+        (counts.orders_without_lines, "orders without lines"),
+        (counts.lines_of_no_order, "line items of no order"),
+        (counts.fulfillments_of_no_order, "fulfillments of no order"),
+    ):
+        if number:
+            yield f"  {said}: {number:,}"
+    if counts.locations or counts.without_location:
+        yield from wrapped(f"{location_sentence(counts)} (store.fulfillment_locations)", 2)
+
+
+def _orders(number: int) -> str:
+    return f"{number:,} order{'' if number == 1 else 's'}"
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{key} ({count:,})" for key, count in counts.items()) or "none"
+
+
+def _times(inspection: Inspection) -> Iterator[str]:
+    if inspection.times:
+        yield from ("", "Times (digits as 9)")
+    for each in inspection.times:
+        shapes = ", ".join(f"{shape.shape} ({shape.values:,})" for shape in each.shapes)
+        more = f", {each.more_shapes:,} other forms" if each.more_shapes else ""
+        yield from wrapped(f"{each.column} ({some(each.headers, 3)}): {shapes or 'empty'}{more}", 2)
+        yield from (line for said in _said_of_times(each, inspection.time_zone) for line in wrapped(said, 4))
+    if inspection.time_zone is None and any(map(_without_offset, inspection.times)):
+        yield from wrapped(
+            "Times without an offset are the store's: say its zone with --time-zone, and in loader.yaml with "
+            "store.time_zone.",
+            2,
+        )
+
+
+def _without_offset(times: TimeFacts) -> int:
+    counts = times.counts
+    return 0 if counts is None else counts.values - counts.with_offset - counts.unreadable
+
+
+def _said_of_times(times: TimeFacts, time_zone: str | None) -> Iterator[str]:
+    counts = times.counts
+    if times.day_order:
+        yield _day_order(times.day_order)
+    if counts is None:
+        return
+    if counts.unreadable:
+        yield f"{counts.unreadable:,} of {counts.values:,} cannot be read as a time"
+    without = _without_offset(times)
+    if times.taken_as_utc:
+        yield "UTC, as the profile says"
+    elif not without:
+        yield "all with an offset"
+    elif time_zone is None:
+        yield f"{without:,} of {counts.values:,} without an offset"
+    else:
+        yield (
+            f"{without:,} without an offset, read as times of {time_zone}: {counts.ambiguous or 0:,} came twice on its "
+            f"clock, {counts.impossible or 0:,} never (daylight saving)"
+        )
+
+
+def _day_order(order: DayOrder) -> str:
+    numbers = f"the first number goes up to {order.highest_first}, the second to {order.highest_second}"
+    if order.read_as == "not at all":
+        says = {
+            "nothing": "the files do not tell which is the day",
+            "both": "neither can be the month of all",
+        }
+        told = says.get(order.evidence, f"so the {order.evidence.replace(' first', ' comes first')}")
+        return f"{order.shape}: the profile does not say how to read it; {numbers}: {told}"
+    read = f"read as {order.read_as}, as the profile says"
+    if order.evidence == order.read_as:
+        return f"{read}; {numbers}: so it is"
+    if order.evidence == "nothing":
+        return f"{read}; {numbers}: the files do not tell, see that it is so"
+    if order.evidence == "both":
+        return f"{read}; {numbers}: some are written the other way"
+    return f"{read}; but {numbers}: so it is {order.evidence}. Set `dates` in a profile of your own"
+
+
+def _money(inspection: Inspection) -> Iterator[str]:
+    if inspection.money:
+        yield from ("", "Amounts (digits as 9, the first ones as one)")
+    for form in inspection.money:
+        where = f" in {some(form.headers, 4)}" if form.kind != "plain" else ""
+        yield from wrapped(f"{form.shape}: {form.kind} ({form.values:,}){where}", 2)
+
+
+def _trial(trial: TrialFacts, inspection: Inspection) -> Iterator[str]:
+    yield ""
+    if not trial.tried:
+        yield "The files hold no order."
+        return
+    all_of_them = inspection.counts.orders if inspection.counts else trial.tried
+    tried = f" (the first {trial.tried:,} of {all_of_them:,} were tried)" if trial.tried < all_of_them else ""
+    yield from wrapped(
+        f"As the files stand, {trial.accepted:,} of {trial.tried:,} orders would be accepted{tried}."
+    )
+    for reason in trial.reasons[:_MOST_REASONS]:
+        yield from wrapped(f"{_orders(reason.orders)}: {reason.column} {reason.sentence}", 2)
+        yield from wrapped(f"first at {name(reason.file)}:{reason.line}; {reason.remedy}", 4)
+    if len(trial.reasons) > _MOST_REASONS:
+        yield f"  and {len(trial.reasons) - _MOST_REASONS:,} rarer reasons (--json has all)"
+    if trial.accepted < trial.tried:
+        yield from _proposals(trial, inspection.counts)
+
+
+def _proposals(trial: TrialFacts, counts: Counts | None) -> Iterator[str]:
+    yield ""
+    if not trial.proposals:
+        yield "No fallback would help: mend the files, or the profile."
+        return
+    yield "What would help. These are proposals: none is on before it stands in loader.yaml."
+    if counts and any(each.key == LOCATIONS for each in trial.proposals):
+        yield f"  store: {{{LOCATION_LINE}}}"
+        yield from wrapped(f"# {location_sentence(counts)}", 4)
+    for line in proposal_lines(trial.proposals, trial.tried):
+        yield f"  {line}"
+    is_made_up = [each for each in trial.proposals if each.is_made_up]
+    if is_made_up and len(is_made_up) < len(trial.proposals):
+        yield f"All but the made-up ones: {trial.accepted_with_own:,} of {trial.tried:,} orders would be accepted."
+    left = trial.tried - trial.accepted_with_all
+    yield f"All together: {trial.accepted_with_all:,} of {trial.tried:,} orders would be accepted."
+    if left > _MOST_QUARANTINED * trial.tried:
+        yield from wrapped(
+            f"{left:,} would still be quarantined; more than 5 % keep `upload` from starting (validation.max_quarantined)."
+        )
+
+
+def _yaml(value: str | int) -> str:
+    plain = isinstance(value, int) or value.replace("-", "").replace("_", "").isalnum()
+    return str(value) if plain else json.dumps(value, ensure_ascii=False)
+
+
+def _names(title: str, names: Sequence[str]) -> Iterator[str]:
+    yield from wrapped(f"{title} ({len(names):,}): {some(names, _MOST_NAMES) or 'none'}", 4, 6)
