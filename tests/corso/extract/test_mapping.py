@@ -83,7 +83,7 @@ REFUSED = {
     "missing role": ({"orders": "source_order_id\n1\n"}, "exports.line_items: profile 'canonical' needs this file"),
     "missing column": ({"orders": "id,total\n1,2\n", "line_items": LINES}, "orders.csv:1: exports.orders needs the column 'source_order_id'; the file has id, total"),
     "same name twice": ({"orders": "source_order_id,notes,Notes\n1,x,y\n", "line_items": LINES}, "orders.csv:1: two columns have the same name but for case, spaces and underscores"),
-    "empty file": ({"orders": "", "line_items": LINES}, "orders.csv:1: the file is empty or has no header"),
+    "empty file": ({"orders": "", "line_items": LINES}, "orders.csv:1: the file is empty or has no header; export it again"),
 }  # fmt: skip
 
 
