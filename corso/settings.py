@@ -54,7 +54,7 @@ class Store(_Section):
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
     """ISO 4217; the report's currency for orders that name none."""
     fulfillment_locations: dict[str, int] = {}
-    """The export's name of a warehouse -> Corso's number of it; `default` for all others."""
+    """The export's name of a warehouse -> Corso's number of it; `default` where the export names none."""
 
 
 def _known_encoding(name: str) -> str:

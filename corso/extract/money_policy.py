@@ -29,7 +29,11 @@ def written(amount: pl.Expr) -> pl.Expr:
 
 
 def apply_policy(orders: pl.LazyFrame, policy: MoneyPolicy) -> pl.LazyFrame:
-    """Move what the policy moves in a table of raw orders with `moved`; amounts that cannot be read stay as they are."""
+    """Move what the policy moves in a table of raw orders with `moved`.
+
+    An amount that cannot be read stays as it is; where it would have to go into another, it stands in its place, so that
+    validation refuses the order.
+    """
     moved = [_read(pl.col("moved").struct.field(str(number))) for number in range(len(policy.moved))]
     amounts = {part: _read(pl.col(f"{part}_money")) for part in (*_PARTS, "total")}
     for part in _PARTS:
@@ -46,12 +50,24 @@ def apply_policy(orders: pl.LazyFrame, policy: MoneyPolicy) -> pl.LazyFrame:
         amounts["subtotal"] = amounts["subtotal"] - inside.fill_null(0)
         changed.add("subtotal")
     texts = [
-        pl.coalesce(written(amounts[part]), f"{part}_money").alias(f"{part}_money")
+        pl.coalesce(_unreadable(policy, part), written(amounts[part]), f"{part}_money").alias(f"{part}_money")
         for part in sorted(changed)
     ]
     kinds = [written(amount).alias(str(number)) for number, amount in enumerate(moved)]
     kinds.append(written(inside).alias(str(len(moved))))
     return orders.with_columns(*texts, pl.struct(kinds).alias("moved"))
+
+
+def _unreadable(policy: MoneyPolicy, part: str) -> pl.Expr:
+    """Return the text of an amount that goes into a part and cannot be read; null where all can."""
+    texts = [
+        pl.col("moved").struct.field(str(number))
+        for number, each in enumerate(policy.moved)
+        if each.into == part
+    ]
+    return pl.coalesce(
+        pl.lit(None, pl.String), *(pl.when(_read(text).is_null()).then(text) for text in texts)
+    )
 
 
 def count_moved(

@@ -184,7 +184,19 @@ def _checked_table(name: TableName, rows: pl.DataFrame) -> _Table:
             remedy=pl.lit("mend the row in the export"),
         )
         table = _Table(name, rows, pl.concat([table.problems, whole.cast(_FOUND)]), table.repeated)
-    return _same_key_twice(table)
+    return _same_key_twice(_ids_that_lost_digits(table) if name == "orders" else table)
+
+
+def _ids_that_lost_digits(table: _Table) -> _Table:
+    # Corso would take them; many orders would be one there.
+    lost = table.rows.filter(pl.col("source_order_id").str.contains(r"^\d(?:[.,]\d+)?[eE]\+\d+$"))
+    return table.with_problem(
+        lost,
+        "id_is_whole",
+        "source_order_id",
+        "has lost digits, as a spreadsheet writes long numbers",
+        "take the id from the export as the platform made it",
+    )
 
 
 def _broken_rules(name: TableName, rows: pl.DataFrame) -> pl.DataFrame:
