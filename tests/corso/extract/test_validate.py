@@ -322,3 +322,10 @@ def test_no_row_is_lost_and_what_is_accepted_satisfies_the_schemas(
     assert len(accepted_ids) == result.accepted["orders"].height
     assert not accepted_ids & set(quarantined["source_order_id"])
     assert all(quarantined["reasons"].str.len_chars() > 0)
+
+
+def test_an_order_whose_id_lost_its_digits_is_quarantined() -> None:
+    """A spreadsheet made 5.76913E+17 of it: many orders would be one."""
+    problem = only_problem(checked([order_text(), order_text(2, source_order_id="5.76913E+17")]))
+    shown = (problem["column"], problem["rule"], problem["value"])
+    assert shown == ("source_order_id", "id_is_whole", "5.76913E+17")
