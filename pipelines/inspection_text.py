@@ -54,8 +54,12 @@ def _profile(inspection: Inspection) -> Iterator[str]:
         f"needs {_number(fit.needed_there, fit.needed)} filled.",
         2,
     )
+    if fit.needed_there * 2 < fit.needed:
+        yield from wrapped("That is less than half: see whether it is the right profile.", 2)
     if inspection.others:
         yield from wrapped(_next_best(inspection, inspection.others[0]), 2)
+    if inspection.absent_roles:
+        yield from wrapped(f"It could use files of {', '.join(inspection.absent_roles)}, too.", 2)
     for role in inspection.missing_roles:
         yield from wrapped(f"Missing: a file of {role}, which the profile needs. Name it, too.", 2)
 
@@ -160,9 +164,13 @@ def _missing(missing: Sequence[Missing]) -> Iterator[str]:
         yield from ("", "Not in the files (Corso's column: the header that would fill it)")
     for each in missing:
         if each.is_needed:
-            reads = f": {name(each.reads)}" if each.reads else ", from no header of this profile"
+            reads = f": {name(each.reads)}" if each.reads else " (from no header of this profile)"
             yield from wrapped(f"needed: {each.column}{reads}", 2)
-    optional = [f"{each.column}: {name(each.reads)}" for each in missing if not each.is_needed and each.reads]
+    optional = [
+        each.column if each.column.endswith(f".{each.reads}") else f"{each.column}: {name(each.reads)}"
+        for each in missing
+        if not each.is_needed and each.reads
+    ]
     if optional:
         yield from wrapped(f"optional: {'; '.join(optional)}", 2, 4)
 
@@ -290,7 +298,7 @@ def _proposals(trial: TrialFacts, counts: Counts | None) -> Iterator[str]:
     yield "What would help. These are proposals: none is on before it stands in loader.yaml."
     if counts and any(each.key == LOCATIONS for each in trial.proposals):
         yield f"  store: {{{LOCATION_LINE}}}"
-        yield from wrapped(f"# {location_sentence(counts)}", 4)
+        yield from (f"    #{line}" for line in wrapped(location_sentence(counts), 1, 1))
     for line in proposal_lines(trial.proposals, trial.tried):
         yield f"  {line}"
     is_made_up = [each for each in trial.proposals if each.is_made_up]

@@ -270,6 +270,8 @@ class Inspection:
     """Columns of the files that have a role in the profile."""
     missing_roles: Sequence[str] = ()
     """File roles that the profile needs and that no file has."""
+    absent_roles: Sequence[str] = ()
+    """File roles that the profile could use and that no file has."""
     missing: Sequence[Missing] = ()
     times: Sequence[TimeFacts] = ()
     money: Sequence[MoneyForm] = ()

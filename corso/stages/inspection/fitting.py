@@ -80,6 +80,12 @@ class Fit:
         return [role for role, form in self.profile.files.items() if role not in taken and not form.optional]
 
     @property
+    def absent_roles(self) -> list[str]:
+        """File roles that the profile could use and no file has."""
+        taken = {seat.role for seat in self.loaded}
+        return [role for role, form in self.profile.files.items() if role not in taken and form.optional]
+
+    @property
     def sources(self) -> Sources:
         """What the files fill."""
         return _sources(self.profile, self.loaded)

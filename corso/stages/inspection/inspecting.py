@@ -68,15 +68,15 @@ def _by_profile(fit: Fit, seen: Sequence[SeenFile], scratch: Path, time_zone: st
         "fit": fit.candidate,
         "columns": sum(len(seat.headers) for seat in fit.loaded),
         "missing_roles": fit.missing_roles,
+        "absent_roles": fit.absent_roles,
         "files": [*(_seat_facts(fit, seat, rows[file]) for file, seat in fit.seats.items()), *idle],
         "unreadable": [*broken, *unused],
         "missing": sources.missing(),
-        "money": money_forms(rows.values()),
+        "money": money_forms([rows[seat.seen.file] for seat in fit.loaded]),
     }
-    by_role = {
-        seat.role: {file: rows[file] for file, other in fit.seats.items() if other.role == seat.role}
-        for seat in fit.loaded
-    }
+    by_role: dict[str, list[Rows]] = {}
+    for seat in fit.loaded:
+        by_role.setdefault(seat.role, []).append(rows[seat.seen.file])
     if fit.missing_roles or not fit.loaded:
         return found | {"times": time_facts(sources, by_role, {})}
     try:

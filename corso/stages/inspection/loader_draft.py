@@ -51,8 +51,9 @@ def proposal_lines(proposals: Sequence[Proposal], tried: int) -> Iterator[str]:
 
 def location_sentence(counts: Counts) -> str:
     """Say what store.fulfillment_locations is wanted for."""
+    names = "fulfillment names" if counts.without_location == 1 else "fulfillments name"
     parts = [
-        f"{counts.without_location:,} fulfillments name no warehouse: `default` is Corso's number of theirs"
+        f"{counts.without_location:,} {names} no warehouse: `default` is Corso's number of it"
         if counts.without_location
         else "",
         f"the files name {counts.locations:,} different warehouses: each needs a line NAME: NUMBER, unless it is a number of Corso's"

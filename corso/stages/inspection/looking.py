@@ -123,9 +123,10 @@ def headers_twice(seen: SeenFile, form: CsvForm) -> list[str]:
 def looks_like_values(headers: Sequence[str]) -> bool:
     """Say whether a first line holds values, not names: an e-mail address, a date, a long number, or short ones mostly."""
     given = [header.strip() for header in headers if not re.fullmatch(r"column_\d+", header)]
-    if any(_VALUE.fullmatch(header) and not _YEAR.fullmatch(header) for header in given):
+    names = [header for header in given if not _YEAR.fullmatch(header)]
+    if any(_VALUE.fullmatch(header) for header in names):
         return True
-    return sum(header.isdecimal() for header in given) * 2 > len(given)
+    return sum(header.isdecimal() for header in names) * 2 > len(given)
 
 
 @dataclass(frozen=True)

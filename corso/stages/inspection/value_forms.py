@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
-from corso.extract.files import ExportFile
 from corso.extract.profile import TABLES, FileForm
 from corso.stages.inspection.facts import DayOrder, MoneyForm, Shape, TimeCounts, TimeFacts
 from corso.stages.inspection.looking import Rows
@@ -23,9 +22,12 @@ _DAYS_AND_MONTHS = {
 
 def money_forms(files: Iterable[Rows]) -> list[MoneyForm]:
     """Return the ways in which amounts are written, the most frequent first."""
-    shapes = pl.concat([file.money for file in files])
+    frames = [file.money for file in files]
+    if not frames:
+        return []
     forms = (
-        shapes.group_by("shape")
+        pl.concat(frames)
+        .group_by("shape")
         .agg(pl.col("values").sum(), pl.col("header").unique().sort())
         .sort("values", "shape", descending=[True, False])
     )
@@ -36,7 +38,7 @@ def money_forms(files: Iterable[Rows]) -> list[MoneyForm]:
 
 
 def time_facts(
-    sources: Sources, files: Mapping[str, Mapping[ExportFile, Rows]], counts: Mapping[str, TimeCounts]
+    sources: Sources, files: Mapping[str, Sequence[Rows]], counts: Mapping[str, TimeCounts]
 ) -> list[TimeFacts]:
     """Return how each canonical time column is written; `files`: role -> its files; `counts`: none if nothing was tried."""
     found = []
@@ -52,14 +54,14 @@ def time_facts(
 
 
 def _shapes_of(
-    sources: Sources, files: Mapping[str, Mapping[ExportFile, Rows]], key: str
+    sources: Sources, files: Mapping[str, Sequence[Rows]], key: str
 ) -> tuple[pl.DataFrame | None, list[str]]:
     """Return the shapes of all headers that feed a column (shape, values, first, second), and these headers."""
     frames, headers = [], []
     for role, own in files.items():
         feeding = sources.headers_of(role, key)
         headers += feeding
-        frames += [rows.times.filter(pl.col("header").is_in(feeding)) for rows in own.values()]
+        frames += [rows.times.filter(pl.col("header").is_in(feeding)) for rows in own]
     if not headers:
         return None, []
     shapes = (
