@@ -32,6 +32,7 @@ def inspect(
             say(line)
     if write is not None:
         for path, text in _drafts(inspection, write).items():
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             sys.stderr.write(f"Wrote {path}\n")
     return 0 if inspection.everything_is_accepted else 1

@@ -7,17 +7,16 @@ from corso.extract.forms import delimiter_in_words
 from corso.stages.inspection.facts import (
     Candidate,
     Counts,
-    DayOrder,
     FileFacts,
     Form,
     Inspection,
     Missing,
-    TimeFacts,
     TrialFacts,
 )
 from corso.stages.inspection.loader_draft import LOCATION_LINE, location_sentence, proposal_lines
 from corso.stages.inspection.proposals import LOCATIONS
-from pipelines.plain_text import name, some, wrapped
+from pipelines.plain_text import WIDTH, name, number_of, some, wrapped
+from pipelines.value_text import money_lines, time_lines
 
 _MOST_NAMES = 60
 _MOST_REASONS = 20
@@ -35,8 +34,8 @@ def inspection_lines(inspection: Inspection) -> Iterator[str]:
     yield from _missing(inspection.missing)
     if inspection.counts:
         yield from _counts(inspection.counts)
-    yield from _times(inspection)
-    yield from _money(inspection)
+    yield from time_lines(inspection)
+    yield from money_lines(inspection)
     if inspection.failure:
         yield from ("", *wrapped(f"Nothing could be tried: {inspection.failure}"))
     if inspection.trial:
@@ -178,7 +177,8 @@ def _missing(missing: Sequence[Missing]) -> Iterator[str]:
 def _counts(counts: Counts) -> Iterator[str]:
     yield ""
     yield from wrapped(
-        f"{counts.orders:,} orders, {counts.line_items:,} line items, {counts.fulfillments:,} fulfillments"
+        f"{number_of(counts.orders, 'order')}, {number_of(counts.line_items, 'line item')}, "
+        f"{number_of(counts.fulfillments, 'fulfillment')}"
     )
     yield from wrapped(f"years: {_counted(counts.years)}", 2)
     yield from wrapped(f"currencies: {_counted(counts.currencies)}", 2)
@@ -193,82 +193,8 @@ def _counts(counts: Counts) -> Iterator[str]:
         yield from wrapped(f"{location_sentence(counts)} (store.fulfillment_locations)", 2)
 
 
-def _orders(number: int) -> str:
-    return f"{number:,} order{'' if number == 1 else 's'}"
-
-
 def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{key} ({count:,})" for key, count in counts.items()) or "none"
-
-
-def _times(inspection: Inspection) -> Iterator[str]:
-    if inspection.times:
-        yield from ("", "Times (digits as 9)")
-    for each in inspection.times:
-        shapes = ", ".join(f"{shape.shape} ({shape.values:,})" for shape in each.shapes)
-        more = f", {each.more_shapes:,} other forms" if each.more_shapes else ""
-        yield from wrapped(f"{each.column} ({some(each.headers, 3)}): {shapes or 'empty'}{more}", 2)
-        yield from (line for said in _said_of_times(each, inspection.time_zone) for line in wrapped(said, 4))
-    if inspection.time_zone is None and any(map(_without_offset, inspection.times)):
-        yield from wrapped(
-            "Times without an offset are the store's: say its zone with --time-zone, and in loader.yaml with "
-            "store.time_zone.",
-            2,
-        )
-
-
-def _without_offset(times: TimeFacts) -> int:
-    counts = times.counts
-    return 0 if counts is None else counts.values - counts.with_offset - counts.unreadable
-
-
-def _said_of_times(times: TimeFacts, time_zone: str | None) -> Iterator[str]:
-    counts = times.counts
-    if times.day_order:
-        yield _day_order(times.day_order)
-    if counts is None:
-        return
-    if counts.unreadable:
-        yield f"{counts.unreadable:,} of {counts.values:,} cannot be read as a time"
-    without = _without_offset(times)
-    if times.taken_as_utc:
-        yield "UTC, as the profile says"
-    elif not without:
-        yield "all with an offset"
-    elif time_zone is None:
-        yield f"{without:,} of {counts.values:,} without an offset"
-    else:
-        yield (
-            f"{without:,} without an offset, read as times of {time_zone}: {counts.ambiguous or 0:,} came twice on its "
-            f"clock, {counts.impossible or 0:,} never (daylight saving)"
-        )
-
-
-def _day_order(order: DayOrder) -> str:
-    numbers = f"the first number goes up to {order.highest_first}, the second to {order.highest_second}"
-    if order.read_as == "not at all":
-        says = {
-            "nothing": "the files do not tell which is the day",
-            "both": "neither can be the month of all",
-        }
-        told = says.get(order.evidence, f"so the {order.evidence.replace(' first', ' comes first')}")
-        return f"{order.shape}: the profile does not say how to read it; {numbers}: {told}"
-    read = f"read as {order.read_as}, as the profile says"
-    if order.evidence == order.read_as:
-        return f"{read}; {numbers}: so it is"
-    if order.evidence == "nothing":
-        return f"{read}; {numbers}: the files do not tell, see that it is so"
-    if order.evidence == "both":
-        return f"{read}; {numbers}: some are written the other way"
-    return f"{read}; but {numbers}: so it is {order.evidence}. Set `dates` in a profile of your own"
-
-
-def _money(inspection: Inspection) -> Iterator[str]:
-    if inspection.money:
-        yield from ("", "Amounts (digits as 9, the first ones as one)")
-    for form in inspection.money:
-        where = f" in {some(form.headers, 4)}" if form.kind != "plain" else ""
-        yield from wrapped(f"{form.shape}: {form.kind} ({form.values:,}){where}", 2)
 
 
 def _trial(trial: TrialFacts, inspection: Inspection) -> Iterator[str]:
@@ -282,7 +208,7 @@ def _trial(trial: TrialFacts, inspection: Inspection) -> Iterator[str]:
         f"As the files stand, {trial.accepted:,} of {trial.tried:,} orders would be accepted{tried}."
     )
     for reason in trial.reasons[:_MOST_REASONS]:
-        yield from wrapped(f"{_orders(reason.orders)}: {reason.column} {reason.sentence}", 2)
+        yield from wrapped(f"{number_of(reason.orders, 'order')}: {reason.column} {reason.sentence}", 2)
         yield from wrapped(f"first at {name(reason.file)}:{reason.line}; {reason.remedy}", 4)
     if len(trial.reasons) > _MOST_REASONS:
         yield f"  and {len(trial.reasons) - _MOST_REASONS:,} rarer reasons (--json has all)"
@@ -298,7 +224,7 @@ def _proposals(trial: TrialFacts, counts: Counts | None) -> Iterator[str]:
     yield "What would help. These are proposals: none is on before it stands in loader.yaml."
     if counts and any(each.key == LOCATIONS for each in trial.proposals):
         yield f"  store: {{{LOCATION_LINE}}}"
-        yield from (f"    #{line}" for line in wrapped(location_sentence(counts), 1, 1))
+        yield from (f"    #{line}" for line in wrapped(location_sentence(counts), 1, 1, WIDTH - 5))
     for line in proposal_lines(trial.proposals, trial.tried):
         yield f"  {line}"
     is_made_up = [each for each in trial.proposals if each.is_made_up]

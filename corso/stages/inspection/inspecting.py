@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from corso.errors import ExportError
 from corso.extract.files import ExportFile
-from corso.extract.profile import built_in_profiles, load_profile
+from corso.extract.profile import Profile, built_in_profiles, load_profile
 from corso.stages.inspection.facts import FileFacts, Inspection, Unreadable
 from corso.stages.inspection.fitting import Fit, Seat, fits
 from corso.stages.inspection.looking import (
@@ -36,7 +37,7 @@ def inspect_files(
     store's, where it is known. Raises ExportError where no file can be read at all, SettingsError for a profile that
     cannot be.
     """
-    profiles = [load_profile(profile, Path())] if profile else list(built_in_profiles().values())
+    profiles = [load_profile(profile, Path())] if profile else _built_in()
     looked = [look_at(file) for file in export_files(paths)]
     seen = [each for each in looked if isinstance(each, SeenFile)]
     unreadable = [each for each in looked if isinstance(each, Unreadable)]
@@ -54,6 +55,11 @@ def inspect_files(
     if not found["files"]:
         raise ExportError("\n".join(each.reason for each in found["unreadable"]))
     return Inspection(**found, asked_profile=profile, time_zone=time_zone)
+
+
+@cache
+def _built_in() -> Sequence[Profile]:
+    return tuple(built_in_profiles().values())
 
 
 def _by_profile(fit: Fit, seen: Sequence[SeenFile], scratch: Path, time_zone: str | None) -> dict[str, Any]:

@@ -33,6 +33,8 @@ class _Draft:
     also_solves: Sequence[str] = ()
     """Others whose rules depend on them."""
     is_made_up: bool = False
+    wanted_by: Sequence[str] = ()
+    """Of these columns those without which nobody needs it; all of them if there are none."""
 
     @property
     def is_about_locations(self) -> bool:
@@ -46,6 +48,7 @@ def _address(which: str, other: str) -> _Draft:
         ["{" + other + "_address}"],
         [f"orders.{which}_address_{part}" for part in _PARTS],
         ["orders.customer_phone"],
+        wanted_by=[f"orders.{which}_address_{part}" for part in ("line1", "city", "postal_code")],
     )
 
 
@@ -97,7 +100,7 @@ _DRAFTS = (
 
 def try_proposals(trial: Trial) -> TrialFacts:
     """Validate the orders that would not be accepted with each fallback alone, and with all together."""
-    drafts = [draft for draft in _DRAFTS if trial.concerned(draft.solves)]
+    drafts = [draft for draft in _DRAFTS if trial.concerned(draft.wanted_by or draft.solves)]
     drafts = _useful(drafts, trial)
     own = [draft for draft in drafts if not draft.is_made_up]
     bare = trial.accepted
@@ -132,7 +135,7 @@ def _tried(draft: _Draft, trial: Trial) -> Proposal:
     return Proposal(
         key=draft.key,
         rules=draft.rules,
-        concerns=trial.concerned(draft.solves),
+        concerns=trial.concerned(draft.wanted_by or draft.solves),
         alone=_saved([draft], trial),
         is_made_up=draft.is_made_up,
     )

@@ -125,7 +125,8 @@ def _time_counts(texts: pl.Series, time_zone: str | None) -> TimeCounts:
         if time_zone
         else (None, None)
     )
-    return TimeCounts(len(texts), int(has_offset(texts).sum()), read.null_count(), *settled)
+    with_offset = int((has_offset(texts) & read.is_not_null()).sum())
+    return TimeCounts(len(texts), with_offset, read.null_count(), *settled)
 
 
 @dataclass(frozen=True)

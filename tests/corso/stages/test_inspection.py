@@ -49,6 +49,7 @@ def file_named(inspection: Inspection, name: str) -> FileFacts:
     return next(file for file in inspection.files if file.name == name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loader", SAMPLES, ids=lambda path: path.parent.name)
 def test_every_sample_gets_the_profile_that_its_loader_yaml_names(loader: Path, tmp_path: Path) -> None:
     """No other built-in profile comes before the right one, on whatever platform's files."""
@@ -151,6 +152,7 @@ FORMS: dict[str, tuple[bytes, dict[str, str | int]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
 def test_a_form_that_the_profile_does_not_declare_goes_into_loader_yaml(name: str, tmp_path: Path) -> None:
     """What is only suspected is said to be."""
@@ -485,7 +487,8 @@ def test_a_profile_of_ones_own_is_tried(tmp_path: Path) -> None:
     """Instead of the built-in ones, whether it fits or not."""
     olist = str(PROJECT / "docs" / "profiles" / "olist.yaml")
 
-    assert inspect(PROJECT / "data" / "samples" / "olist", profile=olist).profile == "olist"
+    sample = PROJECT / "data" / "samples" / "olist"
+    assert inspect_files([sample], tmp_path / "scratch", olist).profile == "olist"
     refused = inspect(canonical(tmp_path, [order_text()]), profile=olist)
     assert refused.profile is None
     assert refused.asked_profile == olist
