@@ -56,7 +56,7 @@ def demo(
 @app.command()
 def inspect(
     paths: Annotated[
-        list[Path], typer.Argument(help="Export files, folders of them, or patterns.", metavar="PATH...")
+        list[Path], typer.Argument(help="Export files, folders of them, or patterns.", metavar="PATH")
     ],
     write: Annotated[
         Path | None,

@@ -131,7 +131,7 @@ def _file(file: FileFacts, *, has_profile: bool) -> Iterator[str]:
         )
     for fault in file.faults:
         yield from wrapped(
-            f"faulty: {fault.rows:,} rows, first on line {fault.first_line:,}: {fault.reason}", 4
+            f"faulty: {number_of(fault.rows, 'row')}, first on line {fault.first_line:,}: {fault.reason}", 4
         )
     if not file.role:
         yield from _names("columns", file.ignored)

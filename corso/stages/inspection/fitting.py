@@ -96,6 +96,11 @@ class Fit:
         return (not self.missing_roles, self.candidate.understood, self.candidate.needed_there)
 
 
+def nearness(candidate: Candidate) -> tuple[int, int]:
+    """Return a profile's place among those that are not taken: the one that knows most columns first, then lacks fewest."""
+    return (-candidate.understood, len(candidate.lacks))
+
+
 def fits(profiles: Sequence[Profile], files: Sequence[SeenFile]) -> tuple[list[Fit], list[Candidate]]:
     """Return the profiles in which at least one file has a role, the best first, and the others that know any column.
 
@@ -109,7 +114,7 @@ def fits(profiles: Sequence[Profile], files: Sequence[SeenFile]) -> tuple[list[F
         elif fit.candidate.understood:
             others.append(fit.candidate)
     fitting.sort(key=lambda fit: fit.rank, reverse=True)
-    return fitting, sorted(others, key=lambda other: -other.understood)
+    return fitting, sorted(others, key=nearness)
 
 
 def _fit(profile: Profile, files: Sequence[SeenFile]) -> Fit:

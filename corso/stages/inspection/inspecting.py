@@ -10,7 +10,7 @@ from corso.errors import ExportError
 from corso.extract.files import ExportFile
 from corso.extract.profile import Profile, built_in_profiles, load_profile
 from corso.stages.inspection.facts import FileFacts, Inspection, Unreadable
-from corso.stages.inspection.fitting import Fit, Seat, fits
+from corso.stages.inspection.fitting import Fit, Seat, fits, nearness
 from corso.stages.inspection.looking import (
     Rows,
     SeenFile,
@@ -45,9 +45,7 @@ def inspect_files(
     if fitting:
         found = _by_profile(fitting[0], seen, scratch, time_zone)
         found["unreadable"] = [*unreadable, *found["unreadable"]]
-        found["others"] = sorted(
-            [*(fit.candidate for fit in fitting[1:]), *others], key=lambda each: -each.understood
-        )
+        found["others"] = sorted([*(fit.candidate for fit in fitting[1:]), *others], key=nearness)
         found["is_tied"] = len(fitting) > 1 and fitting[1].rank == fitting[0].rank
     else:
         files, more = _unknown_files(seen, scratch)
