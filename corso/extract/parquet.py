@@ -1,5 +1,8 @@
 """Parquet files: every value as the text that a careful CSV export would hold."""
 
+import re
+from zoneinfo import available_timezones
+
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,6 +13,7 @@ from corso.extract.files import ExportFile
 from corso.extract.forms import FAULT, LINE
 
 _EXACT_IN_A_FLOAT = 2**53
+_WHOLE_HOURS = re.compile(r"[+-](0\d|1[0-4]):00")
 _BATCH_ROWS = 20_000
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 """The years 1 to 9999, in days since 1970. Databases hold days beyond (`infinity`), which polars cannot write."""
@@ -27,26 +31,22 @@ _DAMAGE = (
 
 def parquet_names(file: ExportFile) -> list[str]:
     """Return a Parquet file's column names. Raises ExportError where it cannot be read."""
-    try:
-        return list(pq.read_schema(file.path).names)
-    except _DAMAGE as error:
-        message = (
-            f"{file.name}: not a readable Parquet file ({_reason(error)}); export it again, or copy it again"
-        )
-        raise ExportError(message) from None
+    return list(_schema(file).names)
 
 
 def parquet_rows(file: ExportFile) -> pl.LazyFrame:
     """Return a Parquet file's rows: its columns as text, LINE (from 1) and FAULT.
 
     The file is read once through, so that a damaged page is found here and not in the middle of a stage.
-    Raises ExportError: not to be read, damaged, names that stand there twice.
+    Raises ExportError: not to be read, damaged, names that stand there twice, unknown time zones.
     """
-    names = parquet_names(file)
+    arrow = _schema(file)
+    names = list(arrow.names)
     if not names:
         message = f"{file.name}: the file has no column; export it again"
         raise ExportError(message)
     check_names(file, names)
+    _check_zones(file, arrow)
     try:
         # Read twice: pyarrow refuses quietly most of what makes polars panic, which writes a trace to the terminal, and
         # polars refuses what pyarrow takes.
@@ -67,8 +67,30 @@ def parquet_rows(file: ExportFile) -> pl.LazyFrame:
     return rows
 
 
+def _schema(file: ExportFile) -> pa.Schema:
+    try:
+        return pq.read_schema(file.path)
+    except _DAMAGE as error:
+        message = (
+            f"{file.name}: not a readable Parquet file ({_reason(error)}); export it again, or copy it again"
+        )
+        raise ExportError(message) from None
+
+
+def _check_zones(file: ExportFile, schema: pa.Schema) -> None:
+    """Raise ExportError for a time zone at which polars would panic: one without a name, e.g. `Z` or `-05:30`."""
+    for column in schema:
+        zone = getattr(column.type, "tz", None) or "UTC"
+        if zone.upper() != "UTC" and not _WHOLE_HOURS.fullmatch(zone) and zone not in available_timezones():
+            message = f"{file.name}: column {column.name!r} has times of an unknown zone, {zone!r}; export them as UTC"
+            raise ExportError(message)
+
+
 def _reason(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+    first = (str(error).splitlines() or [type(error).__name__])[0][:120]
+    return "".join(
+        letter if letter.isprintable() else "?" for letter in first
+    )  # it may quote the damaged bytes
 
 
 def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:

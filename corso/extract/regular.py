@@ -23,9 +23,7 @@ def is_regular(file: ExportFile, form: CsvForm, header: Header) -> bool:
     One streaming pass. False also where the file cannot be read, and with thousands of columns: then the careful way
     reads it, or says why it cannot.
     """
-    if not form.is_utf8 or not form.delimiter.isascii():
-        return False
-    if header.line != header.last_line or header.returns or _is_taken_for_zlib(file):
+    if not form.is_utf8 or not form.delimiter.isascii() or header.returns or _is_taken_for_zlib(file):
         return False
     line = pl.col("line")
     # scan_lines takes one carriage return off a line's end, as scan_csv does; one that is left is no line's end to

@@ -61,7 +61,7 @@ def other_layout(file: ExportFile, form: CsvForm, header: str | None = None) -> 
     if sniffed.skip_lines > form.skip_lines and header is None:
         found.append(f"the header stands on line {sniffed.skip_lines + 1}")
         changes["skip_lines"] = sniffed.skip_lines
-    return f"{' and '.join(found)}; {entry(file, **changes)}" if is_found and found else None
+    return f"{', and '.join(found)}; {entry(file, **changes)}" if is_found and found else None
 
 
 def _sniff(file: ExportFile, candidates: str) -> tuple[CsvForm, bool]:

@@ -43,6 +43,9 @@ TYPED: dict[str, tuple[list[Any], pl.DataType | None, list[str | None]]] = {
         [[{"name": "Size", "value": 'M "slim"'}], [], None], None, ['[{"name":"Size","value":"M \\"slim\\""}]', "[]", None],
     ),
     "nothing at all": ([None, None], pl.Null(), [None, None]),
+    "durations": ([timedelta(days=1, seconds=5), None], pl.Duration("us"), ["P1DT5S", None]),
+    "bytes that are text": ([b"M\xc3\xbcller", b"", None], pl.Binary(), ["Müller", None, None]),
+    "bytes of a UUID": ([b"\xff\x00" * 8], pl.Binary(), ["ff00" * 8]),
 }  # fmt: skip
 
 
@@ -60,6 +63,57 @@ def test_a_number_that_a_float_cannot_hold_is_not_made_to_look_exact(tmp_path: P
         "1.2345678901234568e+16",
         "NaN",
     ]
+
+
+INFINITIES = {
+    "instants": (pl.Datetime("us", "America/New_York"), 2**63 - 1, 0, "1969-12-31T19:00:00.000000-05:00"),
+    "local times": (pl.Datetime("ms"), -(2**63) + 1, 253402300799999, "9999-12-31T23:59:59.999000"),
+    "days": (pl.Date(), 2**31 - 1, -719162, "0001-01-01"),
+}
+
+
+@pytest.mark.parametrize(("dtype", "infinity", "good", "text"), INFINITIES.values(), ids=INFINITIES.keys())
+def test_a_databases_infinity_is_the_number_that_it_is(
+    tmp_path: Path, dtype: pl.DataType, infinity: int, good: int, text: str
+) -> None:
+    """It is no date, which validation says of its row; the other rows are none the worse for it."""
+    values = pl.Series([infinity, good, None]).cast(dtype)
+    assert texts(tmp_path, values) == [str(infinity), text, None]
+
+
+@pytest.mark.parametrize("zone", ["Z", "-05:30", "Nowhere/Land"])
+def test_a_time_zone_that_nobody_knows_is_named(tmp_path: Path, zone: str) -> None:
+    """Of itself polars would stop the whole program."""
+    pq.write_table(pa.table({"at": pa.array([0], pa.timestamp("us", zone))}), tmp_path / "x.parquet")
+    with pytest.raises(
+        ExportError, match=f"column 'at' has times of an unknown zone, '{zone}'; export them as UTC"
+    ):
+        read_rows(ExportFile(tmp_path / "x.parquet", "x.parquet"), CsvForm(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset"), [("+02:00", "02:00:00.000000+02:00"), ("utc", "00:00:00.000000+00:00")]
+)
+def test_a_time_zone_of_whole_hours_needs_no_name(tmp_path: Path, zone: str, offset: str) -> None:
+    """Many programs write their offset in a zone's place."""
+    pq.write_table(pa.table({"at": pa.array([0], pa.timestamp("us", zone))}), tmp_path / "x.parquet")
+    rows = read_rows(ExportFile(tmp_path / "x.parquet", "x.parquet"), CsvForm(), tmp_path).collect()
+    assert rows["at"].to_list() == [f"1970-01-01T{offset}"]
+
+
+def test_a_parquet_file_without_columns_is_refused(tmp_path: Path) -> None:
+    """There is nothing to load in it, and an export has columns."""
+    pq.write_table(pa.table({}), tmp_path / "x.parquet")
+    with pytest.raises(ExportError, match=r"^x\.parquet: the file has no column; export it again$"):
+        read_rows(ExportFile(tmp_path / "x.parquet", "x.parquet"), CsvForm(), tmp_path)
+
+
+def test_the_form_of_csv_files_does_not_matter(tmp_path: Path) -> None:
+    """A role may have files of both kinds; what is said of its CSV files is not done to Parquet."""
+    pl.DataFrame({"a": ["x", "y"]}).write_parquet(tmp_path / "x.parquet")
+    form = CsvForm(";", "utf-16", "number", skip_lines=1, skip_rows=1)
+    rows = read_rows(ExportFile(tmp_path / "x.parquet", "x.parquet"), form, tmp_path).collect()
+    assert rows["a"].to_list() == ["x", "y"]
 
 
 def test_rows_are_numbered_from_one(tmp_path: Path) -> None:
