@@ -2,9 +2,12 @@
 
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pydantic
+from rich.console import Console
 
 from corso.errors import SettingsError, UsageError
 from corso.settings import Store
@@ -13,7 +16,7 @@ from corso.stages.inspection.inspecting import inspect_files
 from corso.stages.inspection.loader_draft import PROFILE_FILE, loader_yaml
 from corso.stages.inspection.profile_draft import profile_yaml, unknown_roles
 from pipelines.inspection_text import inspection_lines
-from pipelines.screen import say, say_json
+from pipelines.output import say, say_json
 
 
 def inspect(
@@ -23,7 +26,7 @@ def inspect(
     _check_time_zone(time_zone)
     if write is not None:
         _refuse_to_overwrite(write)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, _waiting():
         inspection = inspect_files(paths, Path(scratch), profile, time_zone)
     if as_json:
         say_json(inspection.as_dict())
@@ -36,6 +39,17 @@ def inspect(
             path.write_text(text, encoding="utf-8")
             sys.stderr.write(f"Wrote {path}\n")
     return 0 if inspection.everything_is_accepted else 1
+
+
+@contextmanager
+def _waiting() -> Iterator[None]:
+    """Show on a terminal that the files are being read: large ones take a minute."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status("Reading the files and trying to load them"):
+        yield
 
 
 def _check_time_zone(time_zone: str | None) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from corso.errors import ExportError, SettingsError
 from corso.extract.profile import load_profile
@@ -532,3 +534,55 @@ def test_a_folder_without_exports_says_what_it_holds(tmp_path: Path) -> None:
         inspect(tmp_path / "in")
     with pytest.raises(ExportError, match=r"no file fits .*\*\.csv"):
         inspect(tmp_path / "in", "*.csv")
+
+
+_PIECES = st.sampled_from(
+    [b",", b";", b"\t", b'"', b"\n", b"\r", b"\0", b"\xff", b"\xe2\x80\xa8", b"{n}", b"13/13/26", b"$1,2"]
+)
+
+
+@st.composite
+def damaged_exports(draw: st.DrawFn) -> bytes:
+    """Return a Shopify export with some bytes more and some less, or bytes of no kind."""
+    if draw(st.integers(0, 4)) == 0:
+        return draw(st.binary(max_size=400))
+    content = SHOPIFY.encode()
+    for _ in range(draw(st.integers(1, 5))):
+        place = draw(st.integers(0, len(content)))
+        content = (
+            content[:place] + draw(_PIECES) + content[place + draw(st.sampled_from([0, 0, 1, 40, 4000])) :]
+        )
+    return content
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(damaged_exports())
+def test_whatever_is_in_a_file_there_is_an_answer(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    """Facts whose numbers hold together, or one sentence; never anything else."""
+    folder = tmp_path_factory.mktemp("damaged")
+    export_file(folder / "in", "orders.csv", content)
+    found, refusal = None, ""
+    try:
+        found = inspect_files([folder / "in"], folder / "scratch")
+    except ExportError as error:
+        refusal = str(error)
+    if found is None:
+        assert refusal.startswith("orders.csv")
+        return
+    trial = found.trial
+    if trial is not None:
+        assert found.counts is not None
+        assert (
+            trial.accepted
+            <= trial.accepted_with_own
+            <= trial.accepted_with_all
+            <= trial.tried
+            == found.counts.orders
+        )
+        assert all(trial.accepted + each.alone <= trial.accepted_with_all for each in trial.proposals)
+        assert (trial.accepted < trial.tried) <= bool(trial.reasons)
+    for file in found.files:
+        assert sum(fault.rows for fault in file.faults) <= file.faulty_rows <= file.rows
