@@ -13,6 +13,9 @@ from pipelines.inspecting import inspect
 from pipelines.plain_text import name, wrapped
 from tests.export_factories import csv_text, export_file, fulfillment_text, line_text, order_text
 
+# Each of them maps and validates whole exports, some of them several times.
+pytestmark = pytest.mark.slow
+
 SAMPLES = sorted((Path(__file__).parents[2] / "data" / "samples").glob("*/loader.yaml"))
 
 PRINTED = Path(__file__).with_name("inspected_shop.txt")
@@ -49,7 +52,6 @@ def test_the_page_of_a_small_shop(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert out == PRINTED.read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("loader", SAMPLES, ids=lambda path: path.parent.name)
 def test_no_value_of_a_sample_is_shown_or_written(
     loader: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -19,6 +19,9 @@ from corso.stages.inspection.inspecting import inspect_files
 from corso.stages.inspection.looking import SeenFile, look_at
 from tests.export_factories import Row, csv_text, export_file, fulfillment_text, line_text, order_text
 
+# Each of them maps and validates whole exports, some of them several times.
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).resolve().parents[3]
 SAMPLES = sorted((PROJECT / "data" / "samples").glob("*/loader.yaml"))
 
@@ -51,7 +54,6 @@ def file_named(inspection: Inspection, name: str) -> FileFacts:
     return next(file for file in inspection.files if file.name == name)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("loader", SAMPLES, ids=lambda path: path.parent.name)
 def test_every_sample_gets_the_profile_that_its_loader_yaml_names(loader: Path, tmp_path: Path) -> None:
     """No other built-in profile comes before the right one, on whatever platform's files."""
@@ -154,7 +156,6 @@ FORMS: dict[str, tuple[bytes, dict[str, str | int]]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
 def test_a_form_that_the_profile_does_not_declare_goes_into_loader_yaml(name: str, tmp_path: Path) -> None:
     """What is only suspected is said to be."""
@@ -421,7 +422,6 @@ def test_a_header_alone_holds_no_order(tmp_path: Path) -> None:
     assert not inspection.everything_is_accepted
 
 
-@pytest.mark.slow
 def test_ten_thousand_columns_are_no_trouble(tmp_path: Path) -> None:
     """They are counted like others."""
     names = [f"c{number}" for number in range(10_000)]
@@ -555,7 +555,6 @@ def damaged_exports(draw: st.DrawFn) -> bytes:
     return content
 
 
-@pytest.mark.slow
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(damaged_exports())
 def test_whatever_is_in_a_file_there_is_an_answer(

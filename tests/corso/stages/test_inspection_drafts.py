@@ -25,6 +25,9 @@ from corso.stages.inspection.profile_draft import profile_yaml, unknown_roles
 from corso.stages.preparing import original_fields
 from tests.export_factories import csv_text, export_file, fulfillment_text, line_text, order_text
 
+# Each of them maps and validates whole exports, some of them several times.
+pytestmark = pytest.mark.slow
+
 FLAT = (
     "order_id,placed_at,buyer_email,name,sku,quantity,unit_price,unit_tax,total,city\n"
     "A-1,2026-11-24 10:00,ann@example.com,Ann Lee,MUG,2,10.50,1.00,22.00,Boston\n"

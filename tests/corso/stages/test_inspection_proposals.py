@@ -20,6 +20,9 @@ from tests.export_factories import (
     order_text,
 )
 
+# Each of them maps and validates whole exports, some of them several times.
+pytestmark = pytest.mark.slow
+
 ADDRESS = ("line1", "city", "state_or_province_code", "postal_code", "country_code")
 
 
