@@ -1,5 +1,7 @@
 """Reading Parquet: typed values become the text that a careful CSV export would hold."""
 
+import base64
+import zlib
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -143,6 +145,60 @@ def test_a_broken_parquet_file_is_refused_before_a_stage_begins(tmp_path: Path, 
     (tmp_path / "x.parquet").write_bytes(damaged(tmp_path)[name])
     with pytest.raises(ExportError, match=r"^x\.parquet: (not a readable|damaged) Parquet file"):
         read_rows(ExportFile(tmp_path / "x.parquet", "x.parquet"), CsvForm(), tmp_path)
+
+
+_TEXTS = (
+    "eNp1kcFOwkAQhqeFNBw4EMJu2mQPvdBARKQrpK0JJIMhSCRaSNRzsVRBpIYiiM/i0YOP6e7qwYuTzPyZ+f6Zw26IU5fkCSNs"
+    "LAQAciLTY/dHOAFSJuUGMUhJpAGgi7mhaTmdFK0OGCXL1BcxAWrQJV06PacAFqM90qbCR3SrcZHfpOmW6ECKVV16qzBmglHD"
+    "YhZzvjT27yH6qZEKiNZwCnRZAXHZLOJ0en13lt0/zp8j80M7kcEzFDGQxd+J/m3y26vRJWKG50oneBQKvt/L+Qjx4a9PFU/y"
+    "g+IKDlGhG5TL/RH2lQ7kPRHKhxi+iyV/IJHaGq6eELtdMK/CdBVtMrv2ctg+puu6vZtvskW6tnnTbbbs2ux1sYptLwlafBaf"
+    "JknMvSTxeey2uedHrSDiQSdJeOJF8zjgdYvJl7vVAELxa9+ATV07"
+)
+_TIMES = (
+    "eNp1UctOwkAUva3NhIULTJimTbroxgYiwTJo2rpyILyi0Zb4TNgUywAJUqUI+g/GpV/iB3qnmOjGs5j7OI9JZkI+qFONFmnx"
+    "nKoUEKd2p9clQEEuq5RgIZQAqMgRBXaoZh4DKZqGGq8o6EQf6kOHOQUwLZ1RpqOMqma1py3TdEVVoNq+KrXz9z2rKi9Aj2mZ"
+    "lvOhWP9m6Z8KLQGOxCnowxJguLHLB4PL25PsYTp+jI0v5VCi4XNEWx7+GufX6GfOV2ecZ7yV14gfhMhvNnLf53zyV5cfnuRd"
+    "2W3Jbt620YvmZp8389qWeYg8h/PwCk1+9Oua8NZE5kdbSefmOtpsLfd3EQfjIkzn8TKzy09vq2m6qNjr8TKbpQub1eo11y6P"
+    "XmbzxPZE4LJR0hAiYZ4QPkvqR8zzYzeIWXAsBBNePE4CVjEtC1/0WQEI8Se/AY37YzI="
+)
+FOUND = {
+    "bytes of no text in a value": (_TEXTS, 21, 128, "damaged Parquet file"),
+    "bytes of no text in a name": (_TEXTS, 111, 128, "not a readable Parquet file"),
+    "a panic in a thread": (_TEXTS, 145, 0, "damaged Parquet file"),
+    "a length beyond the file": (_TEXTS, 32, 127, "damaged Parquet file"),
+    "a type that there is not": (_TEXTS, 114, 127, "damaged Parquet file"),
+    "a number of rows that is missing": (_TIMES, 106, 76, "damaged Parquet file"),
+    "a time zone that there is not": (_TIMES, 352, 71, "column 'at' has times of an unknown zone"),
+}
+"""What a search found -> a whole file (zlib, base64), the place of the byte that changed, its value, and the sentence.
+
+pyarrow reads all of them but the second without a word; polars stopped in the middle of a stage.
+"""
+
+
+def with_byte(whole: str, place: int, value: int) -> bytes:
+    """Return a whole file with one byte changed."""
+    content = bytearray(zlib.decompress(base64.b64decode(whole)))
+    content[place] = value
+    return bytes(content)
+
+
+@pytest.mark.parametrize(("whole", "place", "value", "sentence"), FOUND.values(), ids=FOUND.keys())
+def test_what_only_polars_minds_is_refused_before_a_stage_begins(
+    tmp_path: Path, whole: str, place: int, value: int, sentence: str
+) -> None:
+    """The reader that reads the file later is asked beforehand; a panic of it is no end of the program."""
+    (tmp_path / "x.parquet").write_bytes(with_byte(whole, place, value))
+    with pytest.raises(ExportError, match=rf"^x\.parquet: {sentence}"):
+        read_rows(ExportFile(tmp_path / "x.parquet", "x.parquet"), CsvForm(), tmp_path)
+
+
+def test_a_date_beyond_all_years_spoils_its_own_value_only(tmp_path: Path) -> None:
+    """Asked to write such a date, polars panics; the number is refused with its row."""
+    (tmp_path / "x.parquet").write_bytes(with_byte(_TIMES, 24, 127))
+    rows = read_rows(ExportFile(tmp_path / "x.parquet", "x.parquet"), CsvForm(), tmp_path).collect()
+    assert rows["at"].to_list() != []
+    assert all(value.lstrip("-").isdigit() or value.startswith("2026") for value in rows["at"])
 
 
 def test_a_parquet_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
