@@ -190,9 +190,9 @@ def trace(
     as_json: JsonOption = False,
 ) -> None:
     """Tell one order's story: file and line, checks, attempts, Corso's id, findings."""
-    from pipelines import looking  # noqa: PLC0415
+    from pipelines import tracing  # noqa: PLC0415
 
-    _leave(lambda: looking.trace(config, source_order_id, as_json=as_json))
+    _leave(lambda: tracing.trace(config, source_order_id, as_json=as_json))
 
 
 @app.command(

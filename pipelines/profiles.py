@@ -17,7 +17,7 @@ from corso.errors import UsageError
 from corso.extract import profile as vocabulary_module
 from corso.extract.profile import Profile, built_in_profiles
 from corso.settings import nearest
-from pipelines.screen import say
+from pipelines.output import say
 
 _INTRODUCTION = """\
 # The vocabulary of profiles

@@ -4,7 +4,6 @@ import logging
 import os
 import socket
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -19,6 +18,7 @@ from corso.settings import Settings
 from corso.stages.batch import Batch, ProgressWatch, is_running
 from corso.stages.counting import broken_contracts, quarantined_share, unaccounted_rows
 from pipelines.definitions import build_defs
+from pipelines.home import prepare_home
 
 _HOST_TAG, _PROCESS_TAG = "corso-loader/host", "corso-loader/process"
 """Where a run of the command runs."""
@@ -30,28 +30,6 @@ _TALKS_TO_THE_API = {
     "load_batch": ("uploaded_orders", "uploaded_fulfillments", "corso_orders"),
 }
 """Job -> its assets that ask the API for something, and can be told when to end."""
-
-_INSTANCE = """\
-# Made by corso-loader; yours to change.
-telemetry: {enabled: false}
-nux: {enabled: false}
-"""
-
-
-def dagster_home(settings: Settings) -> Path:
-    """Return the folder of the Dagster instance: DAGSTER_HOME, else `dagster` in the workdir."""
-    return Path(os.environ.get("DAGSTER_HOME") or settings.workdir / "dagster").absolute()
-
-
-def prepare_home(settings: Settings) -> Path:
-    """Make the instance's folder if there is none, and make it Dagster's home in this process."""
-    home = dagster_home(settings)
-    home.mkdir(parents=True, exist_ok=True)
-    if not (home / "dagster.yaml").exists():
-        (home / "dagster.yaml").write_text(_INSTANCE, encoding="utf-8")
-    os.environ["DAGSTER_HOME"] = str(home)
-    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
-    return home
 
 
 def run_job(

@@ -1,15 +1,12 @@
-"""What the command prints: progress bars on a terminal, plain lines elsewhere, facts as JSON where asked.
+"""What the command prints of a batch: progress bars on a terminal, plain lines elsewhere, and its numbers.
 
-Facts go to standard output, progress and errors to standard error.
+Facts go to standard output (`output`), progress and errors to standard error.
 """
 
-import json
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
@@ -20,6 +17,7 @@ from corso.report.corrected import said_corrections
 from corso.report.filled import said_amount, said_use
 from corso.report.summary import QuotaUse, Summary
 from corso.stages.batch import Pace, ProgressWatch
+from pipelines.output import say
 from pipelines.time_left import TimeLeft, said_seconds
 from schemas.corrections import CorrectionsUse
 from schemas.filled_values import FallbackUse
@@ -134,17 +132,6 @@ def _said_pace(measured: float, pace: Pace | None) -> Iterator[str]:
 
 def _said_rate(per_second: float) -> str:
     return f"{per_second:.0f}/s" if per_second >= 10 else f"{per_second:.1f}/s"
-
-
-def say(text: str = "") -> None:
-    """Print one line of facts."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-def say_json(facts: Any) -> None:
-    """Print facts as JSON."""
-    say(json.dumps(facts, indent=1, ensure_ascii=False, default=str))
 
 
 def say_counts(title: str, counts: Mapping[str, int]) -> None:

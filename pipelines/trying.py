@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from corso.errors import CorsoError, Stopped, UsageError
-from pipelines.screen import say
+from pipelines.output import say
 
 _MARK = ".corso-loader-demo"
 _QUOTA = ("--limit", "2500", "--window", "5")

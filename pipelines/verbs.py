@@ -18,8 +18,9 @@ from corso.stages.batch import Batch
 from corso.stages.books import close_books
 from corso.stages.forecast import forecast
 from corso.stages.retrying import causes_to_retry
+from pipelines.output import say, say_json
 from pipelines.running import run_job
-from pipelines.screen import progress, say, say_corrections, say_fallbacks, say_json, say_moved, say_summary
+from pipelines.screen import progress, say_corrections, say_fallbacks, say_moved, say_summary
 from pipelines.until import parse_until
 from schemas.filled_values import FallbackUse
 from schemas.money import money_text
