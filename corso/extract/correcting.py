@@ -19,11 +19,12 @@ from corso.extract.proposals import (
     ExportRows,
     Proposal,
     found_rows,
+    not_in_place,
     read_proposals,
     refused_proposals,
     those_alike,
 )
-from corso.extract.recognition import ExportRow, Place, Texts, changed_headers, is_of_its_order
+from corso.extract.recognition import ExportRow, OrderHeaders, Place, Texts, changed_headers, is_of_its_order
 from corso.extract.text import FAULT, LINE
 from schemas.corrections import CorrectedColumn, CorrectionsUse, LeftColumn
 from schemas.spreadsheet import ADDED_TO_QUARANTINE, free_names
@@ -97,12 +98,12 @@ def settle(
     corrections: Corrections,
     frames: Mapping[str, pl.LazyFrame],
     headers: Sequence[str],
-    order_headers: Sequence[str],
+    order: OrderHeaders,
     written: Mapping[str, str],
 ) -> Settled:
     """Hold the corrections against the files of one role and return what they change.
 
-    `frames`: file -> its rows (LINE, FAULT, `headers`); `order_headers`: those that say which order a row is of;
+    `frames`: file -> its rows (LINE, FAULT, `headers`); `order`: those of the headers that say which order a row is of;
     `written` as `written_names` returns it, for all roles. The rows of the export that are named, and those of their
     orders, are read for it. Raises ExportError where two corrections disagree.
     """
@@ -112,21 +113,22 @@ def settle(
         return Settled()
     names = {header: name for name, header in written.items() if header in headers}
     foreign = [name for name in written if name not in names.values()]
-    found = found_rows(list(tables.values()), frames, headers, {each: names[each] for each in order_headers})
+    found = found_rows(list(tables.values()), frames, headers, {each: names[each] for each in order.ids})
     proposals = [
         each for file, rows in tables.items() for each in read_proposals(file, rows, found, names, foreign)
     ]
-    export = ExportRows.of(found, proposals, order_headers)
-    refused = refused_proposals(proposals, export, tables, order_headers)
+    export = ExportRows.of(found, proposals, order)
+    refused = refused_proposals(proposals, export, tables, order)
     taken = [(each, export.rows[each.row]) for each in proposals if each.place not in refused]
     unsure = [
         (each, row)
         for each, row in taken
-        if changed_headers(row, each.cells) and not is_of_its_order(row, each.cells, order_headers)
+        if changed_headers(row, each.cells) and not is_of_its_order(row, each.cells, order)
     ]
-    alike = those_alike(frames, headers, unsure)
-    cells, left = _edits([pair for pair in taken if pair[0].place not in alike])
-    return Settled(cells, left, refused | alike)
+    refused |= those_alike(frames, headers, unsure)
+    refused |= not_in_place(unsure, [each for each in proposals if each.place in refused], tables)
+    cells, left = _edits([pair for pair in taken if pair[0].place not in refused])
+    return Settled(cells, left, refused)
 
 
 def _edits(

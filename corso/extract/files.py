@@ -46,9 +46,16 @@ def find_exports(settings: Settings, batch: str) -> dict[str, list[ExportFile]]:
 
 
 def find_corrections(settings: Settings, batch: str) -> list[ExportFile]:
-    """Return the batch's corrections files, sorted by path; none is needed."""
+    """Return the batch's corrections files, sorted by path; none is needed.
+
+    Raises ExportError for a file below the workdir: each plan writes quarantine.csv anew.
+    """
     patterns = settings.loader.corrections
     paths = sorted({path for pattern in patterns for path in _fitting(settings, pattern, batch)})
+    for path in paths:
+        if path.resolve().is_relative_to(settings.workdir.resolve()):
+            message = f"corrections: {_shown(settings, path)} lies in the workdir, where each plan writes it anew and the corrections would be lost; copy it to another folder"
+            raise ExportError(message)
     return [ExportFile(path, _shown(settings, path), "corrections", tuple(patterns)) for path in paths]
 
 

@@ -94,13 +94,13 @@ def mangled(exported: str | None, cell: str) -> str | None:
     if _SCIENTIFIC.fullmatch(cell):
         # Also where somebody typed a long number: what it was is lost.
         return DIGITS
-    if exported is None:
-        return None
-    if max(len(exported), len(cell)) <= _LONGEST and (
-        looks := _number(exported, cell) or _moment(exported, cell)
-    ):
-        return looks
-    return _text(exported, cell)
+    return None if exported is None else _looks(exported, cell)
+
+
+def _looks(exported: str, cell: str) -> str | None:
+    is_short = max(len(exported), len(cell)) <= _LONGEST
+    looks = (_number(exported, cell) or _moment(exported, cell)) if is_short else None
+    return looks or _text(exported, cell)
 
 
 def _would_be_changed(text: str) -> bool:
@@ -318,7 +318,10 @@ def _lost_letters(exported: str, cell: str) -> bool:
         return False
     if unicodedata.normalize("NFC", exported) == unicodedata.normalize("NFC", cell):
         return True
-    if cell in {_misread(exported, "cp1252"), _misread(exported, "mac_roman")}:
+    if len(cell) == len(exported.encode()) and cell in {
+        _misread(exported, "cp1252"),
+        _misread(exported, "mac_roman"),
+    }:
         return True
     # A letter of two UTF-16 units becomes one question mark or two.
     return len(exported) <= _LONG_CELL and any(

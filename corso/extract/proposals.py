@@ -1,19 +1,33 @@
 """Corrected rows held against the export: which of them differ, and which of those are not to be applied."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from corso.extract.corrections import AT, OF, ON
-from corso.extract.recognition import ExportRow, Place, Texts, left_alone, why_another
+from corso.extract.recognition import (
+    ExportRow,
+    OrderHeaders,
+    Place,
+    Texts,
+    left_alone,
+    overwritten_headers,
+    why_another,
+)
 from corso.extract.text import FAULT, LINE
 
 _MOST_SIBLINGS = 200
 """Rows of one order that are held against a corrected one, the nearest first."""
 _MOST_ALIKE = 100_000
 """Rows that are held against those of which the order is not sure."""
+_ROWS_LOOKED_AT = 10_000
+"""Rows that tell in which columns the cells differ most."""
+_FEWEST_ROWS = 10
+"""In a file of fewer it says little that something stands in one row only."""
+_Key = tuple[tuple[str, str], ...]
+"""Headers and cells."""
 _WAS, _THERE = "\0was.", "\0there"
 _NO_TEXT = pl.Series([], dtype=pl.String)
 
@@ -86,32 +100,30 @@ class ExportRows:
     """File, header that says the order, its cell -> the rows."""
 
     @classmethod
-    def of(
-        cls, found: pl.DataFrame, proposals: Sequence[Proposal], order_headers: Sequence[str]
-    ) -> "ExportRows":
+    def of(cls, found: pl.DataFrame, proposals: Sequence[Proposal], order: OrderHeaders) -> "ExportRows":
         """Take what proposals need of the rows that were found."""
         named = {each.row for each in proposals}
         orders = {
             (header, each.cells[header])
             for each in proposals
-            for header in order_headers
+            for header in order.ids
             if each.cells.get(header)
         }
         rows: dict[Place, ExportRow] = {}
         by_order = defaultdict(list)
         for file, line, fault, *texts in found.iter_rows():
             cells = dict(zip(found.columns[3:], texts, strict=True))
-            of_orders = [header for header in order_headers if (header, cells[header]) in orders]
+            of_orders = [header for header in order.ids if (header, cells[header]) in orders]
             if of_orders or (file, line) in named:
                 rows[file, line] = ExportRow((file, line), fault, cells)
             for header in of_orders:
                 by_order[file, header, cells[header]].append((file, line))
         return cls(rows, by_order)
 
-    def siblings(self, proposal: Proposal, order_headers: Sequence[str]) -> list[ExportRow]:
+    def siblings(self, proposal: Proposal, order: OrderHeaders) -> list[ExportRow]:
         """Return other rows of the order that a proposal says it is of, the nearest first."""
         file, line = proposal.row
-        keys = ((file, header, proposal.cells.get(header)) for header in order_headers)
+        keys = ((file, header, proposal.cells.get(header)) for header in order.ids)
         places = dict.fromkeys(place for key in keys for place in self.by_order.get(key, ()))
         others = [self.rows[place] for place in places if place != proposal.row]
         return sorted(others, key=lambda row: abs(row.place[1] - line))[:_MOST_SIBLINGS]
@@ -121,7 +133,7 @@ def refused_proposals(
     proposals: Sequence[Proposal],
     export: ExportRows,
     tables: Mapping[str, pl.DataFrame],
-    order_headers: Sequence[str],
+    order: OrderHeaders,
 ) -> dict[Place, str]:
     """Return the proposals that are not about the row which they name, by their place, and why."""
     came_back = {(file, *row) for file, rows in tables.items() for row in rows.select(OF, AT).iter_rows()}
@@ -136,8 +148,8 @@ def refused_proposals(
 
     refused = {}
     for each in proposals:
-        siblings = ((other, taken(each, other)) for other in export.siblings(each, order_headers))
-        if sentence := _why_not(each, export.rows.get(each.row), order_headers, siblings):
+        siblings = ((other, taken(each, other)) for other in export.siblings(each, order))
+        if sentence := _why_not(each, export.rows.get(each.row), order, siblings):
             refused[each.place] = sentence
     return refused
 
@@ -145,7 +157,7 @@ def refused_proposals(
 def _why_not(
     proposal: Proposal,
     row: ExportRow | None,
-    order_headers: Sequence[str],
+    order: OrderHeaders,
     siblings: Iterable[tuple[ExportRow, int]],
 ) -> str | None:
     """Say why a row is not applied, after its place; None where it is."""
@@ -154,8 +166,8 @@ def _why_not(
         return f"{file} has no row on line {line}"
     if proposal.foreign:
         return f"{file} has no column {proposal.foreign[0]!r}"
-    if another := why_another(row, proposal.cells, order_headers, siblings):
-        return f"{file}:{line} may be another row than the one that was corrected: {another}"
+    if another := why_another(row, proposal.cells, order, siblings):
+        return f"{_may_be_another(proposal)}: {another}"
     return None
 
 
@@ -164,47 +176,83 @@ def those_alike(
 ) -> dict[Place, str]:
     """Return those of which what was left alone stands in other rows of the file, too; by place, and why."""
     alike: dict[Place, str] = {}
-    kept = {each.place: left_alone(row, each.cells) for each, row in unsure}
+    overwritten = {each.place for each, row in unsure if overwritten_headers(row, each.cells)}
     for file, rows in frames.items():
-        here = [each for each, _ in unsure if each.row[0] == file]
-        # Whatever row has all of the cells has the longest of them.
-        longest = {each.place: max(kept[each.place].items(), key=_length, default=None) for each in here}
-        others = _rows_with(rows, headers, [cell for cell in longest.values() if cell])
-        for each in here:
-            cell, (of, at) = longest[each.place], each.row
-            if (
-                cell is None
-                or others is None
-                or any(
-                    line != at and kept[each.place].items() <= texts.items()
-                    for line, texts in others.get(cell, ())
-                )
-            ):
+        here = [(each, left_alone(row, each.cells)) for each, row in unsure if each.row[0] == file]
+        if not here:
+            continue
+        ranked, count = _by_variety(rows, headers)
+        # Whatever row has all of the cells has these, too, and few rows have them.
+        keys = {
+            each.place: tuple((name, kept[name]) for name in ranked if name in kept)[:3]
+            for each, kept in here
+        }
+        others = _rows_with(rows, headers, {key for key in keys.values() if key})
+        for each, kept in here:
+            key = keys[each.place]
+            candidates = others.get(key, ()) if others is not None else None
+            if count < _FEWEST_ROWS and each.place in overwritten:
+                alike[each.place] = f"{_may_be_another(each)}: its file has too few rows to tell"
+            elif not key or candidates is None or _are_there(kept, candidates, each.row[1]):
                 alike[each.place] = (
-                    f"{of}:{at} may be another row than the one that was corrected: nothing that was left alone in it tells it from other rows"
+                    f"{_may_be_another(each)}: nothing that was left alone in it tells it from other rows"
                 )
     return alike
 
 
-def _length(cell: tuple[str, str]) -> int:
-    return len(cell[1])
+def not_in_place(
+    unsure: Sequence[tuple[Proposal, ExportRow]],
+    refused: Iterable[Proposal],
+    tables: Mapping[str, pl.DataFrame],
+) -> dict[Place, str]:
+    """Return those of files of which most rows are refused; by place, and why."""
+    counts = Counter((each.place[0], each.row[0]) for each in refused)
+    named = {
+        (file, of): count
+        for file, rows in tables.items()
+        for of, count in rows.group_by(OF).len().iter_rows()
+    }
+    return {
+        each.place: f"{_may_be_another(each)}: most other rows are not in their places either"
+        for each, _ in unsure
+        if counts[each.place[0], each.row[0]] * 2 > named[each.place[0], each.row[0]]
+    }
+
+
+def _may_be_another(proposal: Proposal) -> str:
+    file, line = proposal.row
+    return f"{file}:{line} may be another row than the one that was corrected"
+
+
+def _are_there(kept: Texts, candidates: Sequence[tuple[int, Texts]], own_line: int) -> bool:
+    return any(line != own_line and kept.items() <= texts.items() for line, texts in candidates)
+
+
+def _by_variety(rows: pl.LazyFrame, headers: Sequence[str]) -> tuple[list[str], int]:
+    """Return the headers, that with the most different texts in a file's first rows first, and how many these are."""
+    first = rows.head(_ROWS_LOOKED_AT).select(headers).collect()
+    return sorted(headers, key=lambda header: -first[header].n_unique()), first.height
 
 
 def _rows_with(
-    rows: pl.LazyFrame, headers: Sequence[str], cells: Sequence[tuple[str, str]]
-) -> Mapping[tuple[str, str], Sequence[tuple[int, Texts]]] | None:
-    """Return header and cell -> line and cells of all rows that have it; None where there are too many."""
-    wanted: dict[str, set[str]] = defaultdict(set)
-    for header, text in cells:
-        wanted[header].add(text)
-    found: dict[tuple[str, str], list[tuple[int, Texts]]] = defaultdict(list)
-    if not wanted:
-        return found
-    has_one = pl.any_horizontal(pl.col(header).is_in(list(texts)) for header, texts in wanted.items())
-    frame = rows.filter(has_one).select(LINE, *headers).head(_MOST_ALIKE).collect()
-    for line, *texts in frame.iter_rows():
-        own = dict(zip(headers, texts, strict=True))
-        for header, values in wanted.items():
-            if own[header] in values:
-                found[header, own[header]].append((line, own))
-    return None if frame.height == _MOST_ALIKE else found
+    rows: pl.LazyFrame, headers: Sequence[str], keys: Iterable[_Key]
+) -> Mapping[_Key, Sequence[tuple[int, Texts]]] | None:
+    """Return key -> line and cells of all rows that have these cells; None where there are too many."""
+    by_headers: dict[tuple[str, ...], list[tuple[str, ...]]] = defaultdict(list)
+    for key in keys:
+        names, texts = zip(*key, strict=True)
+        by_headers[names].append(texts)
+    found: dict[_Key, list[tuple[int, Texts]]] = defaultdict(list)
+    count = 0
+    for names, wanted in by_headers.items():
+        there = pl.LazyFrame(wanted, schema=dict.fromkeys(names, pl.String), orient="row")
+        frame = (
+            rows.join(there, on=names, how="semi").select(LINE, *headers).head(_MOST_ALIKE - count).collect()
+        )
+        count += frame.height
+        if count >= _MOST_ALIKE:
+            return None
+        for line, *cells in frame.iter_rows():
+            own = dict(zip(headers, cells, strict=True))
+            found[tuple((name, own[name]) for name in names)].append((line, own))
+    return found

@@ -5,9 +5,10 @@ since. quarantine.csv carries nothing that proves it (its columns are fixed, and
 known by what was left alone in it:
 
 - at least half of the export's filled cells are as they were, in the columns that came back;
-- a cell that says which order it is stands as it was, and no other row of this order fits the corrected row better;
-- where no such cell does (the id was corrected, or a spreadsheet lost its digits) the other cells are as they were, and
-  what was left alone stands in no other row of the file.
+- a cell that says which order it is stands as it was, and no other row of this order fits the corrected row better: its
+  id, or its name or number where a spreadsheet took the id's digits;
+- where no such cell does (the id was empty, or lost, or it alone was corrected) what was left alone stands in no other row
+  of a file that has some, and most rows that came back with this one are in their places.
 
 In a row that could not be read whole (too many fields, an open quote) cells stand in wrong columns, and putting them right
 changes many: there half of its texts have to come back, in whatever column. What is not known so is refused.
@@ -43,19 +44,42 @@ def _is_same(exported: str | None, cell: str) -> bool:
     return exported == cell or (exported is not None and mangled(exported, cell) is not None)
 
 
+@dataclass(frozen=True)
+class OrderHeaders:
+    """The headers that say which order a row is of."""
+
+    ids: Sequence[str] = ()
+    names: Sequence[str] = ()
+    """The order's name and number, which say it where the id is not to be read any more."""
+
+
 def changed_headers(row: ExportRow, cells: Texts) -> set[str]:
     """Return the headers whose cells a person edited."""
     return {header for header, cell in cells.items() if isinstance(edited(row.cells[header], cell), Edit)}
 
 
-def is_of_its_order(row: ExportRow, cells: Texts, order_headers: Sequence[str]) -> bool:
-    """Say whether a cell that says which order it is came back with everything that tells it from others."""
-    return any(
-        (exported := row.cells[header]) is not None
-        and (cell := cells.get(header)) is not None
-        and (exported == cell or mangled(exported, cell) in _NOTHING_LOST)
-        for header in order_headers
-    )
+def overwritten_headers(row: ExportRow, cells: Texts) -> set[str]:
+    """Return those of them in which the export has something else."""
+    return {header for header in changed_headers(row, cells) if row.cells[header] is not None}
+
+
+def is_of_its_order(row: ExportRow, cells: Texts, order: OrderHeaders) -> bool:
+    """Say whether a cell that says which order it is came back with everything that tells it from others.
+
+    Where another id was written over the export's, the order's name says it only if nothing else was written over.
+    """
+    if any(_is_told(row, cells, header) for header in order.ids):
+        return True
+    overwritten = overwritten_headers(row, cells)
+    is_another = overwritten & set(order.ids) and overwritten - set(order.ids)
+    return not is_another and any(_is_told(row, cells, header) for header in order.names)
+
+
+def _is_told(row: ExportRow, cells: Texts, header: str) -> bool:
+    exported, cell = row.cells[header], cells.get(header)
+    if exported is None or cell is None:
+        return False
+    return exported == cell or mangled(exported, cell) in _NOTHING_LOST
 
 
 def left_alone(row: ExportRow, cells: Texts) -> dict[str, str]:
@@ -64,26 +88,35 @@ def left_alone(row: ExportRow, cells: Texts) -> dict[str, str]:
 
 
 def why_another(
-    row: ExportRow, cells: Texts, order_headers: Sequence[str], siblings: Iterable[tuple[ExportRow, int]]
+    row: ExportRow, cells: Texts, order: OrderHeaders, siblings: Iterable[tuple[ExportRow, int]]
 ) -> str | None:
     """Say why `cells` may be those of another row than `row`; None where they are not.
 
     `siblings`: other rows of the order, each with how well the row that came back for it fits it (-1: none did).
     """
-    changed = changed_headers(row, cells)
-    if not changed:
+    if not changed_headers(row, cells):
         return None
-    if order_headers and not any(header in cells for header in order_headers):
-        return f"without the column {order_headers[0]!r} nobody can tell; keep it"
+    if order.ids and not any(header in cells for header in (*order.ids, *order.names)):
+        return f"without the column {order.ids[0]!r} nobody can tell; keep it"
     if row.fault is not None:
         return _why_another_broken_one(row, cells)
-    filled = [header for header in cells if row.cells[header] is not None]
-    if not is_of_its_order(row, cells, order_headers):
-        own = next((header for header in order_headers if header in changed & set(filled)), None)
-        if own and changed - set(order_headers):
-            return f"{own!r} is another one in the export, and so are other cells"
-    kept = sum(header not in changed for header in filled)
-    if kept * 2 < len(filled) or not kept:
+    return _why_another_order(row, cells, order) or _why_another_line(row, cells, siblings)
+
+
+def _why_another_order(row: ExportRow, cells: Texts, order: OrderHeaders) -> str | None:
+    if is_of_its_order(row, cells, order):
+        return None
+    overwritten = overwritten_headers(row, cells)
+    own = next((header for header in (*order.ids, *order.names) if header in overwritten), None)
+    if own and overwritten - {own}:
+        return f"{own!r} is another one in the export, and so are other cells"
+    return None
+
+
+def _why_another_line(row: ExportRow, cells: Texts, siblings: Iterable[tuple[ExportRow, int]]) -> str | None:
+    filled = sum(row.cells[header] is not None for header in cells)
+    kept = filled - len(overwritten_headers(row, cells))
+    if kept * 2 < filled or not kept:
         return "most of its cells are other ones in the export"
     fit = row.fit(cells)
     for sibling, taken in siblings:

@@ -14,6 +14,7 @@ from corso.extract.corrections import NO_CORRECTIONS, Corrections
 from corso.extract.files import ExportFile
 from corso.extract.headers import normal
 from corso.extract.profile import FileForm, Profile
+from corso.extract.recognition import OrderHeaders
 from corso.extract.text import FAULT, LINE, CsvForm, form_of, read_header, read_rows
 from schemas.corrections import CorrectionsUse
 
@@ -188,14 +189,22 @@ def _paths_by_name(files: Iterable[Sequence[ExportFile]]) -> dict[str, int]:
     return dict(Counter(name for name, _ in paths))
 
 
-def _order_headers(profile: Profile, role: Role) -> list[str]:
+def _order_headers(profile: Profile, role: Role) -> OrderHeaders:
     """Return the headers that say which order a row is of."""
-    wanted = [*role.form.order_key]
-    for table in profile.tables.values():
-        if table.file == role.name:
-            rule = table.columns.get("source_order_id")
-            wanted += rule.headers if rule else ["source_order_id"] if table.by_name else []
-    return list(dict.fromkeys(own for header in wanted if (own := role.find(header))))
+
+    def those_of(*columns: str) -> list[str]:
+        wanted: list[str] = []
+        for table in (each for each in profile.tables.values() if each.file == role.name):
+            for column in columns:
+                rule = table.columns.get(column)
+                wanted += rule.headers if rule else [column] if table.by_name else []
+        return wanted
+
+    def there(headers: Sequence[str]) -> list[str]:
+        return list(dict.fromkeys(own for header in headers if (own := role.find(header))))
+
+    ids, names = those_of("source_order_id"), those_of("order_name", "order_number")
+    return OrderHeaders(there([*role.form.order_key, *ids]), there(names))
 
 
 def _grouped(role: str, files: _Files, corrected: Settled) -> Role:

@@ -7,8 +7,10 @@ from typing import Any
 import polars as pl
 
 from corso.delivery.ledger import Key, Ledger
+from corso.report.results import CORRECTED
 from corso.settings import Settings
 from corso.stages.batch import Batch
+from corso.stages.corrected import read_corrected_cells
 
 _PLACE = ("file", "line")
 
@@ -61,6 +63,7 @@ def trace_order(settings: Settings, source_order_id: str) -> Story:
 
 
 def _places(batch: Batch, source_order_id: str) -> Iterator[dict[str, Any]]:
+    corrected = _said_of_corrected(batch, source_order_id)
     for table in ("orders", "line_items", "fulfillments"):
         for file, line in _rows(batch, f"accepted_{table}", source_order_id, *_PLACE):
             yield {
@@ -69,7 +72,7 @@ def _places(batch: Batch, source_order_id: str) -> Iterator[dict[str, Any]]:
                 "file": file,
                 "line": line,
                 "state": "accepted",
-                "reasons": [],
+                "reasons": corrected.get((file, line), []),
             }
     for table, file, line, kind, reasons in _rows(
         batch, "quarantined_orders", source_order_id, "table", *_PLACE, "kind", "reasons"
@@ -80,8 +83,15 @@ def _places(batch: Batch, source_order_id: str) -> Iterator[dict[str, Any]]:
             "file": file,
             "line": line,
             "state": kind,
-            "reasons": reasons.split("; "),
+            "reasons": [*reasons.split("; "), *corrected.get((file, line), [])],
         }
+
+
+def _said_of_corrected(batch: Batch, source_order_id: str) -> dict[tuple[str, int], list[str]]:
+    """Return row -> what is corrected in it: its columns, in a sentence."""
+    cells = read_corrected_cells(batch).filter(pl.col("source_order_id") == source_order_id)
+    columns = cells.group_by("file", "line", maintain_order=True).agg(pl.col("column").str.join(", "))
+    return {(file, line): [CORRECTED + names] for file, line, names in columns.collect().iter_rows()}
 
 
 def _findings(batch: Batch, source_order_id: str) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Corrections reach the row that the merchant saw, and no other; what is not sure is refused with its place."""
 
 import csv
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +9,13 @@ from typing import Any
 
 import polars as pl
 import pytest
-from export_factories import Row, csv_text, export_file, line_text, order_text
+from export_factories import Row, csv_text, export_file, line_text, loader_settings, order_text
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
-from corso.errors import ExportError
+from corso.errors import ExportError, SettingsError
 from corso.extract.corrections import read_corrections
-from corso.extract.files import ExportFile
+from corso.extract.files import ExportFile, find_corrections
 from corso.extract.mapping import map_roles
 from corso.extract.profile import TableName, load_profile
 from corso.extract.roles import read_roles, said_of_corrections
@@ -20,6 +23,8 @@ from corso.report.results import write_quarantine
 from schemas.corrections import CorrectionsUse
 from schemas.fields import dtypes
 from schemas.quarantine import QUARANTINE
+
+pytestmark = pytest.mark.slow
 
 SHOPIFY = """\
 Name,Email,Financial Status,Subtotal,Shipping,Taxes,Total,Currency,Created at,Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku,Billing Name,Billing City,Billing Zip,Id
@@ -168,12 +173,12 @@ def test_a_corrected_key_brings_rows_to_their_order(tmp_path: Path) -> None:
     """Corrections come before it is found out which rows are one order, and before a profile's rules."""
     content = SHOPIFY.replace("#1001,,,,,,,,,1,Cup", ",,,,,,,,,1,Cup")
     loop = shopify(tmp_path, content)
-    raw, use = loop.apply(edit(loop.quarantine(), "orders.csv", 3, Name="#1001", **{"Lineitem sku": "CUP-2"}))
+    raw, use = loop.apply(edit(loop.quarantine(), "orders.csv", 3, Name="#1001", **{"Billing City": "Salem"}))
     assert counts(use) == (2, 1, 0, 0)
     lines = raw["line_items"]
     assert lines["source_order_id"].to_list() == ["6097582719028", "6097582719028", "6097582719029"]
     assert lines["source_line_item_id"].to_list() == ["#1001-1", "#1001-2", "#1002-1"]
-    assert lines["sku"].to_list() == ["MUG", "CUP-2", "MUG"]
+    assert lines["sku"].to_list() == ["MUG", "CUP", "MUG"]
     assert lines["original"].struct.field("Name").to_list() == ["#1001", None, "#1002"]
 
 
@@ -236,7 +241,7 @@ def test_rows_that_nothing_tells_apart_are_refused_where_the_order_is_another(tm
     ]
     _, use = canonical(tmp_path, [order_text(1)], there).apply(rows)
     assert counts(use) == (0, 0, 0, 3)
-    assert "nothing that was left alone in it tells it from other rows" in use.refused[0]
+    assert "most other rows are not in their places either" in use.refused[0]
     _, use = canonical(tmp_path, [order_text(1)], lines[1:]).apply(rows)
     assert counts(use) == (0, 0, 0, 3)
 
@@ -297,6 +302,65 @@ def test_a_row_whose_cells_are_those_of_another_line_is_refused(tmp_path: Path) 
     )
     assert counts(use) == (3, 1, 0, 0)
     assert raw["line_items"]["name"].to_list() == ["Mug", "Mug"]
+
+
+# Without shrinking, which would take minutes.
+@settings(max_examples=8, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(st.data())
+def test_no_correction_reaches_a_row_that_was_not_seen(data: st.DataObject) -> None:
+    """However the export was changed since, and whatever was edited: the same order, and the same line of it."""
+    numbers = st.lists(st.integers(1, 12), min_size=1, max_size=9, unique=True)
+    before, after = data.draw(numbers), data.draw(numbers)
+    with tempfile.TemporaryDirectory() as home:
+        rows = a_shop(Path(home), before).quarantine()
+        cells = st.sampled_from(
+            ["customer_first_name", "billing_address_city", "total_money", "sku", "price", "name", *BLANK]
+        )
+        edits = st.dictionaries(cells, st.sampled_from(["x", "7.5", ""]), max_size=3)
+        for row in rows:
+            row |= {name: cell for name, cell in data.draw(edits).items() if row[name] or name in BLANK}
+        if data.draw(st.booleans()):
+            rows = [row | {"source_order_id": "5.76461E+17"} for row in rows]
+        seen = {
+            (row["file"], row["line"]): row["order_name"] or row["name"]
+            for row in a_shop(Path(home), before).quarantine()
+        }
+        loop = a_shop(Path(home), after)
+        raw, _ = loop.apply(rows)
+        plain = {(row["file"], row["line"]): row["order_name"] or row["name"] for row in loop.quarantine()}
+        for table in raw.values():
+            for file, line in corrected_places(table):
+                assert plain[file, f"{line}"] == seen[file, f"{line}"]
+
+
+BLANK = ("notes", "vendor")
+"""Columns of the shop's files in which nothing stands; the other file has them not."""
+
+
+def a_shop(folder: Path, numbers: Sequence[int]) -> Loop:
+    """Write orders of these numbers, whose customers and goods are alike, each with two lines."""
+    alike = {
+        "customer_email": "ann@example.com",
+        "billing_address_line1": "1 Main St",
+        "shipping_address_line1": "1 Main St",
+    }
+    ids = {number: f"{576460752303423480 + number}" for number in numbers}
+    orders = [order_text(number, **alike, notes=None, source_order_id=ids[number]) for number in numbers]
+    lines = [
+        line_text(number, line, source_order_id=ids[number], name=f"{number}-{line}", sku="MUG", vendor=None)
+        for number in numbers
+        for line in (1, 2)
+    ]
+    return canonical(folder, orders, lines)
+
+
+def corrected_places(table: pl.DataFrame) -> list[tuple[str, int]]:
+    """Return the rows whose cells are not those of the export."""
+    fields = [name for name in table["original"].struct.fields if name in table.columns]
+    kept = table.unnest("original", separator=":").filter(
+        pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"original:{name}")) for name in fields)
+    )
+    return kept.select("file", "line").rows()
 
 
 def test_most_of_a_row_has_to_be_as_it_was(tmp_path: Path) -> None:
@@ -409,3 +473,40 @@ def test_a_column_of_the_merchants_own_is_not_read_and_that_is_said(tmp_path: Pa
     _, use = loop.apply([row | {"my note": "ask Ann"} for row in loop.quarantine()])
     assert use.notes == ("a.csv: the export has no column 'my note'; it was not read",)
     assert counts(use) == (0, 0, 0, 0)
+
+
+# Where they are
+
+
+def test_corrections_are_found_as_exports_are(tmp_path: Path) -> None:
+    """A path, a glob or several, with the batch's name; none by default, and none that has to be there."""
+    assert find_corrections(loader_settings(tmp_path, "orders: o.csv"), "b-1") == []
+    loader = loader_settings(
+        tmp_path, "orders: o.csv", 'corrections: ["fixed/{batch}/*.csv", one.csv, none.csv]\n'
+    )
+    assert find_corrections(loader, "b-1") == []
+    for name in ("fixed/b-1/b.csv", "fixed/b-1/a.csv", "fixed/b-2/c.csv", "one.csv"):
+        export_file(tmp_path, name, "file,line\n")
+    assert [file.name for file in find_corrections(loader, "b-1")] == [
+        "fixed/b-1/a.csv",
+        "fixed/b-1/b.csv",
+        "one.csv",
+    ]
+
+
+@pytest.mark.parametrize("written", ["5", "{a: b}", '[""]', "[1]"])
+def test_what_is_no_path_is_refused(written: str, tmp_path: Path) -> None:
+    """In one sentence, with the line and the key."""
+    with pytest.raises(SettingsError) as error:
+        loader_settings(tmp_path, "orders: o.csv", f"corrections: {written}\n")
+    assert (
+        str(error.value) == f"{tmp_path}/loader.yaml:3: corrections: must be a path, a glob or a list of them"
+    )
+
+
+def test_the_loaders_own_quarantine_is_no_correction(tmp_path: Path) -> None:
+    """It is written anew by each plan: what was corrected in it would be lost with the first one."""
+    loader = loader_settings(tmp_path, "orders: o.csv", 'corrections: "work/*/{batch}/quarantine.csv"\n')
+    export_file(tmp_path, "work/9359/b-1/quarantine.csv", "file,line\n")
+    with pytest.raises(ExportError, match=r"work/9359/b-1/quarantine\.csv lies in the workdir"):
+        find_corrections(loader, "b-1")

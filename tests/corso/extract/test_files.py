@@ -48,7 +48,11 @@ def test_a_file_knows_what_loader_yaml_calls_it(tmp_path: Path) -> None:
 
 
 MISSING = {
-    "a typing error": ("in/order.csv", ["in/orders.csv", "in/README.md"], "the folder in holds orders.csv, …"),
+    "a typing error": (
+        "in/order.csv",
+        ["in/orders.csv", "in/README.md"],
+        "the folder in holds orders.csv, …",
+    ),
     "nothing like it": ("in/x*.parquet", ["in/orders.csv"], "the folder in holds orders.csv"),
     "no folder": ("out/*.csv", ["in/orders.csv"], "there is no folder out"),
     "an empty folder": ("in/*.csv", ["in/sub/orders.csv"], "the folder in holds no file"),

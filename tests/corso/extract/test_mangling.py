@@ -1,5 +1,8 @@
 """What a spreadsheet does to cells is told from what a person wrote; in doubt the export stays."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -144,14 +147,36 @@ def test_an_apostrophe_before_what_was_exported_changes_nothing(cell: str) -> No
     assert edited(cell, f"'{cell}") is None
 
 
-@pytest.mark.slow
+def documented() -> list[tuple[str, str, str]]:
+    """Return the rows of the table in docs/corrections.md."""
+    page = (Path(__file__).resolve().parents[3] / "docs" / "corrections.md").read_text(encoding="utf-8")
+    return re.findall(r"^\| `(.*?)` \| `(.*?)` \| (.*?) \|$", page, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("exported", "cell", "taken"), documented())
+def test_the_page_says_what_is_taken(exported: str, cell: str, taken: str) -> None:
+    """It is what the merchant goes by."""
+    judged = edited(exported, cell)
+    if said := re.fullmatch(r"corrected to (\S+?)(?::.*)?", taken):
+        assert judged == Edit(said[1])
+    elif taken.startswith("corrected"):
+        assert judged == Edit(cell)
+    else:
+        assert taken.startswith("left as exported")
+        assert isinstance(judged, Left)
+
+
+def test_the_page_has_examples() -> None:
+    """Else the test above would say nothing."""
+    assert len(documented()) > 20
+
+
 @given(st.none() | st.text(max_size=40))
 def test_a_cell_that_came_back_as_it_was_is_no_edit(cell: str | None) -> None:
     """Whatever it is."""
     assert edited(cell, cell) is None
 
 
-@pytest.mark.slow
 @given(
     st.text("0123456789.,-+eE'/: T#?()", max_size=25) | st.text(max_size=25),
     st.text("0123456789.,-+eE'/: T#?()", max_size=25) | st.text(max_size=25),

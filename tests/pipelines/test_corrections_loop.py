@@ -124,6 +124,8 @@ def test_what_was_corrected_is_told_and_kept_without_values(tmp_path: Path) -> N
     CORRECTED_CELLS.validate(pl.read_parquet(shop.reports() / "tables" / "corrected_cells.parquet"))
     assert {row["source_created_on"] for row in shop.table("results")} >= {"20.11.2026"}
     assert outcomes(shop)["o-4"] == ("not_sent", "planned; corrected: source_created_on")
+    story = json.loads(shop.run("trace", "o-5", "--json").out)
+    assert [place["reasons"] for place in story["places"]] == [[], [], ["corrected: quantity"]]
 
 
 def test_a_second_round_adds_to_the_first(tmp_path: Path) -> None:
