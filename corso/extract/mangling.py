@@ -84,7 +84,7 @@ def edited(exported: str | None, cell: str | None) -> Edit | Left | None:
 
 
 def mangled(exported: str | None, cell: str) -> str | None:
-    """Say how a spreadsheet made `cell` of the export's text; None where it is the same, or only a person would have written it."""
+    """Say how a spreadsheet made `cell` of the export's text; None where it is the same, or a person wrote it."""
     if cell == exported:
         return None
     if _ERRORS.fullmatch(cell):
