@@ -283,6 +283,7 @@ def any_bytes(draw: st.DrawFn) -> Hostile:
                 b"sep=;\n",
                 b"<html",
                 b"{",
+                b"+2AA-",
             ]
         ),
     )

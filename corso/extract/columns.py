@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from corso.errors import ExportError
-from corso.extract.damage import not_text, unreadable
+from corso.extract.damage import halves, not_text, unreadable
 from corso.extract.decoding import DAMAGE, lines_of, open_text, parse
 from corso.extract.files import ExportFile
 from corso.extract.forms import FAULT, LINE, CsvForm, entry
@@ -54,6 +54,8 @@ def read_csv_header(file: ExportFile, form: CsvForm) -> Header:
     refuse_separator_line(file, lines.first, form, lines.line)
     if any("\0" in name for name in fields):
         raise not_text(file, form, lines.line)
+    if any("\ud800" <= letter <= "\udfff" for name in fields for letter in name):
+        raise halves(file, form)
     names = _names(file, form, fields, lines.line)
     if len(names) == 1 and (found := other_layout(file, form, lines.first)):
         message = f"{file.name}:{lines.line}: {found}"

@@ -29,6 +29,11 @@ def not_text(file: ExportFile, form: CsvForm, line: int) -> ExportError:
     return ExportError(f"{file.name}:{line}: not {form.encoding.upper()} text; {_remedy(file, form)}")
 
 
+def halves(file: ExportFile, form: CsvForm) -> ExportError:
+    """Return the sentence for halves of characters, which escape codes such as UTF-7's can write, and which are no text."""
+    return ExportError(f"{file.name}: not {form.encoding.upper()} text; {_remedy(file, form)}")
+
+
 def _remedy(file: ExportFile, form: CsvForm) -> str:
     encoding, is_sure = sniff_encoding(file)
     family = CsvForm(encoding=encoding).codec[:6]

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from corso.errors import ExportError
 from corso.extract.columns import Header
-from corso.extract.damage import unreadable
+from corso.extract.damage import halves, unreadable
 from corso.extract.decoding import DAMAGE, LONGEST_LINE, lines_of, open_text, parse
 from corso.extract.files import ExportFile
 from corso.extract.forms import FAULT, LINE, CsvForm
@@ -48,9 +48,11 @@ def irregular_rows(file: ExportFile, form: CsvForm, header: Header, scratch: Pat
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         for batch in _batches(file, form, header):
             columns = zip(zip(*batch, strict=True), schema.types, strict=True)
-            writer.write_table(
-                pa.table([pa.array(values, type=kind) for values, kind in columns], schema=schema)
-            )
+            try:
+                table = pa.table([pa.array(values, type=kind) for values, kind in columns], schema=schema)
+            except UnicodeEncodeError:
+                raise halves(file, form) from None
+            writer.write_table(table)
     return pl.scan_parquet(target, glob=False)
 
 

@@ -37,7 +37,7 @@ def parquet_names(file: ExportFile) -> list[str]:
 def parquet_rows(file: ExportFile) -> pl.LazyFrame:
     """Return a Parquet file's rows: its columns as text, LINE (from 1) and FAULT.
 
-    The file is read once through, so that a damaged page is found here and not in the middle of a stage.
+    The file is read through beforehand, so that a damaged page is found here and not in the middle of a stage.
     Raises ExportError: not to be read, damaged, names that stand there twice, unknown time zones.
     """
     arrow = _schema(file)

@@ -120,6 +120,16 @@ def test_what_is_no_csv_at_all_is_called_what_it_is(tmp_path: Path, content: byt
     assert refusal(tmp_path, content) == sentence
 
 
+@pytest.mark.parametrize("content", ["id,name\n1,+2AA-\n", "id,+2AA-\n1,x\n"], ids=["a value", "a header"])
+def test_half_a_character_is_no_text(tmp_path: Path, content: str) -> None:
+    """An encoding that is nobody's wish can write one; nothing after reading could."""
+    sentence = refusal(tmp_path, content, form=CsvForm(encoding="utf-7"))
+    assert (
+        sentence
+        == f"orders.csv: not UTF-7 text; it is utf-8: save it as UTF-8, or {WRITE}, encoding: utf-8}}"
+    )
+
+
 def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded, also where the first line is the whole of a large file that is none."""
     for module in ("decoding", "irregular", "regular"):
