@@ -274,6 +274,21 @@ def test_an_id_that_lost_its_digits_leaves_rows_known_by_the_others(tmp_path: Pa
     assert counts(use) == (0, 0, 3, 1)
 
 
+@pytest.mark.parametrize(("rows", "is_taken"), [(5, False), (12, True)])
+def test_a_row_without_its_order_is_told_from_others_in_a_file_of_some_rows(
+    rows: int, is_taken: bool, tmp_path: Path
+) -> None:
+    """In a small file it says little that what was left alone stands in one row only: none of them may be the row."""
+    numbers = range(rows)
+    ids = [f"{576460752303423480 + number}" for number in numbers]
+    lines = [line_text(source_order_id=ids[each], name=f"Mug {each}", sku=f"MUG-{each}") for each in numbers]
+    loop = canonical(tmp_path, [order_text(1, source_order_id=ids[0])], lines)
+    shown = [row | {"source_order_id": "5.76461E+17"} for row in loop.quarantine()]
+    _, use = loop.apply(edit(shown, "line_items.csv", 3, price="12.00"))
+    assert (use.cells, use.refused_rows) == ((1, 0) if is_taken else (0, 1))
+    assert is_taken or "its file has too few rows to tell" in use.refused[0]
+
+
 def test_a_row_whose_cells_are_those_of_another_line_is_refused(tmp_path: Path) -> None:
     """The order's rows changed places; the one that was copied on purpose is known by the other that came back."""
     mug, cup, pot = (
