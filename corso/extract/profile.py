@@ -419,9 +419,7 @@ def literal_parts(template: str) -> list[str]:
 
 def built_in_profiles() -> dict[str, Profile]:
     """Return the profiles that come with the program, by name."""
-    folder = resources.files("corso.extract") / "profiles"
-    found = [_read(Path(str(entry))) for entry in folder.iterdir() if entry.name.endswith(".yaml")]
-    return {profile.name: profile for profile in sorted(found, key=lambda profile: profile.name)}
+    return {name: _read(path) for name, path in _built_in_files().items()}
 
 
 def load_profile(name: str, home: Path) -> Profile:
@@ -431,11 +429,18 @@ def load_profile(name: str, home: Path) -> Profile:
     """
     if name.endswith((".yaml", ".yml")):
         return _read(home / name)
-    profiles = built_in_profiles()
-    if name not in profiles:
-        message = f"exports.profile: no profile {name!r}; {nearest(name, list(profiles))} (a profile file's name ends in .yaml)"
+    files = _built_in_files()
+    if name not in files:
+        message = f"exports.profile: no profile {name!r}; {nearest(name, list(files))} (a profile file's name ends in .yaml)"
         raise SettingsError(message)
-    return profiles[name]
+    return _read(files[name])
+
+
+def _built_in_files() -> dict[str, Path]:
+    """Return the files of the built-in profiles by their names, which are the profiles' own."""
+    folder = resources.files("corso.extract") / "profiles"
+    found = (Path(str(entry)) for entry in folder.iterdir())
+    return {path.stem: path for path in sorted(found, key=lambda path: path.stem) if path.suffix == ".yaml"}
 
 
 def _read(path: Path) -> Profile:
