@@ -2,7 +2,7 @@
 
 scripts/bench prepare [ORDERS] [ROUNDS] [SHAPE]
 
-SHAPE is one of `benchmarks.export_shapes.SHAPES` (by default `canonical`), or `samples`: the export of
+SHAPE is one of `benchmarks.exports.SHAPES` (by default `canonical`), or `samples`: the export of
 `pipelines.samples`, half of whose orders are gzipped and whose lines are Parquet. The bare reading parses the files as
 text and writes them as Parquet. Each side of each round is a process of its own, so that its peak of memory is its own;
 the seconds, by the clock and of the processors, are those of the work, without the imports.

@@ -1,4 +1,4 @@
-"""Makes large exports for the benchmarks: any number of orders, three lines each, in the shapes of several platforms.
+"""Makes large exports for the benchmarks: any number of orders, three lines each, in the shapes of eight platforms and of the loader itself.
 
     python -m benchmarks.exports FOLDER [ORDERS] [SHAPE]
 
@@ -18,7 +18,30 @@ from pathlib import Path
 from typing import IO
 
 from benchmarks.export_rows import bad_orders, parts
-from benchmarks.export_shapes import SAMPLES, SHAPES
+from benchmarks.export_shapes import canonical, marketplaces, shops
+from benchmarks.export_shapes.values import OF_ANY_EXPORT, OF_MOST_EXPORTS, SAMPLES, Shape
+from pipelines.samples import BAD_WAYS
+
+SHAPES: Mapping[str, Shape] = {
+    "canonical": Shape(canonical.canonical, BAD_WAYS),
+    "shopify": Shape(shops.shopify, OF_MOST_EXPORTS),
+    "woocommerce": Shape(shops.woocommerce, (*OF_MOST_EXPORTS, "line_has_no_sku")),
+    "bigcommerce": Shape(shops.bigcommerce, (*OF_MOST_EXPORTS, "order_has_no_lines")),
+    "magento": Shape(shops.magento, (*OF_MOST_EXPORTS, "order_has_no_lines", "line_has_no_sku")),
+    "amazon": Shape(marketplaces.amazon, (*OF_ANY_EXPORT, "line_has_no_sku"), delimiter="\t"),
+    "tiktok": Shape(marketplaces.tiktok, (*OF_MOST_EXPORTS, "line_has_no_sku")),
+    "etsy": Shape(marketplaces.etsy, OF_ANY_EXPORT),
+    "walmart": Shape(
+        marketplaces.walmart,
+        (
+            "money_cannot_be_read",
+            "city_is_missing",
+            "date_is_impossible",
+            "phone_is_destroyed",
+            "line_has_no_sku",
+        ),
+    ),
+}
 
 _CANONICAL_LOADER = """\
 store: {id: 9359, time_zone: America/New_York, fulfillment_locations: {default: 12}}
