@@ -1,4 +1,4 @@
-"""Makes large exports for the benchmarks: any number of orders, three lines each, in the shapes of eight platforms and of the loader itself.
+"""Makes large exports for the benchmarks: any number of orders, three lines each, canonical or as a platform has them.
 
     python -m benchmarks.exports FOLDER [ORDERS] [SHAPE]
 
