@@ -31,17 +31,27 @@ class Reading:
 
     def known(self) -> Iterator[tuple[str, str, str | None, str | None, str]]:
         """Yield (source_order_id, source_fulfillment_id, corso_id, held_hash, held_cancelled) of every entry."""
-        columns = ENTRIES.c
-        query = sa.select(
-            columns.source_order_id,
-            columns.source_fulfillment_id,
-            columns.corso_id,
-            columns.held_hash,
-            columns.held_cancelled,
-        ).where(columns.store_id == self._store_id)
-        with self._reading() as connection:
-            for rows in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query).partitions():
-                yield from (tuple(row) for row in rows)
+        for rows in self._columns(
+            "source_order_id", "source_fulfillment_id", "corso_id", "held_hash", "held_cancelled"
+        ):
+            yield from rows
+
+    def standing(self) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield, some thousands at once, what the books ask of every entry, an instant as the text that it is kept as.
+
+        (source_order_id, source_fulfillment_id, corso_id, held_hash, held_at, state, payload_hash, attempts, reason)
+        """
+        return self._columns(
+            "source_order_id",
+            "source_fulfillment_id",
+            "corso_id",
+            "held_hash",
+            "held_at",
+            "state",
+            "payload_hash",
+            "attempts",
+            "reason",
+        )
 
     def entries(self, *, states: Sequence[State] = (), fulfillments: bool | None = None) -> Iterator[Entry]:
         """Yield the store's entries in these states (all where none is named), of orders or fulfillments or both."""
@@ -128,6 +138,12 @@ class Reading:
         with self._reading() as connection:
             found = holding(connection)
         return None if found is None or found.released else str(found)
+
+    def _columns(self, *names: str) -> Iterator[list[tuple[Any, ...]]]:
+        query = sa.select(*(ENTRIES.c[name] for name in names)).where(ENTRIES.c.store_id == self._store_id)
+        with self._reading() as connection:
+            for rows in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query).partitions():
+                yield [tuple(row) for row in rows]
 
     def _entries(self) -> sa.Select[Any]:
         columns = [

@@ -51,21 +51,12 @@ LIBRARIES = ("polars", "pandera", "httpx", "pyarrow", "dagster")
 def ledger_frame(batch: Batch) -> pl.LazyFrame:
     """Return what the ledger says of the store's entries (`corso.report.outcomes.LEDGER_COLUMNS`)."""
     settings = batch.settings
+    as_kept = {**LEDGER_COLUMNS, "held_at": pl.String()}
     with Ledger.read(settings.ledger_path, settings.loader.store.id) as ledger:
-        rows = [
-            (
-                *entry.key,
-                entry.corso_id,
-                entry.held_hash,
-                entry.held_at,
-                entry.state.value,
-                entry.payload_hash,
-                entry.attempts,
-                entry.reason,
-            )
-            for entry in ledger.entries()
-        ]
-    return pl.LazyFrame(rows, schema=LEDGER_COLUMNS, orient="row")
+        # By columns: as `Entry` values, each with four instants, the same takes four times as long.
+        parts = [pl.DataFrame(rows, schema=as_kept, orient="row") for rows in ledger.standing()]
+    held_at = pl.col("held_at").str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us")
+    return pl.concat([pl.DataFrame(schema=as_kept), *parts]).with_columns(held_at).lazy()
 
 
 def reconcile(
