@@ -87,7 +87,36 @@ FINDINGS = pa.DataFrameSchema(
         "first_seen": pa.Column(
             INSTANT, description="The first reconciliation of this batch that had this finding."
         ),
+        "age_days": pa.Column(pl.Int32, description="Whole days from `first_seen` to this reconciliation."),
+        "owner": pa.Column(pl.String, nullable=True, description="Who looks after it; from the review."),
+        "note": pa.Column(pl.String, nullable=True, description="What they say of it; from the review."),
+        "signed_off_by": pa.Column(
+            pl.String, nullable=True, description="Who signed it off as it stands; from the review."
+        ),
+        "signed_off_at": pa.Column(
+            INSTANT, nullable=True, description="When the sign-off was taken up; empty where there is none."
+        ),
+        "fallen_sign_off": pa.Column(
+            pl.String,
+            nullable=True,
+            description="Says whose sign-off fell, and why: the finding's values have changed since.",
+        ),
+        "source_fulfillment_id": pa.Column(
+            pl.String, nullable=True, description="The fulfillment, where the finding is about one."
+        ),
     },
     strict=True,
     name="findings",
 )
+
+HEALED = pa.DataFrameSchema(
+    {
+        **FINDINGS.columns,
+        "healed_at": pa.Column(
+            INSTANT, description="The first reconciliation that did not find it any more."
+        ),
+    },
+    strict=True,
+    name="healed",
+)
+"""One row = one finding of an earlier reconciliation of the batch that is gone; as it was found last."""

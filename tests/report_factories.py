@@ -32,6 +32,7 @@ def finding(number: int = 1, **changes: Any) -> Row:
         "file": "orders.csv",
         "line": number + 1,
         "first_seen": NOW,
+        "age_days": 0,
     }
     return row | changes
 

@@ -12,11 +12,15 @@ from schemas.corrections import CorrectionsUse
 from schemas.fields import empty_frame
 from schemas.filled_values import FallbackUse
 from schemas.moved_money import MovedAmount
-from schemas.reconciliation import FINDINGS
+from schemas.reconciliation import FINDINGS, HEALED
 
 
 def _no_findings() -> pl.DataFrame:
     return empty_frame(FINDINGS)
+
+
+def _none_healed() -> pl.DataFrame:
+    return empty_frame(HEALED)
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class ReportFacts:
     stopped: str | None = None
     """Why the run stopped early; None if it did not."""
     stage: Stage = "reconcile"
+    healed: pl.DataFrame = field(default_factory=_none_healed)
+    """HEALED: what earlier reconciliations of the batch found, and this one did not; the latest healed first."""
 
     @property
     def verdict(self) -> Verdict:

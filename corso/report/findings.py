@@ -8,7 +8,18 @@ import polars as pl
 from schemas.fields import INSTANT, TEXT, dtypes
 from schemas.reconciliation import CAUSES, FINDINGS, KINDS
 
-_RAW_COLUMNS = [name for name in dtypes(FINDINGS) if name not in {"finding_id", "first_seen"}]
+_ADDED = (
+    "finding_id",
+    "first_seen",
+    "age_days",
+    "owner",
+    "note",
+    "signed_off_by",
+    "signed_off_at",
+    "fallen_sign_off",
+)
+"""What comparing does not say."""
+_RAW_COLUMNS = [name for name in dtypes(FINDINGS) if name not in _ADDED]
 
 
 def aligned(findings: pl.DataFrame) -> pl.DataFrame:
@@ -51,7 +62,11 @@ def finished(
         dated = named.join(before, on="finding_id", how="left", maintain_order="left").with_columns(
             pl.col("first_seen").fill_null(seen)
         )
-    return dated.select(list(dtypes(FINDINGS)))
+    aged = dated.with_columns(age_days=(seen - pl.col("first_seen")).dt.total_days().cast(pl.Int32))
+    return aged.select(
+        (pl.col(name) if name in aged.columns else pl.lit(None)).cast(dtype).alias(name)
+        for name, dtype in dtypes(FINDINGS).items()
+    )
 
 
 def _said_once(money: str, owner: str) -> pl.Expr:

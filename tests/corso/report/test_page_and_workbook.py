@@ -271,7 +271,7 @@ def test_the_workbook_has_its_sheets_with_real_numbers_and_dates_and_text_as_tex
     assert abs(values["first_seen"] - NOW.replace(tzinfo=None)) < timedelta(seconds=1)
     assert cells(book["Results"]) == [("id", "zip", "outcome"), ("007", "02101", "created")]
     assert book["Findings"].freeze_panes == "A2"
-    assert book["Findings"].auto_filter.ref == "A1:P2"
+    assert book["Findings"].auto_filter.ref == "A1:W2"
     assert cells(book["Money"])[1][:3] == ("USD", "2026-11", 81)
     assert cells(book["Summary"])[1] == ("Verdict", judge(facts().summary).sentence)
     assert (tmp_path / "reconciliation.xlsx").stat().st_mode & 0o777 == 0o600
