@@ -1,10 +1,14 @@
-"""The money, step by step: source - quarantined - rejected - unknown - not sent = Corso, per currency and month.
+"""The money, step by step, per currency and month: from what the source says to what Corso holds.
 
-Each step's amount comes from the findings, so that each has its rows; what is then still apart is named too:
-duplicates, changes, and what nobody can explain.
+source - quarantined - rejected - unknown - not sent = expected
+expected - changed - duplicate - unexplained = Corso's records of the batch's orders
+these + foreign = all that Corso holds, as far as it was read
+
+Each step's amount comes from the findings, so that each has its rows (`rows_of`). Amounts are exact, and those of two
+currencies are never added up.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import polars as pl
@@ -20,38 +24,68 @@ APART = {
     "unexplained": ("unexplained",),
 }
 """Name of an amount by which Corso is off -> the causes that are counted in it."""
-AMOUNTS = ("source", "quarantined", *STEPS, "expected", "corso", "difference", *APART)
+AMOUNTS = (
+    "source",
+    "quarantined",
+    *STEPS,
+    "expected",
+    *APART,
+    "corso",
+    "difference",
+    "foreign",
+    "corso_with_foreign",
+)
 """The columns of the bridge after `currency` and `month`, in the order of the report."""
+
+_CAUSES: Mapping[str, tuple[str, ...]] = {step: (step,) for step in STEPS} | APART
+_KEYS = {"currency": TEXT, "month": TEXT}
+_NOTHING = pl.lit(Decimal(0)).cast(MONEY)
+
+
+def rows_of(step: str) -> pl.Expr:
+    """Return which findings a step's amount is made of.
+
+    `step` is one of quarantined, rejected, unknown, not_sent, changed, duplicate, unexplained, foreign. A record that
+    somebody else wrote for a quarantined order belongs to two of them: the order is quarantined, the record foreign.
+    """
+    kind, cause = pl.col("kind"), pl.col("cause")
+    about_an_order = pl.col("source_fulfillment_id").is_null()
+    if step == "foreign":
+        return about_an_order & (kind == "foreign")
+    if step == "quarantined":
+        return about_an_order & (cause == "quarantined")
+    return about_an_order & (kind != "foreign") & cause.is_in(_CAUSES[step])
 
 
 def money_bridge(money: Iterable[MoneyRow], findings: pl.DataFrame) -> pl.DataFrame:
     """Return one row per currency and month with the columns of `AMOUNTS`.
 
-    `expected` = source - quarantined - the steps; `difference` = expected - corso, zero where the money ties.
+    `corso` are the records of accepted orders, as in summary.json. `expected` = source - quarantined - the steps;
+    `difference` = expected - corso, zero where the money ties; it is what `changed`, `duplicate` and `unexplained`
+    add up to.
     """
-    keys = {"currency": TEXT, "month": TEXT}
     totals = pl.DataFrame(
         [(row.currency, row.month, row.source, row.accepted, row.corso) for row in money],
-        schema=keys | dict.fromkeys(("source", "accepted", "corso"), MONEY),
+        schema=_KEYS | dict.fromkeys(("source", "accepted", "corso"), MONEY),
         orient="row",
     )
-    nothing = pl.lit(Decimal(0)).cast(MONEY)
-    missing_here = pl.col("source_money").fill_null(nothing) - pl.col("corso_money").fill_null(nothing)
-    steps = {name: (name,) for name in STEPS} | APART
-    sums = (
-        findings.filter(pl.col("kind") != "foreign")
-        .group_by("currency", "month")
-        .agg(
-            missing_here.filter(pl.col("cause").is_in(causes)).sum().alias(name)
-            for name, causes in steps.items()
-        )
+    in_corso = pl.col("corso_money").fill_null(_NOTHING)
+    missing_there = pl.col("source_money").fill_null(_NOTHING) - in_corso
+    sums = findings.group_by("currency", "month").agg(
+        *(missing_there.filter(rows_of(name)).sum().alias(name) for name in _CAUSES),
+        in_corso.filter(rows_of("foreign")).sum().alias("foreign"),
     )
+    # A month in which nothing but foreign records was written is a row, too; findings about rows without amounts are not.
+    moved = pl.any_horizontal(pl.col(name) != 0 for name in (*_CAUSES, "foreign"))
     return (
-        totals.join(sums, on=list(keys), how="left")
-        .with_columns(pl.col(list(steps)).fill_null(nothing).cast(MONEY))
+        totals.join(sums.filter(moved), on=list(_KEYS), how="full", coalesce=True, nulls_equal=True)
+        .with_columns(pl.exclude(list(_KEYS)).fill_null(_NOTHING).cast(MONEY))
         .with_columns(quarantined=pl.col("source") - pl.col("accepted"))
         .with_columns(expected=pl.col("accepted") - pl.sum_horizontal(*STEPS))
-        .with_columns(difference=pl.col("expected") - pl.col("corso"))
-        .select(*keys, pl.col(AMOUNTS).cast(MONEY))
+        .with_columns(
+            difference=pl.col("expected") - pl.col("corso"),
+            corso_with_foreign=pl.col("corso") + pl.col("foreign"),
+        )
+        .select(*_KEYS, pl.col(AMOUNTS).cast(MONEY))
         .sort("currency", "month")
     )

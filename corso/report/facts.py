@@ -6,6 +6,7 @@ from datetime import datetime
 
 import polars as pl
 
+from corso.report.certificate import Certificate
 from corso.report.summary import Stage, Summary
 from corso.report.verdict import Verdict, judge
 from schemas.corrections import CorrectionsUse
@@ -59,6 +60,8 @@ class ReportFacts:
     stopped: str | None = None
     """Why the run stopped early; None if it did not."""
     stage: Stage = "reconcile"
+    certificate: Certificate | None = None
+    """What certificate.json says; None where nothing was compared."""
     healed: pl.DataFrame = field(default_factory=_none_healed)
     """HEALED: what earlier reconciliations of the batch found, and this one did not; the latest healed first."""
 

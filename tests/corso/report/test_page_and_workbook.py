@@ -221,6 +221,8 @@ def test_the_money_is_followed_through_its_causes() -> None:
         "changed": Decimal(0),
         "duplicate": Decimal(-7),
         "unexplained": Decimal(0),
+        "foreign": Decimal(1000),
+        "corso_with_foreign": Decimal(1082),
     }
 
 
