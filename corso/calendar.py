@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _LONG_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_EVERY_DAY = frozenset(range(7))
+EVERY_DAY = frozenset(range(7))
 _DAY_MINUTES = 24 * 60
 _HOURS = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})")
 _MIDNIGHT = time(0, 0)
@@ -71,12 +71,16 @@ def _hours(written: Any) -> tuple[int, int]:
     return begins, ends
 
 
+Days = Annotated[frozenset[int], BeforeValidator(_days)]
+"""Days of the week, written as mon-fri, "sat,sun", fri-mon or a list; 0 is Monday."""
+
+
 class Span(BaseModel):
     """Hours of some days of the week, and the share of the quota that is the loader's in them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    days: Annotated[frozenset[int], BeforeValidator(_days)] = _EVERY_DAY
+    days: Days = EVERY_DAY
     """The days on which the span begins: mon-fri, "sat,sun", fri-mon; every day if left out. 0 is Monday."""
     hours: Annotated[tuple[int, int], BeforeValidator(_hours)] = (0, _DAY_MINUTES)
     """From when to when, e.g. "09:00-21:00"; "21:00-09:00" goes past midnight. The whole day if left out."""

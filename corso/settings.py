@@ -9,6 +9,7 @@ import os
 import re
 import zoneinfo
 from dataclasses import dataclass, field
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ import pydantic
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from corso.calendar import Calendar, Span
+from corso.calendar import EVERY_DAY, Calendar, Days, Span
 from corso.errors import SettingsError
 
 BATCH_PLACEHOLDER = "{batch}"
@@ -25,6 +26,8 @@ BATCH_PLACEHOLDER = "{batch}"
 
 _FAST_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's parser where PyYAML was built with it: it takes a tenth of the time, which a dozen profiles make felt."""
+
+_TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 _BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
@@ -256,6 +259,31 @@ class Reconcile(_Section):
     """Read the whole listing, look every order up, or whichever the API allows."""
 
 
+def _time_of_day(written: Any) -> Any:
+    """Read `07:30`; YAML takes 10:30 without quotes for a number to the base of 60, which is the minutes of the day."""
+    if isinstance(written, time) or written is None:
+        return written
+    text = f"{written // 60}:{written % 60:02}" if isinstance(written, int) else str(written)
+    found = _TIME_OF_DAY.fullmatch(text)
+    if found is None:
+        message = f'{written!r} is no time of day; write it as "07:30"'
+        raise ValueError(message)
+    return time(int(found[1]), int(found[2]))
+
+
+class Nightly(_Section):
+    """The load that nobody watches (docs/nightly.md)."""
+
+    markers: tuple[str, ...] = ("_COMPLETE", "_SUCCESS")
+    """Files that say that a batch's folder is complete; they count where they are newer than the export files."""
+    quiet_s: float = Field(default=60.0, ge=0)
+    """Without a marker: seconds that the sizes and times of a batch's files have to stay as they are."""
+    due_by: Annotated[time | None, BeforeValidator(_time_of_day)] = None
+    """The time of day, in the store's zone, by which the last night's batch has to be loaded; nobody waits if left out."""
+    days: Days = EVERY_DAY
+    """The days on whose morning a batch is due."""
+
+
 def _fallback_rules(value: Any) -> list[Any]:
     """Take one rule for a list of one."""
     rules = [_fallback_rule(rule) for rule in (value if isinstance(value, list | tuple) else [value])]
@@ -303,6 +331,7 @@ class Loader(_Section):
     validation: Validation = Validation()
     upload: Upload = Upload()
     reconcile: Reconcile = Reconcile()
+    nightly: Nightly = Nightly()
     workdir: Path = Path("work")
     """Where tables, reports and the ledger go; relative to loader.yaml."""
 
