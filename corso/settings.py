@@ -256,7 +256,10 @@ class Reconcile(_Section):
     ignore: tuple[str, ...] = ()
     """Canonical columns that are not compared, e.g. notes or line_items.vendor."""
     mode: Literal["auto", "listing", "lookup"] = "auto"
-    """Read the whole listing, look every order up, or whichever the API allows."""
+    """Read the whole listing, look every order up, or whichever costs the fewest requests and the API allows."""
+    fulfillment_requests: int = Field(default=1_000, ge=0)
+    """Requests, one an order, that one reconciliation may spend on reading fulfillments back; the orders whose fulfillments
+    were never read, or longest ago, come first. 0 reads none."""
 
 
 def _time_of_day(written: Any) -> Any:
