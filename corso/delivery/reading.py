@@ -121,6 +121,13 @@ class Reading:
         with self._reading() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
+    def last_attempt(self) -> int:
+        """Return the number of the store's last attempt, 0 before the first: while it is the same, nothing was sent."""
+        query = sa.select(ATTEMPTS.c.id).where(ATTEMPTS.c.store_id == self._store_id)
+        with self._reading() as connection:
+            found = connection.execute(query.order_by(ATTEMPTS.c.id.desc()).limit(1)).scalar()
+        return int(found or 0)
+
     def is_trusted(self) -> bool:
         """Say whether the ledger knows all that was sent to the store: not of a new store, nor after a loss of commits."""
         table = TRUSTED_STORES if self._version >= VERSION else ENTRIES
