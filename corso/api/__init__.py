@@ -5,5 +5,5 @@ Here: requests, tokens, the limiter, the listing's pages, and the translation of
 (`corso.report`), files (`corso.extract`).
 
 Read `client` first. It asks `limiter` (an asynchronous shell over `pacer`, a pure state machine) before every
-request, `auth` for the token, `transport` to carry it, and `translate` when it ends badly.
+request, `auth` for the token, `transport` (over `connection`) to carry it, and `translate` when it ends badly.
 """

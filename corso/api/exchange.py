@@ -16,11 +16,12 @@ import httpx
 
 from corso.api.auth import Token, TokenAnswer, TokenSource
 from corso.api.backoff import Jitter
+from corso.api.connection import BEFORE_BYTES, LONGEST_ANSWER
 from corso.api.limiter import Limiter
 from corso.api.pacer import Ticket
 from corso.api.quota_headers import NOTHING, QuotaNotice, read_notice
 from corso.api.translate import error_text, from_httpx, from_status
-from corso.api.transport import BEFORE_BYTES, LONGEST_ANSWER, HeldBack, read_bounded
+from corso.api.transport import HeldBack, read_bounded
 from corso.clock import Clock
 from corso.errors import NotSent, RateLimited
 from corso.settings import Credentials, Loader

@@ -1,33 +1,24 @@
 """Carrying requests: many one-connection transports behind one face, and answers of bounded size.
 
 Why shards: httpcore's pool loops over all its connections twice a request, so that throughput falls as concurrency
-grows (measured: 910 requests/s with 16 connections in one pool, 500 with 256; one-connection transports hold 2,000).
-All shards share ONE SSL context: each would build its own otherwise (15 ms and 0.8 MiB apiece).
+grows (measured: 910 requests/s with 16 connections in one pool, 500 with 256). A shard is a `connection.Connection`,
+or, where a proxy is between, a transport of httpx's own. All shards share ONE SSL context: each would build its own
+otherwise (15 ms and 0.8 MiB apiece).
 """
 
-import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 
+from corso.api.connection import BEFORE_BYTES, KEEPALIVE_S, LONGEST_ANSWER, Connection
 from corso.api.translate import BodyTooLong
 
-BEFORE_BYTES = "corso_before_bytes"
-"""Request extension: a function that is called when a new connection is there, right before the first byte.
-
-It raises to hold the request back. On a connection that is kept open nothing happens between the caller's own look
-and the first byte, so that it is not called."""
-
-KEEPALIVE_S = 4.0
-"""Idle connections are given up early: most servers close them after five seconds or more, and a request that
-meets a closing connection ends with its outcome unknown."""
-
-LONGEST_ANSWER = 64 * 1024 * 1024
-"""Bytes of an answer that are read; more is an error."""
+Bytes = TypeVar("Bytes", bytes, bytearray)
+_PIECE = 16_384
 
 
 class HeldBack(Exception):
@@ -40,31 +31,29 @@ class ShardedTransport(httpx.AsyncBaseTransport):
     The last one used is the next one taken: few connections stay warm, the others expire.
     """
 
-    def __init__(
-        self,
-        max_shards: int,
-        *,
-        proxy: str | None = None,
-        make: Callable[[], httpx.AsyncBaseTransport] | None = None,
-    ) -> None:
+    def __init__(self, max_shards: int, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
         self._max_shards = max_shards
         self._all: list[httpx.AsyncBaseTransport] = []
-        self._free: list[tuple[float, httpx.AsyncBaseTransport]] = []
-        self._make = make or _shard_maker(proxy)
+        self._free: list[httpx.AsyncBaseTransport] = []
+        self._make = make
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request over a connection of its own; PoolTimeout when all are taken."""
-        idle_since, shard = self._take()
+        shard = self._free.pop() if self._free else self._one_more()
         try:
-            self._guard(request.extensions, idle_since)
             response = await shard.handle_async_request(request)
         except BaseException:
-            self._free.append((time.monotonic(), shard))
+            self._free.append(shard)
             raise
-        if not isinstance(response.stream, httpx.AsyncByteStream):
+        stream = response.stream
+        if isinstance(stream, httpx.ByteStream):
+            # It was read to its end already.
+            self._free.append(shard)
+        elif isinstance(stream, httpx.AsyncByteStream):
+            response.stream = _ReturningStream(stream, shard, self._free)
+        else:
             message = "the transport's answer is not an asynchronous stream"
             raise TypeError(message)
-        response.stream = _ReturningStream(response.stream, shard, self._free)
         return response
 
     async def aclose(self) -> None:
@@ -73,29 +62,13 @@ class ShardedTransport(httpx.AsyncBaseTransport):
         for shard in shards:
             await shard.aclose()
 
-    def _take(self) -> tuple[float, httpx.AsyncBaseTransport]:
-        if self._free:
-            return self._free.pop()
+    def _one_more(self) -> httpx.AsyncBaseTransport:
         if len(self._all) >= self._max_shards:
             message = f"all {self._max_shards} connections are taken"
             raise httpx.PoolTimeout(message)
         shard = self._make()
         self._all.append(shard)
-        return 0.0, shard
-
-    @staticmethod
-    def _guard(extensions: MutableMapping[str, Any], idle_since: float) -> None:
-        before_bytes: Callable[[], None] | None = extensions.get(BEFORE_BYTES)
-        if before_bytes is None or time.monotonic() - idle_since < KEEPALIVE_S / 2:
-            return
-        # Connecting takes several round trips, in which a pause may begin: ask again when it is done.
-        check = before_bytes
-
-        async def trace(event: str, _info: dict[str, Any]) -> None:
-            if event == "http11.send_request_headers.started":
-                check()
-
-        extensions["trace"] = trace
+        return shard
 
 
 class _ReturningStream(httpx.AsyncByteStream):
@@ -105,7 +78,7 @@ class _ReturningStream(httpx.AsyncByteStream):
         self,
         inner: httpx.AsyncByteStream,
         shard: httpx.AsyncBaseTransport,
-        free: list[tuple[float, httpx.AsyncBaseTransport]],
+        free: list[httpx.AsyncBaseTransport],
     ) -> None:
         self._inner = inner
         self._shard: httpx.AsyncBaseTransport | None = shard
@@ -119,32 +92,79 @@ class _ReturningStream(httpx.AsyncByteStream):
             await self._inner.aclose()
         finally:
             if self._shard is not None:
-                self._free.append((time.monotonic(), self._shard))
+                self._free.append(self._shard)
                 self._shard = None
+
+
+class ProxiedConnection(httpx.AsyncBaseTransport):
+    """One connection through a proxy: httpx's own, which knows how to speak to one."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request; `BEFORE_BYTES` is called before the first byte, whether the connection is new or not."""
+        before_bytes: Callable[[], None] | None = request.extensions.get(BEFORE_BYTES)
+        if before_bytes:
+            check = before_bytes
+
+            async def trace(event: str, _info: dict[str, Any]) -> None:
+                if event == "http11.send_request_headers.started":
+                    check()
+
+            request.extensions["trace"] = trace
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._inner.aclose()
 
 
 async def read_bounded(response: httpx.Response, longest: int = LONGEST_ANSWER) -> bytes:
     """Read and close an answer; BodyTooLong past `longest` bytes (after decompression)."""
+    stream = response.stream
     try:
-        plain = "content-encoding" not in response.headers and isinstance(
-            response.stream, httpx.AsyncByteStream
+        is_plain = "content-encoding" not in response.headers
+        if isinstance(stream, httpx.ByteStream):
+            content = b"".join(stream)
+            if is_plain:
+                return _bounded(content, longest)
+            response.stream = _InPieces(content)
+        chunks = (
+            stream.__aiter__()
+            if is_plain and isinstance(stream, httpx.AsyncByteStream)
+            else response.aiter_bytes()
         )
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in response.stream if plain else response.aiter_bytes():  # type: ignore[union-attr]
-            size += len(chunk)
-            if size > longest:
-                message = f"the answer is longer than {longest} bytes"
-                raise BodyTooLong(message)
-            chunks.append(chunk)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        body = bytearray()
+        async for chunk in chunks:
+            body += chunk
+            _bounded(body, longest)
+        return bytes(body)
     finally:
         await response.aclose()
 
 
+class _InPieces(httpx.AsyncByteStream):
+    """Compressed bytes, a few at a time: what they become is looked at in between."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self._content), _PIECE):
+            yield self._content[start : start + _PIECE]
+
+
+def _bounded(body: Bytes, longest: int) -> Bytes:
+    if len(body) > longest:
+        message = f"the answer is longer than {longest} bytes"
+        raise BodyTooLong(message)
+    return body
+
+
 def open_transport(url: str, max_shards: int) -> ShardedTransport:
     """Return a transport for one host, through the environment's proxy if there is one for it."""
-    return ShardedTransport(max_shards, proxy=environment_proxy(url))
+    return ShardedTransport(max_shards, _shard_maker(environment_proxy(url)))
 
 
 def environment_proxy(url: str) -> str | None:
@@ -170,9 +190,8 @@ def _is_loopback(host: str) -> bool:
 
 def _shard_maker(proxy: str | None) -> Callable[[], httpx.AsyncBaseTransport]:
     context = httpx.create_ssl_context()
+    if proxy is None:
+        context.set_alpn_protocols(["http/1.1"])
+        return lambda: Connection(context)
     limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_S)
-
-    def make() -> httpx.AsyncBaseTransport:
-        return httpx.AsyncHTTPTransport(verify=context, limits=limits, proxy=proxy)
-
-    return make
+    return lambda: ProxiedConnection(httpx.AsyncHTTPTransport(verify=context, limits=limits, proxy=proxy))

@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 import gzip
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
 
+from corso.api.connection import BEFORE_BYTES
 from corso.api.translate import BodyTooLong
 from corso.api.transport import (
-    BEFORE_BYTES,
     HeldBack,
+    ProxiedConnection,
     ShardedTransport,
     environment_proxy,
     open_transport,
@@ -22,8 +24,19 @@ GONE = "the connection is gone"
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 
 
+class Pieces(httpx.AsyncByteStream):
+    """A body that is still on its way: so many times `{}`."""
+
+    def __init__(self, count: int = 1) -> None:
+        self._count = count
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for _ in range(self._count):
+            yield b"{}"
+
+
 class Shard(httpx.AsyncBaseTransport):
-    """A transport that answers at once and remembers what happened to it."""
+    """A transport that answers at once, to be read piece by piece, and remembers what happened to it."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -39,7 +52,7 @@ class Shard(httpx.AsyncBaseTransport):
             await trace("http11.send_request_headers.started", {})
         if request.url.path == "/fails":
             raise httpx.ReadError(GONE)
-        return httpx.Response(200, stream=httpx.ByteStream(b"{}"))
+        return httpx.Response(200, stream=Pieces())
 
     async def aclose(self) -> None:
         """Note that it was closed."""
@@ -54,7 +67,7 @@ def sharded(limit: int) -> tuple[ShardedTransport, list[Shard]]:
         shards.append(Shard())
         return shards[-1]
 
-    return ShardedTransport(limit, make=make), shards
+    return ShardedTransport(limit, make), shards
 
 
 def request(path: str = "/", before_bytes: Callable[[], None] | None = None) -> httpx.Request:
@@ -99,9 +112,22 @@ def test_a_shard_that_failed_is_used_again() -> None:
     assert len(shards) == 1
 
 
-def test_a_pause_holds_back_what_is_still_connecting() -> None:
+def test_a_shard_whose_answer_is_complete_is_free_at_once() -> None:
+    """Nobody has to close what was read to its end."""
+    transport = ShardedTransport(1, lambda: httpx.MockTransport(lambda _: httpx.Response(200, content=b"{}")))
+
+    async def scenario() -> None:
+        first = await transport.handle_async_request(request())
+        assert await read_bounded(await transport.handle_async_request(request())) == b"{}"
+        assert await read_bounded(first) == b"{}"
+
+    asyncio.run(scenario())
+
+
+def test_a_pause_holds_back_what_is_still_connecting_to_a_proxy() -> None:
     """The guard is asked again after the connection is there, before the first byte."""
-    transport, shards = sharded(1)
+    shard = Shard()
+    transport = ProxiedConnection(shard)
     asked: list[int] = []
 
     def guard() -> None:
@@ -113,29 +139,41 @@ def test_a_pause_holds_back_what_is_still_connecting() -> None:
         with pytest.raises(HeldBack):
             await transport.handle_async_request(request(before_bytes=guard))
         await read_bounded(await transport.handle_async_request(request(before_bytes=guard)))
+        await transport.aclose()
 
     asyncio.run(scenario())
 
-    assert len(asked) == 1
-    assert shards[0].traced == 1
+    assert (len(asked), shard.traced, shard.is_closed) == (2, 2, True)
 
 
+@pytest.mark.slow
 def test_an_answer_is_read_up_to_its_bound() -> None:
     """A listing without end, or a compressed bomb, does not fill the memory."""
 
     async def scenario(response: httpx.Response) -> bytes:
         return await read_bounded(response, longest=100)
 
-    compressed = gzip.compress(b"x" * 101)
-    assert asyncio.run(scenario(httpx.Response(200, stream=httpx.ByteStream(b"x" * 100)))) == b"x" * 100
+    def compressed(size: int) -> httpx.Response:
+        stream = httpx.ByteStream(gzip.compress(b"x" * size))
+        return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=stream)
+
+    for body in (httpx.ByteStream(b"x" * 100), Pieces(50)):
+        assert len(asyncio.run(scenario(httpx.Response(200, stream=body)))) == 100
+    assert asyncio.run(scenario(compressed(100))) == b"x" * 100
+    for too_long in (
+        httpx.Response(200, stream=httpx.ByteStream(b"x" * 101)),
+        httpx.Response(200, stream=Pieces(51)),
+        compressed(101),
+    ):
+        with pytest.raises(BodyTooLong):
+            asyncio.run(scenario(too_long))
+    bomb = compressed(200_000_000)
+    tracemalloc.start()
     with pytest.raises(BodyTooLong):
-        asyncio.run(scenario(httpx.Response(200, stream=httpx.ByteStream(b"x" * 101))))
-    with pytest.raises(BodyTooLong):
-        asyncio.run(
-            scenario(
-                httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(compressed))
-            )
-        )
+        asyncio.run(scenario(bomb))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 50_000_000
 
 
 @pytest.mark.parametrize(
