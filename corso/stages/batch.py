@@ -77,6 +77,8 @@ class Facts(BaseModel):
     """Sentences about the upload for the report."""
     notes: tuple[str, ...] = ()
     """Sentences about the run for the report."""
+    of_fulfillments: tuple[str, ...] = ()
+    """Those sentences of `notes` and `drift` that are about fulfillments read back."""
 
 
 @dataclass(frozen=True)
