@@ -14,6 +14,7 @@ CorsoError                         exit code
 │ └ NotAuthorised                  3    401 after a fresh token, or 403: stop everything
 ├ Stopped                          3    a guard of ours stopped the run
 ├ Parked                           75   too long a wait: try again at `resume_at`
+│ └ LeaseHeld                           another loader holds the store, or these credentials, on a shared ledger
 ├ Interrupted                      130  SIGINT or SIGTERM; states are intact
 └ LedgerError                      3
   ├ IllegalTransition                   an operation was in another state than expected
@@ -92,13 +93,17 @@ class Stopped(CorsoError):
 
 
 class Parked(CorsoError):
-    """The API asks to wait longer than this run is willing to."""
+    """The API, or another loader's turn, asks to wait longer than this run is willing to."""
 
     exit_code = 75
 
     def __init__(self, message: str, *, resume_at: datetime) -> None:
         super().__init__(message)
         self.resume_at = resume_at
+
+
+class LeaseHeld(Parked):
+    """Another loader works on the store, or sends with these credentials; should it be dead, it is free at `resume_at`."""
 
 
 class Interrupted(CorsoError):

@@ -19,6 +19,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from corso.calendar import EVERY_DAY, Calendar, Days, Span
+from corso.database import DatabaseUrl, LedgerPlace, SharedLedger
 from corso.errors import SettingsError
 
 BATCH_PLACEHOLDER = "{batch}"
@@ -262,6 +263,24 @@ class Reconcile(_Section):
     were never read, or longest ago, come first. 0 reads none."""
 
 
+def _database_without_password(text: str) -> str:
+    if DatabaseUrl.parse(text).has_password:
+        message = (
+            "must not carry a password: put the whole URL into CORSO_LEDGER_URL, or the password where PostgreSQL's own "
+            "programs look for it (PGPASSWORD, ~/.pgpass)"
+        )
+        raise ValueError(message)
+    return text
+
+
+class LedgerSettings(_Section):
+    """Where the record of every operation is kept."""
+
+    url: Annotated[str, AfterValidator(_database_without_password)] | None = None
+    """A PostgreSQL database that many stores and workers share: postgresql://user@host:5432/name, never with a password;
+    CORSO_LEDGER_URL wins. By default the file ledger.sqlite in the workdir."""
+
+
 def _time_of_day(written: Any) -> Any:
     """Read `07:30`; YAML takes 10:30 without quotes for a number to the base of 60, which is the minutes of the day."""
     if isinstance(written, time) or written is None:
@@ -334,6 +353,7 @@ class Loader(_Section):
     validation: Validation = Validation()
     upload: Upload = Upload()
     reconcile: Reconcile = Reconcile()
+    ledger: LedgerSettings = LedgerSettings()
     nightly: Nightly = Nightly()
     workdir: Path = Path("work")
     """Where tables, reports and the ledger go; relative to loader.yaml."""
@@ -379,9 +399,22 @@ class Settings:
         return self.store_dir / batch
 
     @property
-    def ledger_path(self) -> Path:
-        """The ledger: one for all stores and batches below a workdir."""
-        return self.workdir / "ledger.sqlite"
+    def ledger(self) -> LedgerPlace:
+        """Where the ledger is: the database of CORSO_LEDGER_URL, else that of `ledger.url`, else a file in the workdir.
+
+        The file is one for all stores and batches below a workdir. Raises SettingsError, which says nothing of the URL.
+        """
+        url = self._database("CORSO_LEDGER_URL")
+        if url is None and self.loader.ledger.url is not None:
+            url = DatabaseUrl.parse(self.loader.ledger.url)
+        if url is None:
+            return self.workdir / "ledger.sqlite"
+        return SharedLedger(url, self.store_dir / "ledger.mark")
+
+    @property
+    def dagster_database(self) -> DatabaseUrl | None:
+        """Where Dagster keeps its runs: the database of CORSO_DAGSTER_URL, else files. Raises SettingsError."""
+        return self._database("CORSO_DAGSTER_URL")
 
     def credentials(self) -> Credentials:
         """Read CORSO_CLIENT_ID and CORSO_CLIENT_SECRET from the environment or a `.env` file.
@@ -401,12 +434,23 @@ class Settings:
         return all(self._found_credentials().values())
 
     def _found_credentials(self) -> dict[str, str]:
+        return self._variables("CORSO_CLIENT_ID", "CORSO_CLIENT_SECRET")
+
+    def _database(self, variable: str) -> DatabaseUrl | None:
+        text = self._variables(variable)[variable]
+        try:
+            return DatabaseUrl.parse(text) if text else None
+        except ValueError as error:
+            message = f"{variable} {error}"
+            raise SettingsError(message) from None
+
+    def _variables(self, *names: str) -> dict[str, str]:
         values = {
             **_read_dotenv(Path(".env")),
             **_read_dotenv(self.home / ".env"),
             **os.environ,
         }
-        return {name: values.get(name, "") for name in ("CORSO_CLIENT_ID", "CORSO_CLIENT_SECRET")}
+        return {name: values.get(name, "") for name in names}
 
 
 def read_settings(path: Path) -> Settings:

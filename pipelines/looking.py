@@ -21,7 +21,7 @@ def status(config: Path, *, as_json: bool) -> int:
     """Count the entries of the store's ledger by state."""
     settings = read_settings(config)
     store_id = settings.loader.store.id
-    with Ledger.read(settings.ledger_path, store_id) as ledger:
+    with Ledger.read(settings.ledger, store_id) as ledger:
         counts: dict[str, dict[str, int]] = {"order": {}, "fulfillment": {}}
         for (subject, state), count in sorted(ledger.counts().items()):
             counts[subject][state.value] = count

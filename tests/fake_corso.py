@@ -20,6 +20,7 @@ from corso.delivery.sender import Sender
 from corso.errors import CorsoError, NotFound, Rejected
 from schemas.wire import JsonObject, Operation, OperationKind, Receipt
 from tests.clocks import JumpingClock
+from tests.ledger_places import place_of
 
 STORE_ID = 9359
 Record = dict[str, Any]
@@ -70,8 +71,8 @@ def operation(
 
 
 def opened(folder: Path, clock: Clock | None = None) -> Ledger:
-    """Open a ledger below `folder` for writing."""
-    return Ledger.open(folder / "ledger.sqlite", STORE_ID, clock=clock or JumpingClock())
+    """Open a folder's ledger for writing, on whichever database the test has its ledgers."""
+    return Ledger.open(place_of(folder), STORE_ID, clock=clock or JumpingClock())
 
 
 def entry_of(ledger: Ledger, number: int = 1, fulfillment: str = "") -> Entry:

@@ -27,7 +27,7 @@ def key_of(operation: Operation) -> Key:
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of `entries`; the columns' comments say what each is."""
+    """One row of `entries`; `tables` says what each column is."""
 
     key: Key
     corso_id: str | None

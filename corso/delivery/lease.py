@@ -1,9 +1,12 @@
-"""The lease: who may write to the ledger, as a row in it, with a fence.
+"""Leases: who may write to the ledger or send with some credentials, as rows in it, each with a fence.
 
-The file lock (`lock`) tells who is alive on this machine; the lease tells it of other machines, by time, and keeps
-out a holder that was thought dead and was not (a machine that slept). Taking it raises the fence by one, and every
-write asks in its own transaction whether the fence is still the writer's: after a takeover nothing of the former
-holder's comes through. It also counts the commits, for `mark` to be held against.
+In a file there is one lease for the whole ledger, on a server one for each store and one for each set of credentials,
+under a salted hash of them. A lease goes by time: the holder's last sign of life. Taking one raises its fence, and every
+commit asks in its own transaction whether the fences are still the writer's: after a takeover nothing of the former
+holder's comes through, also where it was thought dead and was not (a machine that slept). A lease also counts the
+commits, for `mark` and `tenure` to be held against. Who held it before stands in `tenures`.
+
+Beside a file a lock tells who is alive on this machine (`lock`), on a server the number of the process (`process`).
 """
 
 import socket
@@ -11,27 +14,16 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from pathlib import Path
 from typing import Self
 
 import sqlalchemy as sa
 
 from corso.delivery.entry import instant_of, text_of
-from corso.delivery.lock import CredentialLock
-from corso.delivery.tables import LEASES, TRUSTED_STORES
-from corso.errors import LeaseLost, LedgerError, LedgerInUse
-
-# CredentialLock, too: who asks for the right to send looks here.
-__all__ = [
-    "LEASE_S",
-    "RENEW_EVERY_S",
-    "CredentialLock",
-    "Heartbeat",
-    "Holding",
-    "Lease",
-    "holding",
-    "this_host",
-]
+from corso.delivery.process import is_gone, this_process_tells
+from corso.delivery.tables import LEASES, TENURES, TRUSTED_STORES, VERSION, columns_of
+from corso.errors import LeaseHeld, LeaseLost, LedgerError, LedgerInUse
 
 LEASE_S = 60.0
 """So long after its holder's last sign of life a lease on another host may be taken over. A holder that still lives
@@ -40,15 +32,44 @@ then loses nothing but the right to write; what it had under way is looked up.""
 RENEW_EVERY_S = LEASE_S / 4
 """Three renewals may fail before anybody takes a living holder for dead."""
 
+OF_FILE = "ledger"
+"""The name of the only lease in a file."""
+
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_NAME = "ledger"
-_OF_LEDGER = LEASES.c.name == _NAME
-_MINE = sa.and_(_OF_LEDGER, LEASES.c.fence == sa.bindparam("b_fence"))
+_RELEASED, _TAKEN_OVER = "released", "taken over"
+
+Instant = str | sa.ColumnElement[str]
+"""Now, as text or as what the server computes."""
+
+
+def of_store(store_id: int) -> str:
+    """Return the name of a store's lease on a server."""
+    return f"store {store_id}"
+
+
+def of_credentials(fingerprint: str, salt: str) -> str:
+    """Return the name of the lease on some credentials; it tells nothing of them."""
+    told = blake2b(fingerprint.encode(), key=bytes.fromhex(salt), digest_size=16, person=b"credentials")
+    return f"credential {told.hexdigest()}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What somebody wants to hold, and as whom."""
+
+    name: str
+    """Of the lease."""
+    what: str
+    """Words for it: the ledger, store 9359, …"""
+    store_id: int
+    holder: str
+    is_shared: bool
+    """Whether it is on a server, where no file lock tells who is alive and one waits one's turn."""
 
 
 @dataclass(frozen=True)
 class Holding:
-    """The row of the ledger's lease; the columns' comments say what each is."""
+    """The row of a lease; `tables` says what each column is."""
 
     fence: int
     holder: str
@@ -58,6 +79,7 @@ class Holding:
     released: bool
     commits: int
     lost_commits: int
+    process: str | None
 
     def __str__(self) -> str:
         """Say who holds it, and since when."""
@@ -65,12 +87,22 @@ class Holding:
 
     def is_stale(self, now: datetime) -> bool:
         """Say whether its holder gave no sign of life for longer than a lease."""
-        return now - self.renewed_at >= timedelta(seconds=LEASE_S)
+        return now >= self.free_at
+
+    @property
+    def free_at(self) -> datetime:
+        """When it may be taken over, should no other sign of life come."""
+        return self.renewed_at + timedelta(seconds=LEASE_S)
 
 
-def holding(connection: sa.Connection) -> Holding | None:
-    """Return the ledger's lease; None where nobody has ever held it."""
-    row = connection.execute(sa.select(LEASES).where(_OF_LEDGER)).mappings().one_or_none()
+def holding(
+    connection: sa.Connection, name: str, version: int = VERSION, *, locked: bool = False
+) -> Holding | None:
+    """Return a lease; None where nobody has ever held it. `locked` keeps it as it is until the transaction ends."""
+    query = sa.select(*columns_of(LEASES, version)).where(LEASES.c.name == name)
+    if locked:
+        query = query.with_for_update()
+    row = connection.execute(query).mappings().one_or_none()
     if row is None:
         return None
     instants = {name: instant_of(row[name]) for name in ("taken_at", "renewed_at")}
@@ -85,94 +117,102 @@ def this_host() -> str:
         return socket.gethostname()
 
 
-_COUNT = (
-    LEASES.update()
-    .where(_MINE)
-    .values(commits=LEASES.c.commits + 1, renewed_at=sa.bindparam("b_now"))
-    .returning(LEASES.c.commits)
-)
-_RENEW = LEASES.update().where(_MINE).values(renewed_at=sa.bindparam("b_now"))
-_RELEASE = LEASES.update().where(_MINE).values(released=True, renewed_at=sa.bindparam("b_now"))
-
-
 @dataclass(frozen=True)
 class Lease:
-    """The lease as its holder has it. Each method works within the caller's transaction."""
+    """A lease as its holder has it. Each method works within the caller's transaction."""
 
+    claim: Claim
     fence: int
     commits: int
     """When it was taken, that one included."""
     lost_commits: int
     """How many commits were found missing, ever."""
+    tenure_id: int
+    """Of this time that it is held."""
 
     @classmethod
-    def take(cls, connection: sa.Connection, now: datetime, holder: str, marked: int) -> Self:
-        """Take the lease as `holder`, who has the file lock of this machine; `marked` commits there were at least.
+    def take(cls, connection: sa.Connection, now: datetime, claim: Claim, marked: int = 0) -> Self:
+        """Take the lease; `marked` commits there were at least. Nobody else may be taking it now (`Database.lock`).
 
-        Where more were marked than are there, commits were lost, and no store is trusted any more. Raises LedgerInUse.
+        Where more were marked than are there, commits were lost, and no store is trusted any more. Raises LedgerInUse
+        for a file's, LeaseHeld for a server's.
         """
-        before = holding(connection)
+        before = holding(connection, claim.name, locked=True)
         if before:
-            _check_is_free(before, now)
+            _check_is_free(before, now, claim)
         known = before.commits if before else 0
         lost = max(0, marked - known)
         if lost:
             connection.execute(TRUSTED_STORES.delete())
-        taken = cls(
-            fence=(before.fence if before else 0) + 1,
-            commits=max(marked, known) + 1,
-            lost_commits=(before.lost_commits if before else 0) + lost,
-        )
+        fence = (before.fence if before else 0) + 1
+        holder = {"holder": claim.holder, "host": this_host(), "taken_at": text_of(now)}
+        counts = {
+            "commits": max(marked, known) + 1,
+            "lost_commits": (before.lost_commits if before else 0) + lost,
+        }
         values = {
-            "fence": taken.fence,
-            "holder": holder,
-            "host": this_host(),
-            "taken_at": text_of(now),
+            **holder,
+            **counts,
+            "fence": fence,
             "renewed_at": text_of(now),
             "released": False,
-            "commits": taken.commits,
-            "lost_commits": taken.lost_commits,
+            "process": this_process_tells(),
         }
-        statement = LEASES.update().where(_OF_LEDGER) if before else LEASES.insert().values(name=_NAME)
+        is_it = LEASES.c.name == claim.name
+        statement = LEASES.update().where(is_it) if before else LEASES.insert().values(name=claim.name)
         connection.execute(statement.values(values))
-        return taken
+        _end_tenure(connection, claim.name, text_of(now), _TAKEN_OVER)
+        tenure = {"lease": claim.name, "fence": fence, "store_id": claim.store_id, **holder}
+        tenure_id = connection.execute(TENURES.insert().values(tenure).returning(TENURES.c.id)).scalar_one()
+        return cls(claim, fence, tenure_id=tenure_id, **counts)
 
-    def count_commit(self, connection: sa.Connection, now: str) -> int:
+    def count_commit(self, connection: sa.Connection, now: Instant) -> int:
         """Count the transaction at hand; return how many there are with it. Raises LeaseLost."""
-        commits = connection.execute(_COUNT, self._bound(now)).scalar_one_or_none()
+        counted = self._update.values(commits=LEASES.c.commits + 1, renewed_at=now)
+        commits = connection.execute(counted.returning(LEASES.c.commits)).scalar_one_or_none()
         if commits is None:
             raise self._lost(connection)
         return int(commits)
 
-    def renew(self, connection: sa.Connection, now: str) -> None:
+    def renew(self, connection: sa.Connection, now: Instant) -> None:
         """Give a sign of life. Raises LeaseLost."""
-        if not connection.execute(_RENEW, self._bound(now)).rowcount:
+        if not connection.execute(self._update.values(renewed_at=now)).rowcount:
             raise self._lost(connection)
 
-    def release(self, connection: sa.Connection, now: str) -> None:
+    def release(self, connection: sa.Connection, now: Instant) -> None:
         """Let the next one in; where it was lost already, leave it alone."""
-        connection.execute(_RELEASE, self._bound(now))
+        if connection.execute(self._update.values(released=True, renewed_at=now)).rowcount:
+            _end_tenure(connection, self.claim.name, now, _RELEASED)
 
-    def _bound(self, now: str) -> dict[str, object]:
-        return {"b_fence": self.fence, "b_now": now}
+    @property
+    def _update(self) -> sa.Update:
+        return LEASES.update().where(LEASES.c.name == self.claim.name, LEASES.c.fence == self.fence)
 
     def _lost(self, connection: sa.Connection) -> LeaseLost:
         message = (
-            f"another loader took over the ledger ({holding(connection) or 'unknown'}): this one may not write any "
-            "more; what it had under way will be looked up"
+            f"another loader took over {self.claim.what} ({holding(connection, self.claim.name) or 'unknown'}): this "
+            "one may not write any more; what it had under way will be looked up"
         )
         return LeaseLost(message)
 
 
-def _check_is_free(before: Holding, now: datetime) -> None:
-    # On this machine the file lock has told that its holder is dead.
-    if before.released or before.host == this_host() or before.is_stale(now):
+def _end_tenure(connection: sa.Connection, lease: str, now: Instant, ended_as: str) -> None:
+    under_way = TENURES.update().where(TENURES.c.lease == lease, TENURES.c.ended_at.is_(None))
+    connection.execute(under_way.values(ended_at=now, ended_as=ended_as))
+
+
+def _check_is_free(before: Holding, now: datetime, claim: Claim) -> None:
+    is_here = before.host == this_host()
+    # Beside a file the lock has told that its holder is dead.
+    is_dead = is_here and (not claim.is_shared or is_gone(before.process))
+    if before.released or is_dead or before.is_stale(now):
         return
-    free_at = text_of(before.renewed_at + timedelta(seconds=LEASE_S))
     message = (
-        f"the ledger is in use by another loader ({before}); wait for it to end. Should it be dead, its place can be "
-        f"taken at {free_at}"
+        f"{claim.what} is in use by another loader ({before}); wait for it to end. Should it be dead, its place can be "
+        f"taken at {text_of(before.free_at)}"
     )
+    if claim.is_shared:
+        raise LeaseHeld(message, resume_at=before.free_at)
     raise LedgerInUse(message)
 
 

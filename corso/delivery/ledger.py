@@ -1,4 +1,4 @@
-"""The ledger: the durable record of every operation. SQLite in WAL mode, synchronous=FULL: a commit survives a crash.
+"""The ledger: the durable record of every operation, in an SQLite file or on a PostgreSQL server.
 
 One entry = one order or fulfillment: what Corso holds of it as far as we know, and its current operation.
 One attempt = one request that was about to leave. Payloads do not stand here, only their hashes; the API's
@@ -8,33 +8,27 @@ Every change of state is guarded: it names the states it may start from, and one
 IllegalTransition and changes nothing. One writer at a time (`tenure`); what is asked of it stands in `reading`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 
 from corso.clock import Clock, SystemClock
+from corso.database import LedgerPlace, SharedLedger
+from corso.delivery.database import Database
 from corso.delivery.entry import Change, Entry, Key, key_of, text_of
+from corso.delivery.lease import OF_FILE, of_store
 from corso.delivery.reading import Reading, chunks, is_among
+from corso.delivery.sqlite import SqliteFile
 from corso.delivery.states import State
-from corso.delivery.tables import (
-    ATTEMPTS,
-    ENTRIES,
-    METADATA,
-    TRUSTED_STORES,
-    VERSION,
-    open_engine,
-    told,
-    version_of,
-)
+from corso.delivery.tables import ATTEMPTS, ENTRIES, TRUSTED_STORES, VERSION
 from corso.delivery.tenure import Tenure
-from corso.delivery.transitions import END_ATTEMPT, PLAN, RECORD_ATTEMPT, SETTLE, START, execute_guarded
+from corso.delivery.transitions import END_ATTEMPT, RECORD_ATTEMPT, SETTLE, START, execute_guarded
 from corso.errors import LedgerError
 from schemas.wire import Operation
+
+Result = TypeVar("Result")
 
 __all__ = ["FOUND_UNFINISHED", "Change", "Entry", "Key", "Ledger", "key_of"]
 
@@ -51,14 +45,14 @@ class Ledger(Reading):
 
     def __init__(
         self,
-        path: Path,
-        engine: sa.Engine,
+        database: Database,
         store_id: int,
+        lease: str,
         clock: Clock,
         tenure: Tenure | None,
         version: int = VERSION,
     ) -> None:
-        super().__init__(path, engine, store_id, version)
+        super().__init__(database, store_id, lease, version)
         self._clock = clock
         self._tenure = tenure
         self.lost_commits = 0
@@ -67,42 +61,50 @@ class Ledger(Reading):
             self.lost_commits = tenure.lost_commits
 
     @classmethod
-    def open(cls, path: Path, store_id: int, *, clock: Clock | None = None, purpose: str = "loading") -> Self:
+    def open(
+        cls,
+        place: LedgerPlace,
+        store_id: int,
+        *,
+        clock: Clock | None = None,
+        purpose: str = "loading",
+        credentials: str | None = None,
+    ) -> Self:
         """Open the ledger for writing; make it where there is none. Others are told the purpose.
 
-        Raises LedgerInUse, LedgerTooNew, LedgerError (disk full, not a ledger, not writable).
+        To send, name the `credentials` by something that tells them from others and holds no secret: one sender may use
+        them at a time. Raises LedgerInUse and LeaseHeld (somebody else is at work), LedgerTooNew, LedgerError (disk
+        full, not a ledger, not writable, no such server).
         """
         clock = clock or SystemClock()
-        tenure = Tenure.take(path, clock, purpose)
+        tenure = Tenure.take(place, store_id, clock, purpose, credentials)
         try:
-            return cls(path, tenure.engine, store_id, clock, tenure)
+            return cls(tenure.database, store_id, _lease_name(place, store_id), clock, tenure)
         except BaseException:
             tenure.close()
             raise
 
     @classmethod
-    def read(cls, path: Path, store_id: int) -> Self:
+    def read(cls, place: LedgerPlace, store_id: int) -> Self:
         """Open the ledger for reading; one that does not exist yet is empty. Leaves no trace.
 
         So is one without tables: what a power cut leaves of a ledger that was just made.
         """
-        if path.exists():
-            engine = open_engine(path, read_only=True)
-            with told(path), engine.connect() as connection:
-                version = version_of(connection)
+        lease = _lease_name(place, store_id)
+        if (database := _existing(place)) is not None:
+            with database.reading() as connection:
+                version = database.version_of(connection)
             if version:
-                return cls(path, engine, store_id, SystemClock(), None, version)
-            engine.dispose()
-        empty = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
-        METADATA.create_all(empty)
-        return cls(path, empty, store_id, SystemClock(), None)
+                return cls(database, store_id, lease, SystemClock(), None, version)
+            database.dispose()
+        return cls(SqliteFile.in_memory(), store_id, lease, SystemClock(), None)
 
     def close(self) -> None:
         """Close it and let the next one in."""
         tenure, self._tenure = self._tenure, None
         if tenure:
             tenure.close()
-        self._engine.dispose()
+        self._database.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -121,8 +123,11 @@ class Ledger(Reading):
     def trust(self) -> None:
         """Write down that the ledger knows all that was sent to the store."""
         row = {"store_id": self._store_id, "trusted_at": self._now()}
-        with self._writing() as connection:
-            connection.execute(sqlite.insert(TRUSTED_STORES).values(row).on_conflict_do_nothing())
+        is_there = sa.exists().where(TRUSTED_STORES.c.store_id == self._store_id)
+        new = sa.select(*(sa.literal(value) for value in row.values())).where(~is_there)
+        self._write(
+            lambda connection: connection.execute(TRUSTED_STORES.insert().from_select(list(row), new))
+        )
 
     def plan(self, operations: Sequence[Operation], batch: str) -> None:
         """Make these the current operations of their entries: planned, no attempt yet.
@@ -148,8 +153,7 @@ class Ledger(Reading):
             }
             for operation in operations
         ]
-        with self._writing() as connection:
-            execute_guarded(connection, PLAN, rows)
+        self._write(lambda connection: execute_guarded(connection, self._database.plan, rows))
 
     def start(self, operations: Sequence[Operation]) -> None:
         """Write down that these are about to be sent. Only once this returns may a byte of them leave."""
@@ -157,9 +161,13 @@ class Ledger(Reading):
             return
         now = self._now()
         rows = [self._bound(key_of(operation), now) for operation in operations]
-        with self._writing() as connection:
+        sender = {"b_tenure": self._held().sender_id}
+
+        def begin(connection: sa.Connection) -> None:
             execute_guarded(connection, START, rows)
-            connection.execute(RECORD_ATTEMPT, rows)
+            connection.execute(RECORD_ATTEMPT, [row | sender for row in rows])
+
+        self._write(begin)
 
     def settle(self, changes: Sequence[Change]) -> None:
         """Write how attempts ended. All of `changes` or none of them.
@@ -170,12 +178,15 @@ class Ledger(Reading):
             return
         now = self._now()
         rows = [self._settled(change, now) for change in changes]
-        with self._writing() as connection:
+
+        def end(connection: sa.Connection) -> None:
             for state in State:
                 of_state = [row for row, change in zip(rows, changes, strict=True) if change.state is state]
                 if of_state:
                     execute_guarded(connection, SETTLE[state], of_state)
             connection.execute(END_ATTEMPT, rows)
+
+        self._write(end)
 
     def doubt_unfinished(self) -> int:
         """Take what a killed run left in `sending` for unknown; return how many there are."""
@@ -190,10 +201,13 @@ class Ledger(Reading):
             .where(ATTEMPTS.c.store_id == self._store_id, ATTEMPTS.c.ended_at.is_(None))
             .values(ended_at=now, ended_as=State.UNKNOWN, reason=FOUND_UNFINISHED)
         )
-        with self._writing() as connection:
+
+        def doubt(connection: sa.Connection) -> int:
             count = connection.execute(update).rowcount
             connection.execute(ended)
-        return int(count)
+            return int(count)
+
+        return self._write(doubt)
 
     def plan_rejected_again(self, keys: Iterable[Key] | None = None) -> int:
         """Plan the store's rejected operations again, for `retry`; return how many there are.
@@ -205,9 +219,8 @@ class Ledger(Reading):
             .where(ENTRIES.c.store_id == self._store_id, ENTRIES.c.state == State.REJECTED)
             .values(state=State.PLANNED, updated_at=self._now())
         )
-        updates = [update] if keys is None else (update.where(is_among(some)) for some in chunks(keys))
-        with self._writing() as connection:
-            return sum(connection.execute(each).rowcount for each in updates)
+        updates = [update] if keys is None else [update.where(is_among(some)) for some in chunks(keys)]
+        return self._write(lambda connection: sum(connection.execute(each).rowcount for each in updates))
 
     def _settled(self, change: Change, now: str) -> dict[str, Any]:
         return {
@@ -233,11 +246,22 @@ class Ledger(Reading):
 
     def _held(self) -> Tenure:
         if self._tenure is None:
-            message = f"{self._path}: this ledger was opened for reading, or is closed"
+            message = f"{self._database.name}: this ledger was opened for reading, or is closed"
             raise LedgerError(message)
         return self._tenure
 
-    @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        with self._held().writing() as connection:
-            yield connection
+    def _write(self, work: Callable[[sa.Connection], Result]) -> Result:
+        return self._held().write(work)
+
+
+def _lease_name(place: LedgerPlace, store_id: int) -> str:
+    return of_store(store_id) if isinstance(place, SharedLedger) else OF_FILE
+
+
+def _existing(place: LedgerPlace) -> Database | None:
+    if isinstance(place, SharedLedger):
+        # What speaks to a server is imported where there is one.
+        from corso.delivery.postgres import PostgresDatabase  # noqa: PLC0415
+
+        return PostgresDatabase(place.url)
+    return SqliteFile(place, read_only=True) if place.exists() else None

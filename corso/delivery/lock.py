@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from corso.database import LedgerPlace
 from corso.errors import LedgerError, LedgerInUse
 
 _LONGEST_TEXT = 5_000
@@ -60,14 +61,14 @@ class CredentialLock:
         self._held = held
 
     @classmethod
-    def take(cls, fingerprint: str, *, ledger: Path | None = None) -> Self:
+    def take(cls, fingerprint: str, *, ledger: LedgerPlace | None = None) -> Self:
         """Take the lock; `fingerprint` tells these credentials from others and must hold no secret.
 
         Raises LedgerInUse, which names the process that has it and its ledger, and LedgerError where the place for
         locks is not ours alone.
         """
         name = sha256(fingerprint.encode()).hexdigest()
-        holder = this_process() + (f", ledger {ledger.absolute()}" if ledger else "")
+        holder = this_process() + (f", ledger {ledger}" if ledger else "")
         with ExitStack[None]() as taken:
             for folder in _folders():
                 _take_in(folder, name, holder, taken)

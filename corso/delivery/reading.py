@@ -3,29 +3,33 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from corso.delivery.database import Database
 from corso.delivery.entry import Entry, Key, entry_from, text_of
 from corso.delivery.lease import holding
 from corso.delivery.states import State
-from corso.delivery.tables import ATTEMPTS, ENTRIES, IS_ORDER, TRUSTED_STORES, VERSION, told
+from corso.delivery.tables import ATTEMPTS, ENTRIES, IS_ORDER, TRUSTED_STORES, VERSION, columns_of
 
 KEYS_PER_QUERY = 1_000
 """SQLite limits the variables of a statement."""
 
 _ROWS_AT_ONCE = 10_000
 
+_LEASES_SINCE = 2
+"""Version 1 had neither leases nor trusted stores."""
+
 
 class Reading:
     """The ledger of one store, for whoever asks."""
 
-    def __init__(self, path: Path, engine: sa.Engine, store_id: int, version: int = VERSION) -> None:
-        self._path = path
-        self._engine = engine
+    def __init__(self, database: Database, store_id: int, lease: str, version: int = VERSION) -> None:
+        self._database = database
         self._store_id = store_id
+        self._lease = lease
+        """The name of the lease that its writer holds."""
         self._version = version
         """Of the layout: one that is only read is not upgraded."""
 
@@ -88,9 +92,10 @@ class Reading:
             ENTRIES.c.state == State.ACCEPTED,
             ENTRIES.c.kind == "create_order",
         )
+        # Many share an instant, that of their commit: all databases return the same ones of them.
+        newest = query.order_by(ENTRIES.c.held_at.desc(), ENTRIES.c.source_order_id.desc()).limit(count)
         with self._reading() as connection:
-            rows = connection.execute(query.order_by(ENTRIES.c.held_at.desc()).limit(count)).mappings()
-            return [entry_from(row) for row in rows]
+            return [entry_from(row) for row in connection.execute(newest).mappings()]
 
     def count_held_since(self, since: datetime) -> int:
         """Return how many orders Corso accepted since then, be it for the first time or again."""
@@ -114,7 +119,7 @@ class Reading:
     def attempts(self, source_order_id: str) -> list[Mapping[str, Any]]:
         """Return all attempts at an order and its fulfillments, oldest first."""
         query = (
-            sa.select(ATTEMPTS)
+            sa.select(*columns_of(ATTEMPTS, self._version))
             .where(ATTEMPTS.c.store_id == self._store_id, ATTEMPTS.c.source_order_id == source_order_id)
             .order_by(ATTEMPTS.c.id)
         )
@@ -130,7 +135,7 @@ class Reading:
 
     def is_trusted(self) -> bool:
         """Say whether the ledger knows all that was sent to the store: not of a new store, nor after a loss of commits."""
-        table = TRUSTED_STORES if self._version >= VERSION else ENTRIES
+        table = TRUSTED_STORES if self._version >= _LEASES_SINCE else ENTRIES
         query = sa.select(sa.exists().where(table.c.store_id == self._store_id))
         with self._reading() as connection:
             return bool(connection.execute(query).scalar_one())
@@ -140,10 +145,10 @@ class Reading:
 
         A holder that was killed is still named: when it was last heard of tells.
         """
-        if self._version < VERSION:
+        if self._version < _LEASES_SINCE:
             return None
         with self._reading() as connection:
-            found = holding(connection)
+            found = holding(connection, self._lease, self._version)
         return None if found is None or found.released else str(found)
 
     def _columns(self, *names: str) -> Iterator[list[tuple[Any, ...]]]:
@@ -153,17 +158,11 @@ class Reading:
                 yield [tuple(row) for row in rows]
 
     def _entries(self) -> sa.Select[Any]:
-        columns = [
-            column
-            if self._version >= VERSION or column.name != "last_started_at"
-            else sa.null().label(column.name)
-            for column in ENTRIES.c
-        ]
-        return sa.select(*columns).where(ENTRIES.c.store_id == self._store_id)
+        return sa.select(*columns_of(ENTRIES, self._version)).where(ENTRIES.c.store_id == self._store_id)
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
-        with told(self._path), self._engine.connect() as connection:
+        with self._database.reading() as connection:
             yield connection
 
 

@@ -52,7 +52,7 @@ def ledger_frame(batch: Batch) -> pl.LazyFrame:
     """Return what the ledger says of the store's entries (`corso.report.outcomes.LEDGER_COLUMNS`)."""
     settings = batch.settings
     as_kept = {**LEDGER_COLUMNS, "held_at": pl.String()}
-    with Ledger.read(settings.ledger_path, settings.loader.store.id) as ledger:
+    with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
         # By columns: as `Entry` values, each with four instants, the same takes four times as long.
         parts = [pl.DataFrame(rows, schema=as_kept, orient="row") for rows in ledger.standing()]
     held_at = pl.col("held_at").str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us")

@@ -13,7 +13,6 @@ from corso.api.client import CorsoApi
 from corso.clock import Clock, SystemClock
 from corso.delivery.admission import admit
 from corso.delivery.journal import Journal
-from corso.delivery.lease import CredentialLock
 from corso.delivery.ledger import Key, Ledger, key_of
 from corso.delivery.look_ups import LONGEST_LAG_GUESSED_S, LookUps
 from corso.delivery.ports import OrderApi, Watch
@@ -55,14 +54,12 @@ def upload(
     settings = batch.settings
     credentials = settings.credentials()
     clock = SystemClock()
-    with (
-        CredentialLock.take(
-            f"{settings.loader.corso.token_url} {credentials.client_id}", ledger=settings.ledger_path
-        ),
-        Ledger.open(
-            settings.ledger_path, settings.loader.store.id, purpose=f"upload of batch {batch.name}"
-        ) as ledger,
-    ):
+    with Ledger.open(
+        settings.ledger,
+        settings.loader.store.id,
+        purpose=f"upload of batch {batch.name}",
+        credentials=f"{settings.loader.corso.token_url} {credentials.client_id}",
+    ) as ledger:
 
         async def deliver() -> None:
             client = CorsoApi.open(settings, credentials, clock=clock, until=until)
@@ -85,7 +82,7 @@ def pace(api: CorsoApi) -> Pace:
 def plan_rejected_again(batch: Batch, plan: pl.LazyFrame) -> int:
     """Let the next upload send again what Corso rejected of a plan; return how many operations these are."""
     settings = batch.settings
-    with Ledger.open(settings.ledger_path, settings.loader.store.id) as ledger:
+    with Ledger.open(settings.ledger, settings.loader.store.id) as ledger:
         rejected = [entry.key for entry in ledger.entries(states=[State.REJECTED])]
         of_plan = rows_of(plan, rejected).select("source_order_id", "source_fulfillment_id")
         return ledger.plan_rejected_again([Key(*row) for row in of_plan.collect().iter_rows()])

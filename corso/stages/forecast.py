@@ -90,7 +90,7 @@ def _told(batch: Batch, *, offline: bool) -> KnownQuota | NotLearnt:
 def cost_of(batch: Batch, summary: Summary) -> Cost:
     """Count the requests of a plan; reading back goes the way that `stages.reading_back` will take."""
     settings = batch.settings
-    with Ledger.read(settings.ledger_path, settings.loader.store.id) as ledger:
+    with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
         # What an earlier run left planned is in this plan again.
         held = sum(
             count

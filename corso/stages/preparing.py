@@ -110,7 +110,7 @@ def validate(batch: Batch, raw: Tables, scratch: Path) -> Validated:
 def plan(batch: Batch, accepted: Tables, scratch: Path) -> pl.LazyFrame:
     """Return the upload plan (`corso.extract.plan.PLAN_COLUMNS`): orders first, each in the files' order."""
     settings = batch.settings
-    with Ledger.read(settings.ledger_path, settings.loader.store.id) as ledger:
+    with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
         known = pl.DataFrame(ledger.known(), schema=KNOWN_COLUMNS, orient="row")
     for number, bucket in enumerate(_buckets(accepted, scratch / "buckets")):
         payloads = order_payloads(bucket["orders"], bucket["line_items"], settings.loader.store.id)

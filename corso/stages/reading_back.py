@@ -93,7 +93,7 @@ class _Reader:
     def _pages_at_most(self) -> int:
         """Pages of the orders that the ledger knows: a lower bound of what a listing costs."""
         settings = self._batch.settings
-        with Ledger.read(settings.ledger_path, settings.loader.store.id) as ledger:
+        with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
             orders = sum(count for (subject, _), count in ledger.counts().items() if subject == "order")
         return 1 + orders // _ORDERS_PER_PAGE
 
@@ -108,7 +108,7 @@ class _Reader:
 
     async def _look_up(self, ids: Sequence[str]) -> None:
         settings = self._batch.settings
-        with Ledger.read(settings.ledger_path, settings.loader.store.id) as ledger:
+        with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
             corso_ids = {
                 entry.key.source_order_id: entry.corso_id for entry in ledger.entries(fulfillments=False)
             }

@@ -31,7 +31,7 @@ class Cause:
 def causes_to_retry(batch: Batch) -> list[Cause]:
     """Return the causes, the most frequent first."""
     settings = batch.settings
-    with Ledger.read(settings.ledger_path, settings.loader.store.id) as ledger:
+    with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
         return _grouped(ledger.entries(states=[State.REJECTED, State.UNKNOWN, State.SENDING]))
 
 

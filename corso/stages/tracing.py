@@ -43,7 +43,7 @@ def trace_order(settings: Settings, source_order_id: str) -> Story:
     """Return the story of one order of the store."""
     folders = sorted(settings.store_dir.glob("*/tables")) if settings.store_dir.exists() else []
     batches = [Batch(settings, folder.parent.name) for folder in folders]
-    with Ledger.read(settings.ledger_path, settings.loader.store.id) as ledger:
+    with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
         attempts = [dict(attempt) for attempt in ledger.attempts(source_order_id)]
         keys = {
             Key(source_order_id),

@@ -11,6 +11,8 @@ from corso.delivery.states import State
 from schemas.wire import Operation, OperationKind
 from tests.fake_corso import entry_of, opened, operation
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 SAME, OTHER = operation(1), operation(1, totalMoney=99)
 UPDATE = replace(OTHER, kind="update_order", corso_order_id="7")
 

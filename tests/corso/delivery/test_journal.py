@@ -12,6 +12,9 @@ from corso.delivery.states import State
 from corso.errors import IllegalTransition, LedgerError
 from schemas.wire import Operation
 from tests.fake_corso import opened, operation
+from tests.ledger_places import place_of
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 TASKS = 300
 
@@ -69,7 +72,7 @@ def test_start_returns_only_when_the_ledger_has_it(tmp_path: Path) -> None:
 
         async def one(number: int) -> None:
             await journal.start(operation(number))
-            with Ledger.read(tmp_path / "ledger.sqlite", 9359) as reader:
+            with Ledger.read(place_of(tmp_path), 9359) as reader:
                 assert reader.entries_of([Key(f"o-{number}")])[Key(f"o-{number}")].state is State.SENDING
 
         await asyncio.gather(*(one(number) for number in range(5)))

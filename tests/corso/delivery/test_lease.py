@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from corso.delivery import lease, tables
+from corso.delivery import lease, sqlite
 from corso.delivery.entry import text_of
 from corso.delivery.lease import LEASE_S
 from corso.delivery.ledger import Change, Key, Ledger
@@ -201,7 +201,7 @@ def test_an_idle_holder_keeps_its_lease(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_renewal_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ledger is locked for a moment: neither the process nor the renewing ends by that."""
     monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.01)
-    monkeypatch.setattr(tables, "LOCK_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(sqlite, "LOCK_TIMEOUT_S", 0.01)
     clock = JumpingClock()
     with opened(tmp_path, clock) as ledger:
         with closing(sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)) as other:
@@ -260,7 +260,7 @@ def test_closing_lets_the_next_one_in_though_the_release_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is full or the ledger locked: the file lock falls all the same."""
-    monkeypatch.setattr(tables, "LOCK_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(sqlite, "LOCK_TIMEOUT_S", 0.01)
     ledger = opened(tmp_path)
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")

@@ -1,12 +1,5 @@
-"""The ledger: guarded, durable, for one writer, and left alone by readers and by what is not its own."""
+"""The ledger: guarded and durable, in a file and on a server."""
 
-import os
-import shutil
-import signal
-import sqlite3
-import subprocess
-import sys
-from contextlib import closing
 from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any, get_args
@@ -17,11 +10,13 @@ import sqlalchemy as sa
 from corso.delivery import reading
 from corso.delivery.ledger import Change, Key, Ledger
 from corso.delivery.states import MAY_FOLLOW, State
-from corso.delivery.tables import VERSION
-from corso.errors import IllegalTransition, LedgerError, LedgerInUse, LedgerTooNew
+from corso.errors import IllegalTransition
 from schemas.wire import OperationKind
 from tests.clocks import JumpingClock
-from tests.fake_corso import STORE_ID, entry_of, opened, operation
+from tests.fake_corso import entry_of, opened, operation
+from tests.ledger_places import place_of, rows_in
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 ALLOWED = {
     # from: to
@@ -52,12 +47,6 @@ def move_to(ledger: Ledger, state: State) -> None:
         ledger.settle([Change(Key("o-1"), state)])
 
 
-def everything_in(path: Path) -> list[Any]:
-    """Read the ledger's tables with a connection of our own."""
-    with closing(sqlite3.connect(path)) as connection:
-        return [connection.execute(f"SELECT * FROM {table}").fetchall() for table in ("entries", "attempts")]
-
-
 def test_the_table_of_transitions_is_what_it_was_agreed_to_be() -> None:
     """`MAY_FOLLOW` says the same the other way round."""
     forwards = {before: {after for after in State if before in MAY_FOLLOW[after]} for before in State}
@@ -71,14 +60,14 @@ def test_a_transition_is_made_or_refused_whole(tmp_path: Path, before: State, af
     """What is not allowed raises and changes nothing, not even beside an allowed change in the same group."""
     with opened(tmp_path) as ledger:
         bring_to(ledger, before)
-        was = everything_in(tmp_path / "ledger.sqlite")
+        was = rows_in(tmp_path, "entries", "attempts")
         if after in ALLOWED[before]:
             move_to(ledger, after)
             assert entry_of(ledger).state is after
         else:
             with pytest.raises(IllegalTransition):
                 move_to(ledger, after)
-            assert everything_in(tmp_path / "ledger.sqlite") == was
+            assert rows_in(tmp_path, "entries", "attempts") == was
 
 
 def test_a_group_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -126,14 +115,8 @@ def test_sending_is_durable_before_the_call_returns(tmp_path: Path) -> None:
     with opened(tmp_path) as ledger:
         ledger.plan([operation()], "b1")
         ledger.start([operation()])
-        with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as other:
-            assert other.execute("SELECT state FROM entries").fetchone() == ("sending",)
-            assert other.execute("SELECT payload_hash FROM attempts").fetchone() == (
-                operation().payload_hash,
-            )
-        with ledger._engine.connect() as connection:
-            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
-            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        (entry,), (attempt,) = rows_in(tmp_path, "entries", "attempts")
+        assert (entry["state"], attempt["payload_hash"]) == ("sending", operation().payload_hash)
 
 
 def test_attempts_say_how_they_ended(tmp_path: Path) -> None:
@@ -269,7 +252,7 @@ def test_the_orders_that_were_created_lately_are_found_newest_first(tmp_path: Pa
         elsewhere = instants[1].astimezone(timezone(timedelta(hours=-5)))
         assert ledger.count_held_since(elsewhere) == 3
         assert ledger.count_held_since(clock.utc() + timedelta(seconds=1)) == 0
-    with Ledger.read(tmp_path / "ledger.sqlite", 1) as other:
+    with Ledger.read(place_of(tmp_path), 1) as other:
         assert (other.latest_created(5), other.count_held_since(instants[0])) == ([], 0)
 
 
@@ -286,39 +269,42 @@ def test_what_was_changed_or_adopted_is_not_among_the_lately_created(tmp_path: P
         assert [entry.corso_id for entry in ledger.latest_created(5)] == ["1"]
 
 
-def test_the_latest_are_found_by_an_index(tmp_path: Path) -> None:
+def test_the_latest_are_found_by_an_index(tmp_path: Path, each_database: str) -> None:
     """A store with millions of orders is not read through for the last twenty."""
     with opened(tmp_path) as ledger:
-        asked: list[str] = []
+        plans: list[str] = []
 
-        @sa.event.listens_for(ledger._engine, "before_cursor_execute")
-        def _keep(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-            asked.append(statement)
+        @sa.event.listens_for(ledger._database.reader, "before_cursor_execute")
+        def _explain(_connection: Any, cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+            explain = "EXPLAIN QUERY PLAN" if each_database == "sqlite" else "EXPLAIN"
+            if statement.startswith("SELECT") and "entries" in statement:
+                if each_database == "postgres":
+                    # A new table is so small that reading it through is cheaper.
+                    cursor.execute("SET LOCAL enable_seqscan = off")
+                cursor.execute(f"{explain} {statement}", parameters)
+                plans.append(str(cursor.fetchall()))
 
         ledger.latest_created(20)
         ledger.count_held_since(JumpingClock().utc())
-    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as connection:
-        for statement in (each for each in asked if each.startswith("SELECT")):
-            explained = connection.execute(f"EXPLAIN QUERY PLAN {statement}", ["1"] * statement.count("?"))
-            (step,) = (row[3] for row in explained)
-            assert "orders_by_held_at (store_id=? AND held_at>" in step
+    assert len(plans) == 2
+    assert all("orders_by_held_at" in plan and "held_at" in plan.partition("entries_by")[0] for plan in plans)
 
 
 def test_nothing_to_write_writes_nothing(tmp_path: Path) -> None:
-    """An empty group is no transaction."""
+    """An empty group is no transaction: not even the lease is renewed by it."""
     with opened(tmp_path) as ledger:
-        was = (tmp_path / "ledger.sqlite-wal").stat().st_size
+        was = rows_in(tmp_path, "leases")
         ledger.plan([], "b1")
         ledger.start([])
         ledger.settle([])
-        assert (tmp_path / "ledger.sqlite-wal").stat().st_size == was
+        assert rows_in(tmp_path, "leases") == was
 
 
 def test_stores_do_not_see_each_other(tmp_path: Path) -> None:
     """One ledger may serve all stores of a workdir."""
     with opened(tmp_path) as ledger:
         bring_to(ledger, State.REJECTED)
-    with Ledger.open(tmp_path / "ledger.sqlite", 1) as other:
+    with Ledger.open(place_of(tmp_path, 1), 1) as other:
         assert other.entries_of([Key("o-1")]) == {}
         assert (other.counts(), list(other.known()), other.attempts("o-1")) == ({}, [], [])
         assert other.plan_rejected_again() == 0
@@ -360,168 +346,7 @@ def test_states_and_kinds_are_stored_as_their_own_words(tmp_path: Path) -> None:
                 ledger.start([operation(number)])
             if state not in {State.PLANNED, State.SENDING}:
                 ledger.settle([Change(Key(f"o-{number}"), state)])
-    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as connection:
-        stored = connection.execute("SELECT state, kind FROM entries ORDER BY source_order_id").fetchall()
-    assert stored == [(state.value, get_args(OperationKind)[0]) for state in State]
-
-
-HOLDER = """
-import sys, time
-from pathlib import Path
-from corso.delivery.ledger import Ledger
-ledger = Ledger.open(Path(sys.argv[1]), 9359)
-print("open", flush=True)
-time.sleep(60)
-"""
-
-
-@pytest.mark.slow
-def test_a_second_loader_is_refused_and_told_who_holds_the_ledger_until_that_one_dies(tmp_path: Path) -> None:
-    """The lock falls with its holder, also by kill -9; nobody has to delete anything."""
-    path = tmp_path / "ledger.sqlite"
-    with subprocess.Popen([sys.executable, "-c", HOLDER, path], stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "open\n"
-        with pytest.raises(LedgerInUse, match=f"process {holder.pid} on "):
-            Ledger.open(path, STORE_ID)
-        with Ledger.read(path, STORE_ID) as reader:
-            assert reader.counts() == {}
-        holder.send_signal(signal.SIGKILL)
-    with Ledger.open(path, STORE_ID) as ledger:
-        assert ledger.counts() == {}
-
-
-def test_the_lock_is_free_after_closing_and_after_a_failed_opening(tmp_path: Path) -> None:
-    """A refused file does not stay locked."""
-    (tmp_path / "ledger.sqlite").write_bytes(b"not a database at all, but long enough to look like one" * 40)
-    for _ in range(2):
-        with pytest.raises(LedgerError, match="the ledger cannot be used"):
-            opened(tmp_path)
-    (tmp_path / "ledger.sqlite").unlink()
-    for _ in range(2):
-        with opened(tmp_path):
-            pass
-
-
-def test_a_ledger_of_a_newer_version_is_refused_untouched(tmp_path: Path) -> None:
-    """An old program must not write into what it does not understand."""
-    path = tmp_path / "ledger.sqlite"
-    opened(tmp_path).close()
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"PRAGMA user_version = {VERSION + 1}")
-    was = path.read_bytes()
-    for way in (Ledger.open, Ledger.read):
-        with pytest.raises(LedgerTooNew, match=r"newer corso-loader.*update the program"):
-            way(path, STORE_ID)
-    assert path.read_bytes() == was
-
-
-@pytest.mark.parametrize(
-    "pragma", ["user_version = 0", "user_version = 1", "user_version = 9", "application_id = 5"]
-)
-def test_somebody_elses_database_is_refused_untouched(tmp_path: Path, pragma: str) -> None:
-    """Its version number may be anything; not a byte of it changes."""
-    path = tmp_path / "ledger.sqlite"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE photos (id)")
-        connection.execute(f"PRAGMA {pragma}")
-    was = path.read_bytes()
-    for way in (Ledger.open, Ledger.read):
-        with pytest.raises(LedgerError, match="this is not a ledger"):
-            way(path, STORE_ID)
-    assert path.read_bytes() == was
-    assert {each.name for each in tmp_path.iterdir()} <= {"ledger.sqlite", "ledger.lock"}
-
-
-def test_a_full_disk_is_one_sentence_and_nothing_is_lost(tmp_path: Path) -> None:
-    """What was written before stays; what was not is not half there."""
-    with opened(tmp_path) as ledger:
-        ledger.plan([operation(1)], "b1")
-        with ledger._engine.connect() as connection:
-            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(LedgerError) as raised:
-            ledger.plan([operation(number) for number in range(2, 2000)], "b1")
-        assert ledger.counts() == {("order", State.PLANNED): 1}
-    sentence = str(raised.value)
-    assert "database or disk is full" in sentence
-    assert "run the same command again" in sentence
-    assert "\n" not in sentence
-
-
-@pytest.mark.parametrize("obstacle", ["the folder is a file", "the ledger is a folder"])
-def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, obstacle: str) -> None:
-    """It names the place."""
-    path = tmp_path / "work" / "ledger.sqlite"
-    if obstacle == "the folder is a file":
-        path.parent.write_text("")
-    else:
-        path.mkdir(parents=True)
-    with pytest.raises(LedgerError, match=f"{path}: the ledger cannot be") as raised:
-        Ledger.open(path, STORE_ID)
-    assert "\n" not in str(raised.value)
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
-def test_a_folder_that_may_only_be_read_is_read_and_not_written(tmp_path: Path) -> None:
-    """An analyst may look at a ledger that is not theirs."""
-    opened(tmp_path).close()
-    tmp_path.chmod(0o500)
-    try:
-        with Ledger.read(tmp_path / "ledger.sqlite", STORE_ID) as ledger:
-            assert ledger.counts() == {}
-        (tmp_path / "ledger.lock").chmod(0o400)
-        with pytest.raises(LedgerError, match="cannot be opened"):
-            opened(tmp_path)
-    finally:
-        tmp_path.chmod(0o700)
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    """Return every file of a folder with its bytes."""
-    return {each.name: each.read_bytes() for each in folder.iterdir()}
-
-
-def test_reading_leaves_no_trace(tmp_path: Path) -> None:
-    """No file is made and none changes, be there a ledger or not."""
-    path = tmp_path / "ledger.sqlite"
-    with Ledger.read(path, STORE_ID) as ledger:
-        assert (ledger.counts(), list(ledger.entries()), list(ledger.known())) == ({}, [], [])
-    assert snapshot(tmp_path) == {}
-
-    with opened(tmp_path) as ledger:
-        bring_to(ledger, State.UNKNOWN)
-    was = snapshot(tmp_path)
-    with Ledger.read(path, STORE_ID) as ledger:
-        assert ledger.counts() == {("order", State.UNKNOWN): 1}
-        with pytest.raises(LedgerError, match="opened for reading"):
-            ledger.plan([operation()], "b1")
-    assert snapshot(tmp_path) == was
-
-
-def test_a_reader_sees_what_a_killed_writer_had_committed(tmp_path: Path) -> None:
-    """The log that was not merged yet is read, too."""
-    with opened(tmp_path) as ledger:
-        bring_to(ledger, State.SENDING)
-        left = tmp_path / "left"
-        left.mkdir()
-        for name in ("ledger.sqlite", "ledger.sqlite-wal"):
-            shutil.copy(tmp_path / name, left / name)
-    with Ledger.read(left / "ledger.sqlite", STORE_ID) as reader:
-        assert reader.counts() == {("order", State.SENDING): 1}
-    with opened(left) as again:
-        assert again.doubt_unfinished() == 1
-
-
-@pytest.mark.parametrize("name", ["100% of it", "50%25", "what?mode=memory", "a#b", "späť 🗂"])
-def test_the_ledger_is_where_it_was_asked_for_whatever_the_folder_is_called(
-    tmp_path: Path, name: str
-) -> None:
-    """A path is not an URL."""
-    folder = tmp_path / name
-    with opened(folder) as ledger:
-        bring_to(ledger, State.PLANNED)
-    assert (folder / "ledger.sqlite").stat().st_size > 0
-    with Ledger.read(folder / "ledger.sqlite", STORE_ID) as reader:
-        assert reader.counts() == {("order", State.PLANNED): 1}
-    assert [each.name for each in tmp_path.iterdir()] == [name]
+    (stored,) = rows_in(tmp_path, "entries")
+    assert sorted((row["source_order_id"], row["state"], row["kind"]) for row in stored) == [
+        (f"o-{number}", state.value, get_args(OperationKind)[0]) for number, state in enumerate(State, 1)
+    ]

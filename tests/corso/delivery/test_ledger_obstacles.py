@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from corso.delivery import tables
+from corso.delivery import sqlite
 from corso.delivery.ledger import Ledger
 from corso.delivery.states import State
 from corso.errors import LedgerError
@@ -74,7 +74,7 @@ def test_a_ledger_that_somebody_locks_for_long_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is lost, nothing half there, and reading goes on; once it is free the same ledger works."""
-    monkeypatch.setattr(tables, "LOCK_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(sqlite, "LOCK_TIMEOUT_S", 0.02)
     with opened(tmp_path) as ledger:
         ledger.plan([operation(1)], "b1")
         with closing(sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)) as other:
@@ -94,7 +94,7 @@ def test_a_ledger_that_is_locked_when_it_is_opened_stays_free_for_the_next_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The refusal gives back the file lock, and changes nothing."""
-    monkeypatch.setattr(tables, "LOCK_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(sqlite, "LOCK_TIMEOUT_S", 0.02)
     opened(tmp_path).close()
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -109,7 +109,7 @@ def test_a_reader_in_the_middle_of_its_rows_is_in_nobodys_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is read is of one moment; what is written meanwhile does not wait for it."""
-    monkeypatch.setattr(tables, "LOCK_TIMEOUT_S", 0.02)
+    monkeypatch.setattr(sqlite, "LOCK_TIMEOUT_S", 0.02)
     with opened(tmp_path) as ledger:
         ledger.plan([operation(1), operation(2)], "b1")
         entries = ledger.entries()

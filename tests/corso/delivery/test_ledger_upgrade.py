@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from corso.delivery.ledger import Ledger
+from corso.delivery.sqlite import APPLICATION_ID
 from corso.delivery.states import State
-from corso.delivery.tables import APPLICATION_ID, VERSION
+from corso.delivery.tables import VERSION
 from corso.errors import LedgerInUse
 from tests.fake_corso import STORE_ID, entry_of, opened, operation
 

@@ -36,6 +36,8 @@ from schemas.wire import Operation, Receipt
 from tests.clocks import JumpingClock
 from tests.fake_corso import FakeCorso, Fault, operation, sender_of
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 OUTAGE_S = 60.0
 LONGEST_PAUSE_S = 15.0
 

@@ -23,6 +23,8 @@ from schemas.wire import Operation, OperationKind
 from tests.clocks import JumpingClock
 from tests.fake_corso import FakeCorso, entry_of, opened, operation, order_body
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 DELAY_S = 2.0
 TIMEOUT_S = 30.0
 CREATE = operation(1)

@@ -32,6 +32,9 @@ from corso.errors import (
 from schemas.wire import Operation, OperationKind
 from tests.clocks import JumpingClock
 from tests.fake_corso import FakeCorso, Fault, entry_of, opened, operation, order_body, sender_of
+from tests.ledger_places import place_of
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 THROTTLED = Fault(RateLimited("429", retry_after_s=1))
 RESET = Fault(OutcomeUnknown("connection reset"), carried_out=True)
@@ -106,7 +109,7 @@ def test_nothing_leaves_before_it_is_written_that_it_leaves(tmp_path: Path) -> N
     seen = []
 
     def on_the_wire(sent: Operation) -> None:
-        with Ledger.read(tmp_path / "ledger.sqlite", 9359) as reader:
+        with Ledger.read(place_of(tmp_path), 9359) as reader:
             entry = reader.entries_of([key_of(sent)])[key_of(sent)]
             attempt = reader.attempts(sent.source_order_id)[-1]
         seen.append((entry.state, attempt["payload_hash"] == sent.payload_hash, attempt["ended_at"]))

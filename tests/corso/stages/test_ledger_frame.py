@@ -22,7 +22,7 @@ def test_it_says_of_every_entry_what_the_ledger_does(tmp_path: Path, monkeypatch
     batch.settings.workdir.mkdir()
     sent = [operation(number) for number in range(1, 5)]
     store_id = batch.settings.loader.store.id
-    with Ledger.open(batch.settings.ledger_path, store_id) as ledger:
+    with Ledger.open(batch.settings.ledger, store_id) as ledger:
         ledger.plan([*sent, operation(1, "create_fulfillment", corso_order_id="7")], "b")
         ledger.start(sent)
         accepted = [Change(Key(f"o-{n}"), State.ACCEPTED, corso_id=str(n), held_hash="h") for n in (1, 2)]

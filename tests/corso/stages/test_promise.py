@@ -224,7 +224,7 @@ class Promise(RuleBasedStateMachine):
 
     def _upload(self, batch: Batch, plan: pl.LazyFrame, subject: Subject, life: Life) -> None:
         clock = self._corso.clock
-        ledger = MortalLedger.open(batch.settings.ledger_path, STORE_ID, clock=clock)
+        ledger = MortalLedger.open(batch.settings.ledger, STORE_ID, clock=clock)
         ledger.life = life
 
         async def deliver() -> None:
@@ -241,14 +241,14 @@ class Promise(RuleBasedStateMachine):
             ledger.close()
 
     def _plan(self, batch: Batch) -> pl.LazyFrame:
-        with Ledger.read(batch.settings.ledger_path, STORE_ID) as ledger:
+        with Ledger.read(batch.settings.ledger, STORE_ID) as ledger:
             known = pl.DataFrame(ledger.known(), schema=KNOWN_COLUMNS, orient="row")
         orders = plan_orders(_order_payloads(self._orders.values()), known, cancel_with_delete=True)
         fulfillments = plan_fulfillments(_fulfillment_payloads(self._orders.values()), known)
         return pl.concat([orders, fulfillments]).lazy()
 
     def _keep_image(self, batch: Batch) -> None:
-        path = batch.settings.ledger_path
+        path = batch.settings.ledger
         image = self._home / "image"
         image.mkdir()
         for name in (path.name, f"{path.name}-wal", f"{path.stem}.mark"):
@@ -262,7 +262,7 @@ class Promise(RuleBasedStateMachine):
             return
         self._lives += 1
         self._folder = self._home / str(self._lives)
-        work = self._settings().ledger_path.parent
+        work = self._settings().ledger.parent
         shutil.copytree(image, work)
         shutil.rmtree(image)
         log = work / "ledger.sqlite-wal"
@@ -275,7 +275,7 @@ class Promise(RuleBasedStateMachine):
     # What has to be true.
 
     def _entries(self) -> dict[Key, Entry]:
-        with Ledger.read(self._settings().ledger_path, STORE_ID) as ledger:
+        with Ledger.read(self._settings().ledger, STORE_ID) as ledger:
             return {entry.key: entry for entry in ledger.entries()}
 
     def _is_at_its_end(self) -> bool:
