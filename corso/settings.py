@@ -306,6 +306,14 @@ class Nightly(_Section):
     """The days on whose morning a batch is due."""
 
 
+class Report(_Section):
+    """What the report shows."""
+
+    personal_data: Literal["mask", "show"] = "mask"
+    """Whether reconciliation.html veils names, addresses, e-mail, phones and notes. The other files are their owner's only,
+    and never veiled."""
+
+
 def _fallback_rules(value: Any) -> list[Any]:
     """Take one rule for a list of one."""
     rules = [_fallback_rule(rule) for rule in (value if isinstance(value, list | tuple) else [value])]
@@ -353,6 +361,7 @@ class Loader(_Section):
     validation: Validation = Validation()
     upload: Upload = Upload()
     reconcile: Reconcile = Reconcile()
+    report: Report = Report()
     ledger: LedgerSettings = LedgerSettings()
     nightly: Nightly = Nightly()
     workdir: Path = Path("work")

@@ -6,7 +6,9 @@ from typing import Any
 import polars as pl
 from factories import NOW, Row, outcomes_frame, quarantine_frame, summary_of
 
+from corso.report.certificate import Certificate, HashedFile, certify
 from corso.report.facts import ReportFacts
+from corso.report.monthly import ORDERS_BY_MONTH
 from corso.report.results import problems_by_frequency, reasons_by_frequency
 from corso.report.summary import MoneyRow
 from schemas.fields import dtypes
@@ -67,3 +69,79 @@ def facts(rows: list[Row] | None = None, **changes: Any) -> ReportFacts:
         "environment": "sandbox, 127.0.0.1:8787",
     }
     return ReportFacts(**values | changes)
+
+
+def many_findings(number: int) -> pl.DataFrame:
+    """Return so many findings of every kind and cause, over sixty months, two currencies and three owners."""
+    ways = (
+        ("missing", "quarantined"), ("missing", "rejected"), ("missing", "not_sent"), ("different", "changed_in_corso"),
+        ("different", "unexplained"), ("duplicated", "duplicate"), ("foreign", "foreign"),
+    )  # fmt: skip
+    fields = ("total_money", "shipping_title", "customer_email", "line_items.price", "notes")
+    at = pl.int_range(number, dtype=pl.Int64, eager=True).alias("at").to_frame()
+    kinds, causes = (pl.Series([way[side] for way in ways]) for side in (0, 1))
+    is_different = pl.col("kind") == "different"
+    money = (1000 + pl.col("at") % 9000).cast(pl.Decimal(38, 4)) / 100
+    has_source, has_corso = pl.col("kind") != "foreign", pl.col("kind") != "missing"
+    rows = at.with_columns(
+        finding_id=pl.format("{}", pl.col("at").hash(1)).str.zfill(20).str.slice(4),
+        kind=pl.lit(kinds).gather(pl.col("at") % len(ways)),
+        cause=pl.lit(causes).gather(pl.col("at") % len(ways)),
+        field=pl.lit(pl.Series(fields)).gather(pl.col("at") % len(fields)),
+        month=pl.format(
+            "{}-{}", 2022 + pl.col("at") % 60 // 12, (1 + pl.col("at") % 12).cast(pl.String).str.zfill(2)
+        ),
+        currency=pl.when(pl.col("at") % 10 < 8).then(pl.lit("USD")).otherwise(pl.lit("EUR")),
+        owner=pl.when(pl.col("at") % 5 == 0)
+        .then(pl.lit("Kim"))
+        .when(pl.col("at") % 5 == 1)
+        .then(pl.lit("Lou")),
+    ).with_columns(
+        source_order_id=pl.when(has_source).then(pl.format("450123{}", 1_000_000 + pl.col("at"))),
+        corso_order_id=pl.when(has_corso).then(pl.format("{}", 700_000 + pl.col("at"))),
+        field=pl.when(is_different).then("field"),
+        source_line_item_id=pl.when(is_different & (pl.col("field") == "line_items.price")).then(
+            pl.format("{}", "at")
+        ),
+        source_value=pl.when(is_different).then(pl.format("ann.{}@example.com", "at")),
+        corso_value=pl.when(is_different).then(pl.format("bob.{}@example.com", "at")),
+        source_money=pl.when(has_source).then(money),
+        corso_money=pl.when(has_corso).then(
+            money + pl.when(pl.col("field") == "total_money").then(1).otherwise(0)
+        ),
+        file=pl.lit("in/orders.csv"),
+        line=pl.col("at") + 2,
+        first_seen=pl.lit(NOW) - pl.duration(days=pl.col("at") % 30),
+        age_days=(pl.col("at") % 30).cast(pl.Int32),
+        signed_off_by=pl.when(pl.col("at") % 10 == 0).then(pl.lit("Kim Ro")),
+        signed_off_at=pl.when(pl.col("at") % 10 == 0).then(pl.lit(NOW)),
+    )
+    return rows.select(
+        (pl.col(name) if name in rows.columns else pl.lit(None)).cast(dtype).alias(name)
+        for name, dtype in dtypes(FINDINGS).items()
+    )
+
+
+def months_frame() -> pl.DataFrame:
+    """Return orders by month and state: three years, with a few that need a look."""
+    months = [f"{year}-{month:02d}" for year in (2024, 2025, 2026) for month in range(1, 13)]
+    rows = [(month, "matched", 100 + 7 * place) for place, month in enumerate(months)]
+    rows += [(month, "missing", 1 + place % 5) for place, month in enumerate(months) if place % 3 == 0]
+    return pl.DataFrame([*rows, ("undated", "quarantined", 4)], schema=ORDERS_BY_MONTH, orient="row")
+
+
+def certificate() -> Certificate:
+    """Return the certificate of a small batch."""
+    return certify(
+        summary_of(accepted=3),
+        findings_frame([finding()]),
+        verdict="All good.",
+        program="corso-loader 0.1.0",
+        versions={"polars": "2.1.0"},
+        environment="sandbox, 127.0.0.1:8787",
+        time_zone="UTC",
+        made_at=NOW,
+        not_compared=(),
+        inputs=[HashedFile(name="in/orders.csv", sha256="a" * 64, size=1234)],
+        outputs=[HashedFile(name="summary.json", sha256="b" * 64, size=567)],
+    )

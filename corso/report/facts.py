@@ -7,6 +7,8 @@ from datetime import datetime
 import polars as pl
 
 from corso.report.certificate import Certificate
+from corso.report.monthly import ORDERS_BY_MONTH
+from corso.report.opened import OpenedOrder
 from corso.report.summary import Stage, Summary
 from corso.report.verdict import Verdict, judge
 from schemas.corrections import CorrectionsUse
@@ -18,6 +20,10 @@ from schemas.reconciliation import FINDINGS, HEALED
 
 def _no_findings() -> pl.DataFrame:
     return empty_frame(FINDINGS)
+
+
+def _no_months() -> pl.DataFrame:
+    return pl.DataFrame(schema=ORDERS_BY_MONTH)
 
 
 def _none_healed() -> pl.DataFrame:
@@ -50,7 +56,7 @@ class ReportFacts:
     corrections: CorrectionsUse = CorrectionsUse()  # noqa: RUF009  (frozen)
     """What was made of the merchant's corrections."""
     files: Sequence[tuple[str, str, int]] = ()
-    """Name, first 12 digits of SHA-256, rows."""
+    """Name, SHA-256, rows."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Library -> version."""
     ignored: Sequence[str] = ()
@@ -64,6 +70,12 @@ class ReportFacts:
     """What certificate.json says; None where nothing was compared."""
     healed: pl.DataFrame = field(default_factory=_none_healed)
     """HEALED: what earlier reconciliations of the batch found, and this one did not; the latest healed first."""
+    orders_by_month: pl.DataFrame = field(default_factory=_no_months)
+    """How many orders of each month are in which state: `corso.report.monthly.ORDERS_BY_MONTH`."""
+    opened: Sequence[OpenedOrder] = ()
+    """Some of the orders that findings are about, side by side."""
+    personal: bool = False
+    """Whether the page shows personal data (`report.personal_data: show`) instead of veiling it."""
 
     @property
     def verdict(self) -> Verdict:

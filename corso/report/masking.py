@@ -1,11 +1,14 @@
 """Personal data on the page: enough to recognise a case, not enough to know the customer.
 
 The page is passed around; the workbook, the CSV files and the Parquet file are not masked and are their owner's only.
-Which columns hold personal data is decided by their names. Free text that comes from Corso (reasons) loses its
-e-mail addresses and long numbers.
+Which columns hold personal data is decided by their names. Free text (reasons of Corso's, notes of the analyst's) loses
+its e-mail addresses and long numbers. `report.personal_data: show` in loader.yaml turns masking off; hostile text is
+made harmless either way.
 """
 
 import re
+
+import polars as pl
 
 VEIL = "\u2022\u2022\u2022"
 LONGEST = 160
@@ -15,8 +18,8 @@ _PERSONAL = re.compile(
     r"customer_(first_name|last_name|email|phone)|notes|line_items\.options"
     r"|(billing|shipping)_address_(?!country_code$|state_or_province_code$).+"
 )
-_EMAIL = re.compile(r"([^\s@\"'<>(),;:])[^\s@\"'<>(),;:]*@[^\s@\"'<>(),;:]+")
-_LONG_NUMBER = re.compile(r"\+?\d[\d ()-]{7,}\d")
+_EMAIL = r"([^\s@\"'<>(),;:])[^\s@\"'<>(),;:]*@[^\s@\"'<>(),;:]+"
+_LONG_NUMBER = r"\+?\d[\d ()-]{7,}\d"
 _INVISIBLE = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421}
 _INVISIBLE |= dict.fromkeys(
     (*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F), 0xFFFD
@@ -28,28 +31,53 @@ def is_personal(field: str | None) -> bool:
     return field is not None and _PERSONAL.fullmatch(field) is not None
 
 
-def masked(value: str | None, field: str | None) -> str | None:
-    """Return a finding's value as the page may show it."""
-    if value is None or not is_personal(field):
-        return shown(value)
-    if "@" in value:
-        return f"{shown(value[0])}{VEIL}@{VEIL}"
-    return f"{shown(value[:1])}{VEIL}"
+def masked_values(frame: pl.DataFrame, field: str, *columns: str) -> pl.DataFrame:
+    """Veil the columns of text in the rows whose `field` is personal: the first letter stays, and that it is an address."""
+    personal = [name for name in frame[field].unique() if is_personal(name)]
+    if not personal:
+        return frame
+    return frame.with_columns(
+        pl.when(pl.col(field).is_in(personal)).then(_veiled(pl.col(name))).otherwise(pl.col(name)).alias(name)
+        for name in columns
+    )
+
+
+def masked_texts(text: pl.Expr) -> pl.Expr:
+    """Take the e-mail addresses and long numbers out of a column of free text."""
+    return text.str.replace_all(_EMAIL, f"${{1}}{VEIL}@{VEIL}").str.replace_all(_LONG_NUMBER, VEIL)
+
+
+def shown_values(value: pl.Expr, longest: int = LONGEST) -> pl.Expr:
+    """Cut long texts of a column, and make their control characters visible."""
+    length = value.str.len_chars()
+    cut = pl.format("{}\u2026 ({} characters)", value.str.slice(0, longest), length)
+    text = pl.when(length > longest).then(cut).otherwise(value)
+    return text.str.replace_many([chr(code) for code in _INVISIBLE], [chr(to) for to in _INVISIBLE.values()])
 
 
 def masked_text(text: str) -> str:
     """Return free text without the e-mail addresses and long numbers in it."""
-    veiled = _EMAIL.sub(rf"\1{VEIL}@{VEIL}", text)
-    return shown(_LONG_NUMBER.sub(VEIL, veiled)) or ""
+    veiled = re.sub(_EMAIL, rf"\1{VEIL}@{VEIL}", text)
+    return shown(re.sub(_LONG_NUMBER, VEIL, veiled)) or ""
 
 
 def shown(value: str | None) -> str | None:
     """Cut a long text, and make control characters visible."""
     if value is None:
         return None
-    return visible(value if len(value) <= LONGEST else f"{value[:LONGEST]}\u2026 ({len(value):,} characters)")
+    return visible(value if len(value) <= LONGEST else f"{value[:LONGEST]}\u2026 ({len(value)} characters)")
 
 
 def visible(text: str) -> str:
     """Make control characters visible."""
     return text.translate(_INVISIBLE)
+
+
+def _veiled(value: pl.Expr) -> pl.Expr:
+    first = value.str.slice(0, 1)
+    return (
+        pl.when(value.str.contains("@", literal=True))
+        .then(first + f"{VEIL}@{VEIL}")
+        .when(value.is_not_null())
+        .then(first + VEIL)
+    )

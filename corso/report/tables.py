@@ -1,6 +1,10 @@
-"""The report's small tables, counted from the findings: by cause, by field; and what each cause means."""
+"""The report's small tables, from the findings: by cause, by field, by owner, the healed ones; what each cause means."""
+
+from typing import Any
 
 import polars as pl
+
+from corso.report.masking import masked_texts, masked_values, shown_values
 
 CAUSE_WORDS = {
     "quarantined": ("The order did not pass validation and was not sent.", "Mend the export by the remedies below and load again."),
@@ -39,3 +43,25 @@ def by_field(findings: pl.DataFrame) -> pl.DataFrame:
         )
         .sort("orders", "field", descending=[True, False])
     )
+
+
+def by_owner(findings: pl.DataFrame) -> pl.DataFrame:
+    """Return the work list: `owner` (null: nobody), `findings`, `signed_off`, `oldest_days`; nobody's last."""
+    return (
+        findings.group_by("owner")
+        .agg(
+            findings=pl.len(),
+            signed_off=pl.col("signed_off_by").count(),
+            oldest_days=pl.col("age_days").filter(pl.col("signed_off_by").is_null()).max(),
+        )
+        .sort("owner", nulls_last=True)
+    )
+
+
+def healed_rows(healed: pl.DataFrame, *, personal: bool) -> list[dict[str, Any]]:
+    """Return rows of HEALED as the page shows them; `personal` says that personal data is shown, not veiled."""
+    values = ("source_value", "corso_value")
+    if not personal:
+        healed = masked_values(healed, "field", *values).with_columns(masked_texts(pl.col("note")))
+    texts = [name for name, dtype in healed.schema.items() if dtype == pl.String]
+    return healed.with_columns(shown_values(pl.col(name)) for name in texts).to_dicts()

@@ -14,8 +14,8 @@ from corso.delivery.ledger import Ledger
 from corso.report.compare import Reconciliation
 from corso.report.compare import reconcile as compare
 from corso.report.facts import ReportFacts
-from corso.report.html import render_html
 from corso.report.outcomes import LEDGER_COLUMNS, fulfillment_outcomes, order_outcomes
+from corso.report.page.writing import render_html
 from corso.report.results import (
     problems_by_frequency,
     reasons_by_frequency,
@@ -39,6 +39,7 @@ from corso.report.workbook import write_workbook
 from corso.stages.batch import Batch, Facts
 from corso.stages.corrected import read_corrected_cells
 from corso.stages.counting import count_by, count_quarantined, count_rows
+from corso.stages.illustrating import months_of, opened_of, shows_personal_data
 from corso.stages.known_quota import keep_measured, said_length
 from schemas.fields import empty_frame
 from schemas.filled_values import FILLED_VALUES
@@ -217,10 +218,11 @@ def _report(
     stopped: str | None,
 ) -> ReportFacts:
     loader = batch.settings.loader
-    findings = _table(batch, "reconciliation") if facts.stage == "reconcile" else None
+    table = _table(batch, "reconciliation") if facts.stage == "reconcile" else None
+    findings = table.collect() if table is not None else empty_frame(FINDINGS)
     return ReportFacts(
         summary=summary,
-        findings=findings.collect() if findings is not None else empty_frame(FINDINGS),
+        findings=findings,
         problems=problems_by_frequency(quarantine),
         reasons=reasons_by_frequency(outcomes),
         generated_at=now,
@@ -231,12 +233,15 @@ def _report(
         fallbacks_used=facts.fallbacks_used,
         moved=facts.moved,
         corrections=facts.corrections,
-        files=[(name, digest[:12], rows) for name, digest, rows in facts.files],
+        files=facts.files,
         versions={name: metadata.version(name) for name in LIBRARIES},
         ignored=loader.reconcile.ignore,
         notes=_notes(facts),
         stopped=stopped,
         stage=facts.stage,
+        orders_by_month=months_of(batch, facts.stage, quarantine, outcomes, findings),
+        opened=opened_of(batch, quarantine, outcomes, findings),
+        personal=shows_personal_data(batch),
     )
 
 

@@ -1,5 +1,7 @@
 """The page and the workbook: the verdict first, nothing from the data runs, personal data stays in the workbook."""
 
+import base64
+import hashlib
 import re
 from datetime import timedelta
 from decimal import Decimal
@@ -10,14 +12,17 @@ import openpyxl
 import polars as pl
 import pytest
 from factories import NOW, summary_of
+from hypothesis import given
+from hypothesis import strategies as st
 from report_factories import facts, finding, findings_frame, money_row
 
-import corso.report.html
+import corso.report.page.embedded
+import corso.report.page.writing
 import corso.report.workbook
 from corso.report.bridge import money_bridge
 from corso.report.facts import ReportFacts
-from corso.report.html import page, render_html
-from corso.report.masking import is_personal, masked, masked_text, shown
+from corso.report.masking import is_personal, masked_text, masked_values, shown, shown_values
+from corso.report.page.writing import page, render_html
 from corso.report.tables import CAUSE_WORDS, by_cause, by_field
 from corso.report.tolerances import TOLERANCES
 from corso.report.verdict import judge
@@ -49,19 +54,26 @@ def cells(sheet: Any) -> list[tuple[Any, ...]]:
 def test_the_page_says_the_verdict_first_and_each_part_of_the_promise() -> None:
     """What an analyst signs stands at the top."""
     text = page(facts())
-    heading = re.search(r"<h1>(.*?)</h1>", text)
+    heading = re.search(r"<h1[^>]*>(.*?)</h1>", text)
     assert heading is not None
     assert heading[1] == judge(facts().summary).sentence
     assert text.count('class="kept"') == 3
-    assert text.index("<h1>") < text.index("<h2>")
+    assert text.index("<h1") < text.index("<h2")
 
 
 def test_the_page_asks_no_network_and_runs_its_own_script_only() -> None:
-    """One script, allowed by its hash; no address of anything outside."""
+    """One script that runs and one style sheet, each allowed by its hash; no address of anything outside."""
     text = page(facts([finding()]))
-    assert text.count("<script") == 1
-    assert "default-src 'none'" in text
-    assert not re.search(r"(src|href)=\"(?!data:,\")", text)
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
+    assert policy is not None
+    for directive, element in (("style-src", "style"), ("script-src", "script")):
+        parts = re.findall(rf"<{element}>(.*?)</{element}>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(parts[0].encode()).digest()).decode()
+        assert len(parts) == 1
+        assert f"{directive} 'sha256-{digest}';" in policy[1]
+    assert "default-src 'none'" in policy[1]
+    assert "require-trusted-types-for 'script'" in policy[1]
+    assert not re.search(r"(src|href)=\"(?!data:,\"|#)", text)
     assert "http://" not in text
     assert "https://" not in text
 
@@ -88,8 +100,10 @@ def test_hostile_text_is_shown_and_does_nothing() -> None:
     )  # fmt: skip
     text = page(report)
     assert "<script>alert" not in text
-    assert text.count("<script") == 1
+    assert text.count("<script") == 4
+    assert text.count("</script>") == 4
     assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;=cmd()\ufffd\u2407" in text
+    assert "\\u003cscript>alert('x')\\u003c/script>=cmd()\ufffd\u2407" in text
 
 
 def test_fallbacks_are_shown_rule_by_rule_in_page_and_workbook(tmp_path: Path) -> None:
@@ -99,7 +113,7 @@ def test_fallbacks_are_shown_rule_by_rule_in_page_and_workbook(tmp_path: Path) -
         FallbackUse("orders.notes", 0, (RuleUse("x", 0, 0),)),
     ]
     report = facts(fallbacks_used=uses)
-    section = page(report).split("<h2>Fallbacks used</h2>")[1].split("</table>")[0]
+    section = page(report).split("<h3>Fallbacks used</h3>")[1].split("</table>")[0]
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in section.split("<tr>")[2:]]
     assert rows == [
         ["<code>line_items.sku</code>", "<code>{variant_id}</code>", "30", "35", "31"],
@@ -151,22 +165,49 @@ def test_which_columns_are_personal(field: str | None, personal: bool) -> None:
     assert is_personal(field) is personal
 
 
+def veiled(value: str | None, field: str) -> str | None:
+    """Return what masking makes of one value."""
+    frame = pl.DataFrame({"field": [field], "value": [value]}, schema_overrides={"value": pl.String})
+    shown_ = masked_values(frame, "field", "value").select(shown_values(pl.col("value")))
+    return str(shown_.item()) if shown_.item() is not None else None
+
+
 def test_masking_keeps_nothing_but_the_first_letter() -> None:
     """And what is not there stays not there."""
-    assert masked("Ann", "customer_first_name") == "A•••"
-    assert masked(None, "notes") is None
-    assert masked("", "notes") == "•••"
-    assert masked("x" * 1_000_000, "order_name") == "x" * 160 + "… (1,000,000 characters)"
+    assert veiled("Ann", "customer_first_name") == "A•••"
+    assert veiled("ann@example.com", "customer_email") == "a•••@•••"
+    assert veiled(None, "notes") is None
+    assert veiled("", "notes") == "•••"
+    assert veiled("x" * 1_000_000, "order_name") == "x" * 160 + "… (1000000 characters)"
     assert masked_text("order 12, call +1 202 555-0123") == "order 12, call •••"
     assert shown("a\x00b") == "a␀b"
 
 
+@given(st.text(max_size=400))
+def test_a_column_is_shown_as_a_single_text_is(text: str) -> None:
+    """Two ways, one result: control characters, marks of direction, length."""
+    assert pl.DataFrame({"text": [text]}).select(shown_values(pl.col("text"))).item() == shown(text)
+
+
+def test_personal_data_is_shown_where_the_merchant_wants_it() -> None:
+    """`report.personal_data: show`: the page is then for its owner only; hostile text is harmless all the same."""
+    rows = [finding(1, field="customer_email", source_value="ann@example.com", corso_value=HOSTILE)]
+    text = page(facts(rows, personal=True))
+    assert "ann@example.com" in text
+    assert "masked on this page" not in text
+    assert "<script>alert" not in text
+
+
 def test_the_page_says_how_many_findings_are_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand on the page, the rest in the workbook."""
-    monkeypatch.setattr(corso.report.html, "FINDINGS_ON_PAGE", 2)
+    """A hundred thousand on the page, the rest in the workbook."""
+    monkeypatch.setattr(corso.report.page.embedded, "FINDINGS_ON_PAGE", 2)
+    monkeypatch.setattr(corso.report.page.writing, "FINDINGS_ON_PAGE", 2)
     text = page(facts([finding(number) for number in range(1, 6)]))
-    assert "The first 2 of 5; 3 more are in reconciliation.xlsx and reconciliation.parquet." in text
-    assert text.count("orders.csv:") == 2
+    assert (
+        "The first 2 of 5, the gravest first; 3 more are in reconciliation.xlsx and reconciliation.parquet."
+        in text
+    )
+    assert '"rows":2' in text
 
 
 def test_the_page_names_every_tolerance_and_what_is_not_compared() -> None:
