@@ -2,18 +2,16 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 import polars as pl
 
 from assets.partitions import BATCHES
 from assets.resources import LoaderFile
+from corso.extract.profile import TABLES
 from corso.stages.books import close_books
 from corso.stages.preparing import extract, plan, validate
-
-
-def _rows(frame: pl.LazyFrame) -> dict[str, int]:
-    return {"rows": frame.select(pl.len()).collect().item()}
 
 
 @dg.multi_asset(
@@ -25,14 +23,12 @@ def _rows(frame: pl.LazyFrame) -> dict[str, int]:
     partitions_def=BATCHES,
     group_name="extract",
 )
-def raw_tables(context: dg.AssetExecutionContext, loader: LoaderFile) -> Iterator[dg.Output[pl.LazyFrame]]:
+def raw_tables(context: dg.AssetExecutionContext, loader: LoaderFile) -> Iterator[dg.Output[Path]]:
     """Read a batch's export files by the profile; one row = one row of the export."""
     batch = loader.batch(context.partition_key)
     with batch.scratch() as scratch:
         for name, table in extract(batch, scratch).items():
-            yield dg.Output(
-                table, f"raw_{name}", metadata={"profile": batch.read_facts().profile, **_rows(table)}
-            )
+            yield dg.Output(table, f"raw_{name}", metadata={"profile": batch.read_facts().profile})
 
 
 @dg.multi_asset(
@@ -52,46 +48,37 @@ def validated_tables(
     raw_orders: pl.LazyFrame,
     raw_line_items: pl.LazyFrame,
     raw_fulfillments: pl.LazyFrame,
-) -> Iterator[dg.Output[pl.LazyFrame]]:
+) -> Iterator[dg.Output[Path | pl.LazyFrame]]:
     """Split the raw tables into accepted and quarantined; the unit is the order."""
     batch = loader.batch(context.partition_key)
     raw = {"orders": raw_orders, "line_items": raw_line_items, "fulfillments": raw_fulfillments}
     with batch.scratch() as scratch:
         validated = validate(batch, raw, scratch)  # type: ignore[arg-type]  # the keys are the tables' names
         for name, table in validated.accepted.items():
-            yield dg.Output(table, f"accepted_{name}", metadata=_rows(table))
+            yield dg.Output(table, f"accepted_{name}")
         used = {use.fallback: use.values for use in batch.read_facts().fallbacks_used}
         yield dg.Output(
             validated.filled_values,
             "filled_values",
-            metadata={
-                "orders": _rows(validated.filled_values)["rows"],
-                "values": dg.MetadataValue.json(used),
-            },
+            metadata={"values": dg.MetadataValue.json(used)},
         )
-        yield dg.Output(validated.quarantine, "quarantined_orders", metadata=_rows(validated.quarantine))
+        yield dg.Output(validated.quarantine, "quarantined_orders")
 
 
-# Like the quarantine, what was filled is read by the plan's books.
-@dg.asset(partitions_def=BATCHES, group_name="plan", deps=["filled_values"])
-def upload_plan(
-    context: dg.AssetExecutionContext,
-    loader: LoaderFile,
-    accepted_orders: pl.LazyFrame,
-    accepted_line_items: pl.LazyFrame,
-    accepted_fulfillments: pl.LazyFrame,
-    quarantined_orders: pl.LazyFrame,  # noqa: ARG001  (the plan's books speak of it)
-) -> Iterator[dg.Output[pl.LazyFrame]]:
+# The plan reads the accepted tables part by part; its books speak of the quarantine, and of what was filled.
+@dg.asset(
+    partitions_def=BATCHES,
+    group_name="plan",
+    deps=[
+        "accepted_orders", "accepted_line_items", "accepted_fulfillments", "filled_values", "quarantined_orders",
+    ],
+)  # fmt: skip
+def upload_plan(context: dg.AssetExecutionContext, loader: LoaderFile) -> Iterator[dg.Output[Path]]:
     """Hold every accepted order against the ledger: create, update, cancel or unchanged."""
     batch = loader.batch(context.partition_key)
-    accepted = {
-        "orders": accepted_orders,
-        "line_items": accepted_line_items,
-        "fulfillments": accepted_fulfillments,
-    }
     with batch.scratch() as scratch:
-        planned = plan(batch, accepted, scratch)  # type: ignore[arg-type]  # the keys are the tables' names
-        actions = planned.group_by("subject", "action").len().collect().iter_rows()
+        planned = plan(batch, {name: batch.table(f"accepted_{name}") for name in TABLES}, scratch)
+        actions = pl.scan_parquet(planned).group_by("subject", "action").len().collect().iter_rows()
         metadata = {
             f"{subject}s to {action}"
             if action in {"create", "update", "cancel"}

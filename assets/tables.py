@@ -1,8 +1,9 @@
-"""The IO manager: every asset is a Parquet file in its batch's folder, written by streaming and read lazily.
+"""The IO manager: every asset is a Parquet file, or a folder of them, in its batch's folder, and read lazily.
 
 Own, because dagster-polars 0.27 cannot read a file with polars 2.
 """
 
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -10,6 +11,7 @@ import polars as pl
 from upath import UPath
 
 from assets.resources import LoaderFile
+from corso.stages.parts import put_in_place
 
 
 class ParquetTables(dg.ConfigurableIOManagerFactory["TableFiles"]):
@@ -39,11 +41,16 @@ class TableFiles(dg.UPathIOManager):
         """Put a batch's tables side by side."""
         return self._base_path / partition / "tables" / path.name
 
-    def dump_to_path(self, context: dg.OutputContext, obj: pl.LazyFrame, path: UPath) -> None:  # noqa: ARG002
-        """Stream the frame into a draft and put it in place of the old table."""
-        draft = path.with_name(f".{path.name}.draft")
-        obj.sink_parquet(str(draft), compression="zstd", maintain_order=True)
-        draft.rename(path)
+    def dump_to_path(self, context: dg.OutputContext, obj: pl.LazyFrame | Path, path: UPath) -> None:
+        """Put a table in place of the old one: a file, or a folder of files, that is written already, or a frame."""
+        if isinstance(obj, Path):
+            put_in_place(obj, Path(str(path)))
+        else:
+            draft = path.with_name(f".{path.name}.draft")
+            obj.sink_parquet(str(draft), compression="zstd", maintain_order=True)
+            draft.rename(path)
+        rows = pl.scan_parquet(str(path)).select(pl.len()).collect().item()
+        context.add_output_metadata({"rows": rows})
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:  # noqa: ARG002
         """Scan the table."""

@@ -45,10 +45,14 @@ def plan_by_functions(folder: Path) -> Callable[[], None]:
     from corso.stages.batch import Batch  # noqa: PLC0415
     from corso.stages.books import close_books  # noqa: PLC0415
     from corso.stages.counting import broken_contracts, quarantined_share, unaccounted_rows  # noqa: PLC0415
+    from corso.stages.parts import put_in_place  # noqa: PLC0415
     from corso.stages.preparing import extract, plan, validate  # noqa: PLC0415
 
-    def write(batch: Batch, name: str, table: pl.LazyFrame) -> pl.LazyFrame:
-        table.sink_parquet(batch.table(name), compression="zstd", maintain_order=True, mkdir=True)
+    def write(batch: Batch, name: str, table: pl.LazyFrame | Path) -> pl.LazyFrame:
+        if isinstance(table, Path):
+            put_in_place(table, batch.table(name))
+        else:
+            table.sink_parquet(batch.table(name), compression="zstd", maintain_order=True, mkdir=True)
         return pl.scan_parquet(batch.table(name))
 
     def work() -> None:
@@ -59,14 +63,17 @@ def plan_by_functions(folder: Path) -> Callable[[], None]:
                 for name, table in extract(batch, scratch / "1").items()
             }
             validated = validate(batch, raw, scratch / "2")
-            accepted = {
-                name: write(batch, f"accepted_{name}", table) for name, table in validated.accepted.items()
-            }
+            for name, table in validated.accepted.items():
+                write(batch, f"accepted_{name}", table)
             write(batch, "filled_values", validated.filled_values)
             write(batch, "quarantined_orders", validated.quarantine)
             unaccounted_rows(batch)
             broken_contracts(batch)
-            write(batch, "upload_plan", plan(batch, accepted, scratch / "3"))
+            write(
+                batch,
+                "upload_plan",
+                plan(batch, {name: batch.table(f"accepted_{name}") for name in raw}, scratch / "3"),
+            )
             quarantined_share(batch)
             close_books(batch, "plan", datetime.now(UTC))
 

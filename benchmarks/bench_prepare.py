@@ -23,6 +23,7 @@ from benchmarks import measured_process
 from benchmarks.exports import write_export
 from corso.settings import read_settings
 from corso.stages.batch import Batch
+from corso.stages.parts import put_in_place
 from corso.stages.preparing import extract, plan, validate
 from pipelines.samples import write_samples
 
@@ -52,13 +53,12 @@ def prepare(folder: Path) -> None:
     """Extract, validate and plan, with every table written; plan and quarantine stay among the batch's tables."""
     batch = Batch(read_settings(folder / "loader.yaml"), "bench")
     with batch.scratch() as scratch:
-        raw = {}
-        for name, table in extract(batch, scratch / "extract").items():
-            table.sink_parquet(scratch / f"raw_{name}.parquet")
-            raw[name] = pl.scan_parquet(scratch / f"raw_{name}.parquet")
-        validated = validate(batch, raw, scratch / "validate")
+        raw = extract(batch, scratch / "extract")
+        validated = validate(
+            batch, {name: pl.scan_parquet(path) for name, path in raw.items()}, scratch / "validate"
+        )
         validated.quarantine.sink_parquet(batch.table("quarantined_orders"))
-        plan(batch, validated.accepted, scratch / "plan").sink_parquet(batch.table("upload_plan"))
+        put_in_place(plan(batch, validated.accepted, scratch / "plan"), batch.table("upload_plan"))
 
 
 SIDES = {"bare": bare, "prepare": prepare}

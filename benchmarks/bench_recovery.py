@@ -29,6 +29,7 @@ from corso.settings import read_settings
 from corso.stages.batch import Batch
 from corso.stages.delivering import upload
 from corso.stages.operations import operations_of
+from corso.stages.parts import put_in_place
 from corso.stages.preparing import extract, plan, validate
 from pipelines.samples import write_samples
 from pipelines.trying import addresses_of
@@ -62,14 +63,11 @@ def prepared(folder: Path, name: str, addresses: tuple[str, str]) -> Batch:
     batch = Batch(read_settings(config), "bench")
     batch.tables.mkdir(parents=True)
     with batch.scratch() as scratch:
-        raw = {}
-        for table, frame in extract(batch, scratch / "extract").items():
-            frame.sink_parquet(scratch / f"raw_{table}.parquet")
-            raw[table] = pl.scan_parquet(scratch / f"raw_{table}.parquet")
-        for table, frame in validate(batch, raw, scratch / "validate").accepted.items():
-            frame.sink_parquet(batch.table(f"accepted_{table}"))
-        accepted = {table: pl.scan_parquet(batch.table(f"accepted_{table}")) for table in raw}
-        plan(batch, accepted, scratch / "plan").sink_parquet(batch.table("upload_plan"))
+        raw = {table: pl.scan_parquet(path) for table, path in extract(batch, scratch / "extract").items()}
+        accepted = validate(batch, raw, scratch / "validate").accepted
+        put_in_place(plan(batch, accepted, scratch / "plan"), batch.table("upload_plan"))
+        for table, written in accepted.items():
+            put_in_place(written, batch.table(f"accepted_{table}"))
     return batch
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pydantic
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, model_validator
 
 from corso.calendar import EVERY_DAY, Calendar, Days, Span
 from corso.database import DatabaseUrl, LedgerPlace, SharedLedger
@@ -225,6 +225,8 @@ class Limits(_Section):
     """The longest wait the API may ask for before the run parks (exit code 75)."""
     outage_s: float = Field(default=60.0, ge=0)
     """Seconds of an outage of the API that a run sits out, asking now and then, before it stops (exit code 3)."""
+    memory: ByteSize = Field(default=ByteSize(1536 << 20), ge=256 << 20)
+    """About as much memory as a run may take, e.g. 2GiB: it decides how many orders are worked on at once."""
 
 
 class Validation(_Section):

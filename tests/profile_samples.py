@@ -124,12 +124,7 @@ def _checked(
     profile: Profile, lazy: Mapping[TableName, pl.LazyFrame], store: Store, fallbacks: Mapping[str, Any]
 ) -> Loaded:
     raw = {name: table.collect() for name, table in lazy.items()}
-    fields = [
-        field.name
-        for table in raw.values()
-        for field in table.schema["original"].fields  # type: ignore[attr-defined]  # a struct
-    ]
-    checked = check_bucket(raw, store, read_fallbacks(fallbacks), list(dict.fromkeys(fields)), profile.money)
+    checked = check_bucket(raw, store, read_fallbacks(fallbacks), profile.money)
     return Loaded(profile, raw, checked)
 
 

@@ -18,6 +18,7 @@ _DATE_TIME = (
     r"(?:[T ](?P<minute>\d{2}:\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?)?"
     r" ?(?P<zone>[Zz]|UTC|GMT|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?$"
 )
+_COMMON_DATE_TIME = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)?$"
 _OFFSET = r"(?:[Zz]|UTC|GMT|[+-]\d{2}:?\d{2})\s*$"
 _MONEY = r"^[+-]?(?:\d{1,18}(?:\.\d{0,4}0*)?|\.\d{1,4}0*)$"
 _NUMBER = r"^[+-]?(?:\d{1,18}(?:\.\d{0,10}0*)?|\.\d{1,10}0*)$"
@@ -96,6 +97,31 @@ def _settled(texts: pl.Series, zone: str) -> pl.DataFrame:
 
 def _moments(texts: pl.Series) -> pl.DataFrame:
     """Take date-times apart: `local`, what the clock showed, and `offset` from UTC; null where there is none."""
+    frame = texts.alias("text").to_frame()
+    # Most are written alike, and are cut where they are known to be; a pattern that looks for the places takes ten times as long.
+    common = frame.select(pl.when(pl.col("text").str.contains(_COMMON_DATE_TIME)).then("text"))
+    moments = common.select(local=_common_local(pl.col("text")), offset=_common_offset(pl.col("text")))
+    others = (common["text"].is_null() & frame["text"].is_not_null()).arg_true()
+    if not len(others):
+        return moments
+    rest = _other_moments(frame["text"].gather(others))
+    return pl.DataFrame([moments[name].scatter(others, rest[name]) for name in moments.columns])
+
+
+def _common_local(text: pl.Expr) -> pl.Expr:
+    written = pl.concat_str(text.str.head(10), pl.lit("T"), text.str.slice(11, 8))
+    return written.str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False, time_unit="us")
+
+
+def _common_offset(text: pl.Expr) -> pl.Expr:
+    zone = text.str.slice(19)
+    hours, minutes = (zone.str.slice(start, 2).cast(pl.Int64, strict=False) for start in (1, 4))
+    sign = pl.when(zone.str.head(1) == "-").then(-1).otherwise(1)
+    in_utc = zone.str.head(1).is_in(["Z", "z"])
+    return pl.duration(minutes=pl.when(in_utc).then(0).otherwise(sign * (hours * 60 + minutes)))
+
+
+def _other_moments(texts: pl.Series) -> pl.DataFrame:
     parts = texts.str.strip_chars().str.extract_groups(_DATE_TIME).struct.unnest()
     zone = pl.col("zone")
     written = pl.concat_str(

@@ -1,8 +1,7 @@
 """From export files to the raw tables, by a profile. Everything stays text.
 
-A raw table has every canonical column as text (null where the export has nothing), `file`, `line`, `fault`
-(null, or why the row as a whole cannot be trusted) and `original`: a struct of text with the row as it stood in
-the export, which reports give back to the merchant. Orders have `moved`, too (`corso.extract.money_policy`).
+A raw table (`schemas.raw`) has every canonical column as text, where the row stands, and the row as it stood in the
+export, which reports give back to the merchant.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +37,7 @@ from corso.extract.profile import (
 from corso.extract.roles import FILE, NOBODYS, ORDER, ROW, Role, read_roles
 from corso.extract.text import FAULT, LINE
 from schemas.fields import INSTANT, MONEY, NUMBER, PROVENANCE, dtypes
+from schemas.raw import ORIGINAL
 
 _UNREADABLE = "unreadable amount"
 _AS_THE_PROFILE_SAYS: Mapping[str, Mapping[str, Any]] = {}
@@ -187,7 +187,7 @@ def _provenance(role: Role) -> list[pl.Expr]:
         pl.col(FILE).alias("file"),
         pl.col(LINE).alias("line"),
         pl.col(FAULT).alias("fault"),
-        role.original.alias("original"),
+        *role.original,
     ]
 
 
@@ -247,7 +247,9 @@ def _spread(
         .explode("__lines")
         .filter(pl.col("__lines").is_not_null())
         .unnest("__lines")
-        .select(*_canonical(name), "file", "line", "fault", "original")
+        .select(
+            *_canonical(name), "file", "line", "fault", pl.col([ORIGINAL + each for each in role.headers])
+        )
     )
 
 
@@ -531,6 +533,6 @@ class _Scope:
 
 def _empty(name: TableName, headers: Sequence[str]) -> pl.LazyFrame:
     schema: dict[str, pl.DataType] = dict.fromkeys(_canonical(name), pl.String())
-    original = pl.Struct(dict.fromkeys(headers, pl.String()))
-    schema |= {"file": pl.String(), "line": pl.Int64(), "fault": pl.String(), "original": original}
+    schema |= {"file": pl.String(), "line": pl.Int64(), "fault": pl.String()}
+    schema |= {ORIGINAL + header: pl.String() for header in headers}
     return pl.LazyFrame(schema=schema)

@@ -17,6 +17,7 @@ from corso.extract.profile import FileForm, Profile
 from corso.extract.recognition import OrderHeaders
 from corso.extract.text import FAULT, LINE, CsvForm, form_of, read_header, read_rows
 from schemas.corrections import CorrectionsUse
+from schemas.raw import ORIGINAL
 
 ROW = "__row_in_order"
 """A row's number among the rows of its order, from 1."""
@@ -48,9 +49,9 @@ class Role:
         return list(self.names.values())
 
     @property
-    def original(self) -> pl.Expr:
-        """A row as it stands in the export, whatever was corrected in it: a struct of the headers."""
-        return pl.struct(pl.col(self.corrected.exported(header)).alias(header) for header in self.headers)
+    def original(self) -> list[pl.Expr]:
+        """A row as it stands in the export, whatever was corrected in it: one column a header (`schemas.raw`)."""
+        return [pl.col(self.corrected.exported(header)).alias(ORIGINAL + header) for header in self.headers]
 
     def find(self, header: str) -> str | None:
         """Return a header as the files spell it; None if they have it not."""

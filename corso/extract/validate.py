@@ -22,7 +22,7 @@ from schemas.filled_values import FallbackUse
 from schemas.money import month_and_currency
 from schemas.quarantine import PROBLEM
 
-_ROW = "__row"
+ROW = "__row"
 _SHOWN_CHARACTERS = 300
 _KEYS: Mapping[TableName, Sequence[str]] = {
     "orders": ("source_order_id",),
@@ -31,7 +31,7 @@ _KEYS: Mapping[TableName, Sequence[str]] = {
 }
 _CODES = ("country_code", "currency_code")
 
-_FOUND = pl.Schema({_ROW: pl.UInt32(), **{field.name: field.dtype for field in PROBLEM.fields}})
+_FOUND = pl.Schema({ROW: pl.UInt32(), **{field.name: field.dtype for field in PROBLEM.fields}})
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Checked:
     accepted: Mapping[TableName, pl.DataFrame]
     """The rows of accepted orders, in the canonical schemas."""
     quarantine: pl.DataFrame
-    """The rows that are not loaded (`schemas.quarantine`)."""
+    """The rows that are not loaded (`schemas.quarantine`, without `original`); ROW: where it stands in its raw table."""
     fallbacks_used: Sequence[FallbackUse]
     """How often each declared fallback was used."""
     filled_values: pl.DataFrame
@@ -58,7 +58,7 @@ class _Table:
 
     name: TableName
     rows: pl.DataFrame
-    """Typed columns, `__text.` columns, file, line, fault, original, `__row`."""
+    """Typed columns, `__text.` columns, file, line, fault, ROW."""
     problems: pl.DataFrame
     """One row = one broken rule of one row."""
     repeated: pl.Series
@@ -71,7 +71,7 @@ class _Table:
         self, rows: pl.DataFrame, rule: str, column: str, sentence: str, remedy: str
     ) -> "_Table":
         found = rows.select(
-            _ROW,
+            ROW,
             rule=pl.lit(rule),
             column=pl.lit(column),
             value=pl.col(column) if column in rows.columns else pl.lit(None, pl.String),
@@ -81,20 +81,19 @@ class _Table:
         return _Table(self.name, self.rows, pl.concat([self.problems, found.cast(_FOUND)]), self.repeated)
 
     def bad_ids(self) -> pl.Series:
-        return self.ids().gather(self.problems[_ROW].unique()).drop_nulls()
+        return self.ids().gather(self.problems[ROW].unique()).drop_nulls()
 
 
 def check_bucket(
     raw: Mapping[TableName, pl.DataFrame],
     store: Store,
     fallbacks: Sequence[Fallback],
-    original_fields: Sequence[str],
     policy: MoneyPolicy = AS_EXPORTED,
 ) -> Checked:
     """Validate all rows of a bucket's orders.
 
-    `raw` are raw tables (`corso.extract.mapping`); `original_fields` the fields of the quarantine's `original`
-    struct, the same for every bucket; `policy` is the profile's, by which `raw` was made.
+    `raw` are raw tables (`schemas.raw`; the rows as they stood in the export are not needed); `policy` is the profile's,
+    by which `raw` was made.
     """
     times: dict[str, int] = {"ambiguous": 0, "impossible": 0}
     tables = {}
@@ -113,7 +112,7 @@ def check_bucket(
     tables = _across_tables(tables)
     bad = pl.concat([table.bad_ids() for table in tables.values()]).unique().implode()
     accepted = {name: _accepted(table, bad) for name, table in tables.items()}
-    quarantine = pl.concat([_quarantined(table, bad, store, original_fields) for table in tables.values()])
+    quarantine = pl.concat([_quarantined(table, bad, store) for table in tables.values()])
     used, values = count_uses(uses, {name: _accepted_ids(table, bad) for name, table in tables.items()})
     orders, lines = (
         tables[name].rows.filter(_is_accepted(tables[name], bad)) for name in ("orders", "line_items")
@@ -124,19 +123,27 @@ def check_bucket(
 
 def _cleaned(frame: pl.DataFrame, name: TableName, store: Store) -> pl.DataFrame:
     """Take blanks for nothing, trim what is matched exactly, name the warehouse, write places as codes."""
-    schema = TABLES[name]
+    types = {column: dtype for column, dtype in dtypes(TABLES[name]).items() if column not in PROVENANCE}
+    may_be_blank = frame.select(_may_begin_with_blank(pl.col(column)).any() for column in types).row(
+        0, named=True
+    )
     columns = []
-    for column, dtype in dtypes(schema).items():
-        if column in PROVENANCE:
-            continue
+    for column, dtype in types.items():
         text = pl.col(column)
         if column.endswith(("_id", *_CODES)) or converter_of(dtype):
             text = text.str.strip_chars()
         if column == "fulfillment_location_id":
             text = _location(text, store)
-        columns.append(pl.when(text.str.strip_chars() != "").then(text).alias(column))
+        if may_be_blank[column]:
+            text = pl.when(text.str.strip_chars() != "").then(text)
+        columns.append(text.alias(column))
     frame = frame.with_columns(columns)
     return with_places(frame) if name == "orders" else frame
+
+
+def _may_begin_with_blank(text: pl.Expr) -> pl.Expr:
+    """Say which texts may begin with white space, or are empty: comparing text is cheap, looking into it is not."""
+    return (text < "!") | (text > "~")
 
 
 def _location(text: pl.Expr, store: Store) -> pl.Expr:
@@ -154,7 +161,7 @@ def _typed(frame: pl.DataFrame, name: TableName, store: Store) -> pl.DataFrame:
         if converter:
             columns.append(converter.read(pl.col(column), store.time_zone).cast(dtype).alias(column))
             columns.append(pl.col(column).alias(TEXT_OF + column))
-    return frame.with_columns(columns).with_row_index(_ROW)
+    return frame.with_columns(columns).with_row_index(ROW)
 
 
 def _settled_times(frame: pl.DataFrame, name: TableName, store: Store) -> dict[str, int]:
@@ -172,11 +179,11 @@ def _settled_times(frame: pl.DataFrame, name: TableName, store: Store) -> dict[s
 
 
 def _checked_table(name: TableName, rows: pl.DataFrame) -> _Table:
-    table = _Table(name, rows, _broken_rules(name, rows), pl.Series(_ROW, [], dtype=pl.UInt32))
+    table = _Table(name, rows, _broken_rules(name, rows), pl.Series(ROW, [], dtype=pl.UInt32))
     faulty = rows.filter(pl.col("fault").is_not_null())
     if len(faulty):
         whole = faulty.select(
-            _ROW,
+            ROW,
             rule=pl.lit("row_is_whole"),
             column=pl.lit(None, pl.String),
             value=pl.lit(None, pl.String),
@@ -209,7 +216,7 @@ def _broken_rules(name: TableName, rows: pl.DataFrame) -> pl.DataFrame:
             found.append(
                 _shown(rule, rows, where)
                 .select(
-                    where.alias(_ROW),
+                    where.alias(ROW),
                     rule=pl.lit(rule.name),
                     column=pl.lit(rule.column),
                     value=pl.col("value").str.slice(0, _SHOWN_CHARACTERS),
@@ -232,6 +239,8 @@ def _shown(rule: CompiledRule, rows: pl.DataFrame, where: pl.Series) -> pl.DataF
 def _same_key_twice(table: _Table) -> _Table:
     """Set exact repetitions aside; different rows with the same key are a problem of each of them."""
     keys = list(_KEYS[table.name])
+    if not _may_be_twice(table.rows, keys):
+        return table
     there = table.rows.filter(pl.all_horizontal(pl.col(key).is_not_null() for key in keys))
     twice = there.group_by(keys).len().filter(pl.col("len") > 1)
     rows = there.join(twice, on=keys, how="semi", maintain_order="left")
@@ -240,7 +249,7 @@ def _same_key_twice(table: _Table) -> _Table:
     content = ["fault", *(column for column in TABLES[table.name].columns if column not in PROVENANCE)]
     content += [column for column in rows.columns if column.startswith(TEXT_OF)]
     first = rows.unique(content, keep="first", maintain_order=True)
-    repeated = rows.join(first, on=_ROW, how="anti", maintain_order="left")[_ROW]
+    repeated = rows.join(first, on=ROW, how="anti", maintain_order="left")[ROW]
     conflicting = first.join(
         first.group_by(keys).len().filter(pl.col("len") > 1), on=keys, how="semi", maintain_order="left"
     )
@@ -252,6 +261,13 @@ def _same_key_twice(table: _Table) -> _Table:
         "keep the row that is right",
     )
     return _Table(table.name, table.rows, found.problems, repeated)
+
+
+def _may_be_twice(rows: pl.DataFrame, keys: Sequence[str]) -> bool:
+    """Say whether a key may be in several rows, by hashes, which cost a tenth of comparing texts."""
+    hashed = pl.sum_horizontal(pl.col(key).hash(number) // len(keys) for number, key in enumerate(keys))
+    there = rows.lazy().filter(pl.all_horizontal(pl.col(key).is_not_null() for key in keys))
+    return bool(there.select(hashed.is_duplicated().any()).collect().item())
 
 
 def _across_tables(tables: Mapping[TableName, _Table]) -> dict[TableName, _Table]:
@@ -294,18 +310,18 @@ def _accepted_ids(table: _Table, bad: pl.Series) -> pl.Series:
 
 
 def _is_accepted(table: _Table, bad: pl.Series) -> pl.Expr:
-    good = ~pl.col("source_order_id").is_in(bad) & ~pl.col(_ROW).is_in(table.repeated.implode())
+    good = ~pl.col("source_order_id").is_in(bad) & ~pl.col(ROW).is_in(table.repeated.implode())
     return good & pl.col("source_order_id").is_not_null()
 
 
-def _quarantined(table: _Table, bad: pl.Series, store: Store, original_fields: Sequence[str]) -> pl.DataFrame:
+def _quarantined(table: _Table, bad: pl.Series, store: Store) -> pl.DataFrame:
     problems = (
-        table.problems.filter(~pl.col(_ROW).is_in(table.repeated.implode()))
-        .group_by(_ROW, maintain_order=True)
+        table.problems.filter(~pl.col(ROW).is_in(table.repeated.implode()))
+        .group_by(ROW, maintain_order=True)
         .agg(problems=pl.struct(field.name for field in PROBLEM.fields), reasons=_sentence().str.join("; "))
     )
-    repeated = pl.col(_ROW).is_in(table.repeated.implode())
-    rows = table.rows.join(problems, on=_ROW, how="left", maintain_order="left").filter(
+    repeated = pl.col(ROW).is_in(table.repeated.implode())
+    rows = table.rows.join(problems, on=ROW, how="left", maintain_order="left").filter(
         repeated | pl.col("problems").is_not_null() | pl.col("source_order_id").is_in(bad)
     )
     amounts = (
@@ -338,7 +354,7 @@ def _quarantined(table: _Table, bad: pl.Series, store: Store, original_fields: S
         pl.col("problems").fill_null(pl.lit([], pl.List(PROBLEM))).cast(pl.List(PROBLEM)),
         reasons.alias("reasons"),
         *amounts,
-        _original(rows, original_fields),
+        ROW,
     ).select(
         "table",
         "source_order_id",
@@ -350,7 +366,7 @@ def _quarantined(table: _Table, bad: pl.Series, store: Store, original_fields: S
         "total_money",
         "currency",
         "month",
-        "original",
+        ROW,
     )
 
 
@@ -364,11 +380,3 @@ def _sentence() -> pl.Expr:
         .otherwise(pl.lit(""))
     )
     return pl.concat_str(named, pl.col("sentence"), pl.lit(": "), pl.col("remedy"))
-
-
-def _original(rows: pl.DataFrame, fields: Sequence[str]) -> pl.Expr:
-    own = {field.name for field in rows.schema["original"].fields}  # type: ignore[attr-defined]  # a struct
-    return pl.struct(
-        (pl.col("original").struct.field(name) if name in own else pl.lit(None, pl.String)).alias(name)
-        for name in fields
-    ).alias("original")

@@ -44,6 +44,7 @@ from corso.stages.known_quota import keep_measured, said_length
 from schemas.fields import empty_frame
 from schemas.filled_values import FILLED_VALUES
 from schemas.money import month_and_currency
+from schemas.raw import original_struct
 from schemas.reconciliation import FINDINGS, OUTCOME_TABLE
 
 LIBRARIES = ("polars", "pandera", "httpx", "pyarrow", "dagster")
@@ -107,8 +108,9 @@ def close_books(
         update={"exit_code": exit_code_of(summary, stage) if exit_code is None else exit_code}
     )
     folder = batch.folder
+    raw_orders = pl.scan_parquet(batch.table("raw_orders"))
     write_results(
-        pl.scan_parquet(batch.table("raw_orders")),
+        raw_orders.select("source_order_id", "file", "line", original_struct(raw_orders.collect_schema())),
         quarantine,
         outcomes,
         _filled_values(batch),

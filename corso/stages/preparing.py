@@ -1,8 +1,10 @@
 """Extract, validate, plan: everything before the first byte leaves. Nothing here needs the API."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -16,33 +18,35 @@ from corso.extract.payloads import fulfillment_payloads, order_payloads
 from corso.extract.plan import KNOWN_COLUMNS, PLAN_COLUMNS, plan_fulfillments, plan_orders
 from corso.extract.profile import TABLES, TableName, load_profile
 from corso.extract.roles import read_roles, said_of_corrections
-from corso.extract.validate import check_bucket
+from corso.extract.validate import ROW, Checked, check_bucket
 from corso.report.tolerances import ignored_columns
 from corso.stages.batch import Batch, Facts
 from corso.stages.corrected import corrected_cells, keep_corrected_cells
+from corso.stages.parts import Part, Tables, orders_per_part, parts, worked_on
 from schemas.filled_values import FallbackUse
 from schemas.moved_money import moved_amounts
+from schemas.raw import original_headers, original_struct
 
-ORDERS_PER_BUCKET = 100_000
-"""So many orders, with all that belongs to them, are in memory at once."""
+_ROWS_PER_GROUP = 50_000
+"""Of the raw tables' files: parts begin within a group of rows, which is then read twice."""
 
-_BUCKET = "__bucket"
-
-Tables = Mapping[TableName, pl.LazyFrame]
+_WRITTEN: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "statistics": False}
+"""How tables are written: nobody looks for ranges of values in them."""
 
 
 @dataclass(frozen=True)
 class Validated:
     """What validation made of a batch."""
 
-    accepted: Tables
+    accepted: Mapping[TableName, Path]
+    """Folders of Parquet files, one for each part of the batch, named alike in all of them."""
     quarantine: pl.LazyFrame
     filled_values: pl.LazyFrame
     """What the declared fallbacks filled in which accepted order (`schemas.filled_values`)."""
 
 
-def extract(batch: Batch, scratch: Path) -> Tables:
-    """Return the raw tables of a batch's export files, corrected, and begin its facts anew.
+def extract(batch: Batch, scratch: Path) -> dict[TableName, Path]:
+    """Write the raw tables of a batch's export files, corrected, below `scratch`, and begin the batch's facts anew.
 
     Raises SettingsError and ExportError.
     """
@@ -54,15 +58,16 @@ def extract(batch: Batch, scratch: Path) -> Tables:
     files = find_exports(settings, batch.name)
     corrections = read_corrections(find_corrections(settings, batch.name), scratch / "corrections")
     roles = read_roles(profile, files, scratch, settings.loader.exports.forms, corrections)
-    raw = map_roles(profile, roles)
-    cells = corrected_cells(raw, roles.values())
+    raw = _written(map_roles(profile, roles), scratch / "raw")
+    rows = {name: pl.scan_parquet(path, glob=False) for name, path in raw.items()}
+    cells = corrected_cells(rows, roles.values())
     use = said_of_corrections(profile, roles, files, corrections)
     use = replace(
         use,
         orders=cells["source_order_id"].drop_nulls().n_unique(),
         notes=(*use.notes, *keep_corrected_cells(batch, cells)),
     )
-    counts = _rows_by_file(raw)
+    counts = _rows_by_file(rows)
     listed = [
         (file.name, fingerprint(file.path), counts.get(file.name, 0))
         for file in {file.path: file for group in files.values() for file in group}.values()
@@ -72,7 +77,7 @@ def extract(batch: Batch, scratch: Path) -> Tables:
 
 
 def validate(batch: Batch, raw: Tables, scratch: Path) -> Validated:
-    """Split a batch's raw tables into accepted and quarantined, bucket by bucket.
+    """Split a batch's raw tables, read from files, into accepted and quarantined, part by part.
 
     Raises ExportError where there is no order at all.
     """
@@ -81,17 +86,26 @@ def validate(batch: Batch, raw: Tables, scratch: Path) -> Validated:
         message = f"the export files of batch {batch.name} hold no order ({names})"
         raise ExportError(message)
     fallbacks = read_fallbacks(batch.settings.loader.fallbacks)
-    fields = original_fields(raw)
+    headers = list(
+        dict.fromkeys(each for table in raw.values() for each in original_headers(table.collect_schema()))
+    )
     policy = load_profile(batch.settings.loader.exports.profile, batch.settings.home).money
     used: Sequence[FallbackUse] = ()
     moved = []
     times: dict[str, int] = {}
-    for number, bucket in enumerate(_buckets(raw, scratch / "buckets")):
-        checked = check_bucket(bucket, batch.settings.loader.store, fallbacks, fields, policy)
+    store = batch.settings.loader.store
+
+    def check(part: Part) -> Checked:
+        checked = check_bucket(part.frames(), store, fallbacks, policy)
         for name, frame in checked.accepted.items():
-            _write_part(frame, scratch / name, number)
-        _write_part(checked.quarantine, scratch / "quarantine", number)
-        _write_part(checked.filled_values, scratch / "filled_values", number)
+            _write_part(frame, scratch / name, part.number)
+        _write_part(_with_originals(checked.quarantine, part, headers), scratch / "quarantine", part.number)
+        _write_part(checked.filled_values, scratch / "filled_values", part.number)
+        part.discard()
+        return replace(checked, accepted={}, quarantine=pl.DataFrame(), filled_values=pl.DataFrame())
+
+    size = orders_per_part(raw, batch.settings.loader.limits.memory)
+    for checked in worked_on(parts(raw, size, scratch / "dealt_out"), check):
         moved.append(checked.moved)
         more = checked.fallbacks_used
         used = [one + other for one, other in zip(used, more, strict=True)] if used else more
@@ -101,83 +115,70 @@ def validate(batch: Batch, raw: Tables, scratch: Path) -> Validated:
     found = {"fallbacks_used": tuple(used), "moved": moved_amounts(moved), "times_settled": times}
     batch.write_facts(facts.model_copy(update=found))
     return Validated(
-        {name: _parts(scratch / name) for name in TABLES},
-        _parts(scratch / "quarantine"),
-        _parts(scratch / "filled_values"),
+        {name: scratch / name for name in TABLES},
+        pl.scan_parquet(scratch / "quarantine" / "*.parquet"),
+        pl.scan_parquet(scratch / "filled_values" / "*.parquet"),
     )
 
 
-def plan(batch: Batch, accepted: Tables, scratch: Path) -> pl.LazyFrame:
-    """Return the upload plan (`corso.extract.plan.PLAN_COLUMNS`): orders first, each in the files' order."""
+def plan(batch: Batch, accepted: Mapping[TableName, Path], scratch: Path) -> Path:
+    """Write the upload plan (`corso.extract.plan.PLAN_COLUMNS`) as a folder: orders first, each in the files' order.
+
+    `accepted` are folders as `validate` makes them; older versions made files.
+    """
     settings = batch.settings
     with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
         known = pl.DataFrame(ledger.known(), schema=KNOWN_COLUMNS, orient="row")
-    for number, bucket in enumerate(_buckets(accepted, scratch / "buckets")):
-        payloads = order_payloads(bucket["orders"], bucket["line_items"], settings.loader.store.id)
-        orders = plan_orders(payloads, known, cancel_with_delete=settings.loader.upload.cancel_with_delete)
-        fulfillments = plan_fulfillments(fulfillment_payloads(bucket["fulfillments"]), known)
-        _write_part(orders.cast(PLAN_COLUMNS), scratch / "orders", number)
-        _write_part(fulfillments.cast(PLAN_COLUMNS), scratch / "fulfillments", number)
-    return pl.concat(
-        [
-            _parts(scratch / subject).sort("file", "line", maintain_order=True)
-            for subject in ("orders", "fulfillments")
-        ]
+    store_id, with_delete = settings.loader.store.id, settings.loader.upload.cancel_with_delete
+    files = [sorted(table.glob("*.parquet")) if table.is_dir() else [table] for table in accepted.values()]
+
+    def plan_part(part: Part) -> None:
+        rows = part.frames()
+        payloads = order_payloads(rows["orders"], rows["line_items"], store_id)
+        orders = plan_orders(payloads, known, cancel_with_delete=with_delete)
+        fulfillments = plan_fulfillments(fulfillment_payloads(rows["fulfillments"]), known)
+        _write_part(orders.cast(PLAN_COLUMNS), scratch / "plan", part.number)
+        _write_part(fulfillments.cast(PLAN_COLUMNS), scratch / "plan", len(files[0]) + part.number)
+
+    made = (
+        Part(number, dict(zip(accepted, map(pl.scan_parquet, of_part), strict=True)))
+        for number, of_part in enumerate(zip(*files, strict=True))
     )
+    deque(worked_on(made, plan_part), maxlen=0)
+    return scratch / "plan"
+
+
+def _written(tables: Tables, folder: Path) -> dict[TableName, Path]:
+    """Write tables in one pass over what they are made of."""
+    folder.mkdir(parents=True)
+    files = {name: folder / f"{name}.parquet" for name in tables}
+    sinks = [
+        table.sink_parquet(files[name], **_WRITTEN, row_group_size=_ROWS_PER_GROUP, lazy=True)
+        for name, table in tables.items()
+    ]
+    pl.collect_all(sinks, engine="streaming")
+    return files
 
 
 def _rows_by_file(raw: Tables) -> dict[str, int]:
     """Return how many rows of each file came into the tables; one row may be in several tables."""
-    places = pl.concat([table.select("file", "line") for table in raw.values()]).unique()
-    return dict(places.group_by("file").len().collect().iter_rows())
-
-
-def original_fields(raw: Tables) -> list[str]:
-    """Return the fields that the `original` structs of the raw tables have together."""
-    names: dict[str, None] = {}
-    for table in raw.values():
-        dtype = table.collect_schema()["original"]
-        names |= dict.fromkeys(field.name for field in dtype.fields)  # type: ignore[attr-defined]  # a struct
-    return list(names)
-
-
-def _buckets(tables: Tables, folder: Path) -> Iterator[dict[TableName, pl.DataFrame]]:
-    """Yield the tables part by part; an order and all that belongs to it are in the same part.
-
-    Each table is read once, and its rows written below `folder` by bucket, so that the time does not grow with rows times
-    buckets.
-    """
-    orders = tables["orders"].select(pl.len()).collect().item()
-    count = 1 + orders // ORDERS_PER_BUCKET
-    if count == 1:
-        yield {name: table.collect() for name, table in tables.items()}
-        return
-    # A constant seed: both sides of every comparison fall into the same bucket within one run.
-    bucket = pl.col("source_order_id").fill_null("").hash(0) % count
-    for name, table in tables.items():
-        parts = pl.PartitionBy(folder / name, key={_BUCKET: bucket}, include_key=False)
-        table.sink_parquet(parts, mkdir=True, compression="lz4")
-    for number in range(count):
-        yield {name: _bucket(table, folder / name / f"{_BUCKET}={number}") for name, table in tables.items()}
-
-
-def _bucket(table: pl.LazyFrame, folder: Path) -> pl.DataFrame:
-    parts = sorted(folder.glob("*.parquet"))
-    if not parts:
-        return table.clear().collect()
-    frame = (
-        pl.concat(pl.scan_parquet(part) for part in parts).sort("file", "line", maintain_order=True).collect()
+    places = pl.concat([table.select("file", "line") for table in raw.values()])
+    return dict(
+        places.group_by("file").agg(pl.col("line").n_unique()).collect(engine="streaming").iter_rows()
     )
-    for part in parts:
-        part.unlink()
-    return frame
+
+
+def _with_originals(quarantine: pl.DataFrame, part: Part, headers: Sequence[str]) -> pl.DataFrame:
+    """Add `original`, each row as it stood in the export, in place of the row's number."""
+    whole = []
+    for name in TABLES:
+        rows = quarantine.filter(table=name).sort(ROW)
+        originals = part.originals(name, rows[ROW])
+        struct = original_struct(originals.columns, headers)
+        whole.append(pl.concat([rows.drop(ROW), originals.select(struct)], how="horizontal"))
+    return pl.concat(whole)
 
 
 def _write_part(frame: pl.DataFrame, folder: Path, number: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    frame.write_parquet(folder / f"{number:05}.parquet", compression="zstd")
-
-
-def _parts(folder: Path) -> pl.LazyFrame:
-    parts: Sequence[Path] = sorted(folder.glob("*.parquet"))
-    return pl.concat([pl.scan_parquet(part) for part in parts])
+    frame.write_parquet(folder / f"{number:05}.parquet", **_WRITTEN)

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 import polars as pl
+import polars.selectors as cs
 
 from corso.extract.convert import has_offset, instant, time_is_ambiguous, time_is_impossible
 from corso.extract.fallbacks import Fallback
@@ -22,13 +23,12 @@ from corso.settings import Store
 from corso.stages.inspection.facts import Counts, Reason, TimeCounts
 from schemas.fields import INSTANT, currency_codes, dtypes
 from schemas.quarantine import PROBLEM
+from schemas.raw import ORIGINAL
 
 MOST_ORDERS = 50_000
 """So many orders are tried at the most; the counts say so."""
 _KEY = "source_order_id"
 _LOCATION = "fulfillment_location_id"
-_NOTHING = "nothing"
-"""The only field of the rows as they stood in the files, which nobody looks at here."""
 
 
 def read_tables(
@@ -45,7 +45,9 @@ def read_tables(
     folder.mkdir(parents=True, exist_ok=True)
     raw = map_exports(profile, files, scratch, forms)
     sinks = [
-        table.drop("original").sink_parquet(folder / f"{name}.parquet", compression="zstd", lazy=True)
+        table.drop(cs.starts_with(ORIGINAL)).sink_parquet(
+            folder / f"{name}.parquet", compression="zstd", lazy=True
+        )
         for name, table in raw.items()
     ]
     pl.collect_all(sinks, engine="streaming")
@@ -143,10 +145,10 @@ class Trial:
         orders = self.tables["orders"].head(MOST_ORDERS + 1).collect()
         if orders.height <= MOST_ORDERS:
             # All of them: rows that belong to no order are tried, too.
-            return {name: _with_original(table.collect()) for name, table in self.tables.items()}
+            return {name: table.collect() for name, table in self.tables.items()}
         ids = orders.head(MOST_ORDERS).select(_KEY).unique().lazy()
         return {
-            name: _with_original(table.join(ids, on=_KEY, how="semi", maintain_order="left").collect())
+            name: table.join(ids, on=_KEY, how="semi", maintain_order="left").collect()
             for name, table in self.tables.items()
         }
 
@@ -234,9 +236,4 @@ class Trial:
 
     def _check(self, raw: Mapping[TableName, pl.DataFrame], fallbacks: Sequence[Fallback]) -> Checked:
         store = Store(id=0, time_zone=self.time_zone or "UTC")
-        return check_bucket(raw, store, fallbacks, [_NOTHING], self.policy)
-
-
-def _with_original(table: pl.DataFrame) -> pl.DataFrame:
-    """Give the table the column that validation carries through, with nothing in it."""
-    return table.with_columns(pl.struct(pl.lit(None, pl.String).alias(_NOTHING)).alias("original"))
+        return check_bucket(raw, store, fallbacks, self.policy)

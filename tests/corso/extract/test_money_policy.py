@@ -102,7 +102,7 @@ def test_what_was_moved_is_counted_over_accepted_orders() -> None:
         "line_items": lines,
         "fulfillments": raw_table("fulfillments", []),
     }
-    result = check_bucket(raw, STORE, [], list(order_text()), policy)  # type: ignore[arg-type]  # the keys are the tables' names
+    result = check_bucket(raw, STORE, [], policy)  # type: ignore[arg-type]  # the keys are the tables' names
     assert moved_amounts([result.moved, result.moved.clear()]) == (
         MovedAmount("discount", "subtotal", "USD", 2, Decimal("-3.5000")),
         MovedAmount("tax inside the prices", "tax", "USD", 1, Decimal("3.0000")),

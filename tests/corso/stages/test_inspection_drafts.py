@@ -22,7 +22,6 @@ from corso.stages.inspection.facts import FileFacts, Form, HeaderFacts, Inspecti
 from corso.stages.inspection.inspecting import inspect_files
 from corso.stages.inspection.loader_draft import loader_yaml, quoted
 from corso.stages.inspection.profile_draft import profile_yaml, unknown_roles
-from corso.stages.preparing import original_fields
 from tests.export_factories import csv_text, export_file, fulfillment_text, line_text, order_text
 
 # Each of them maps and validates whole exports, some of them several times.
@@ -95,9 +94,7 @@ def accepted(settings_read: Settings, folder: Path) -> int:
     profile = load_profile(loader.exports.profile, settings_read.home)
     lazy = map_exports(profile, find_exports(settings_read, ""), folder / "maps", loader.exports.forms)
     raw = {name: table.collect() for name, table in lazy.items()}
-    result = check_bucket(
-        raw, loader.store, read_fallbacks(loader.fallbacks), original_fields(lazy), profile.money
-    )
+    result = check_bucket(raw, loader.store, read_fallbacks(loader.fallbacks), profile.money)
     return result.accepted["orders"].height
 
 
