@@ -6,4 +6,9 @@ https://docs.dagster.io/guides/build/partitions-and-backfills
 import dagster as dg
 
 BATCHES = dg.DynamicPartitionsDefinition(name="batches")
-"""The batches of the store that the code location serves."""
+"""The batches that the code location serves: of one store by their names, of many as `<store>/<batch>`.
+
+One dimension, not two: of two dynamic ones every store would have every other's batches."""
+
+STORES = dg.DynamicPartitionsDefinition(name="stores")
+"""The stores that the code location serves."""

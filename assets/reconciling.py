@@ -8,7 +8,7 @@ import polars as pl
 
 from assets.delivering import API_POOL, uploaded_fulfillments, uploaded_orders
 from assets.partitions import BATCHES
-from assets.resources import ApiConfig, LoaderFile, Progress
+from assets.resources import LoaderFile, Progress, ReadBackConfig
 from corso.stages.books import close_books, reconcile
 from corso.stages.reading_back import read_back
 
@@ -21,13 +21,13 @@ from corso.stages.reading_back import read_back
 )
 def corso_orders(
     context: dg.AssetExecutionContext,
-    config: ApiConfig,
+    config: ReadBackConfig,
     loader: LoaderFile,
     progress: dg.ResourceParam[Progress],
     accepted_orders: pl.LazyFrame,
 ) -> Iterator[dg.Output[pl.LazyFrame]]:
     """Read the store's listing back; one row = one record."""
-    batch = loader.batch(context.partition_key)
+    batch = loader.batch(context.partition_key, whole_listing=config.whole_listing)
     with batch.scratch() as scratch:
         ids = accepted_orders.select("source_order_id")
         listing = read_back(batch, ids, scratch, progress.watch, until=config.ends)

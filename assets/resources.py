@@ -4,27 +4,42 @@ https://docs.dagster.io/guides/build/external-resources
 """
 
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
 
-from corso.settings import Settings, check_batch_name, read_settings
 from corso.stages.batch import Batch, ProgressWatch
+from corso.stages.landing import Landing
 
 
-class LoaderFile(dg.ConfigurableResource[Settings]):
-    """The loader.yaml that a run works by; read anew in every run."""
+@cache
+def _landing_at(path: str) -> Landing:
+    # Dagster makes a resource anew for each look of a sensor; what was read of 200 loader.yaml stays.
+    return Landing(Path(path))
+
+
+class LoaderFile(dg.ConfigurableResource["LoaderFile"]):
+    """The loader.yaml that a run works by, or the folder of stores with one each; read anew when one has changed."""
 
     path: str
-    """Path of loader.yaml."""
+    """Path of a loader.yaml, or of a folder of stores (`corso.stages.landing`)."""
 
-    def settings(self) -> Settings:
-        """Read it. Raises SettingsError."""
-        return read_settings(Path(self.path))
+    @property
+    def landing(self) -> Landing:
+        """The stores that are served."""
+        return _landing_at(self.path)
 
-    def batch(self, name: str) -> Batch:
-        """Return one batch of its store."""
-        return Batch(self.settings(), check_batch_name(name))
+    @property
+    def resolved_landing(self) -> Landing:
+        """The same outside a run, where Dagster has not put the variable's value in its place."""
+        path = self.path
+        return _landing_at((path.get_value() or "") if isinstance(path, dg.EnvVar) else path)
+
+    def batch(self, key: str, *, whole_listing: bool = False) -> Batch:
+        """Return the batch of a partition; `whole_listing`: to be read back by the whole listing. Raises SettingsError."""
+        batch = self.landing.batch(key)
+        return batch.read_by_whole_listing() if whole_listing else batch
 
 
 class ApiConfig(dg.Config):
@@ -37,6 +52,13 @@ class ApiConfig(dg.Config):
     def ends(self) -> datetime | None:
         """The moment of `until`."""
         return datetime.fromisoformat(self.until) if self.until else None
+
+
+class ReadBackConfig(ApiConfig):
+    """How one run reads Corso back."""
+
+    whole_listing: bool = False
+    """Read the store's whole listing, whatever would be cheaper: it shows what no batch asks for."""
 
 
 class Progress:

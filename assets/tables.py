@@ -3,6 +3,8 @@
 Own, because dagster-polars 0.27 cannot read a file with polars 2.
 """
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,36 @@ import polars as pl
 from upath import UPath
 
 from assets.resources import LoaderFile
+from assets.run_tags import PARTITION_TAG, note_end, note_start
+from corso.errors import CorsoError
+from corso.stages.landing import Landing
 from corso.stages.parts import put_in_place
 
 
 class ParquetTables(dg.ConfigurableIOManagerFactory["TableFiles"]):
-    """Keeps the tables of the store that loader.yaml names."""
+    """Keeps the tables of the stores that are served; as long as a run has them, no other loader touches them."""
 
     loader: dg.ResourceDependency[LoaderFile]
 
     def create_io_manager(self, context: dg.InitResourceContext) -> "TableFiles":  # noqa: ARG002  (Dagster's interface)
-        """Return the IO manager for the store's folder."""
-        return TableFiles(UPath(self.loader.settings().store_dir))
+        """Return the IO manager."""
+        return TableFiles(self.loader.landing)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["TableFiles"]:
+        """Lock the run's batch, whoever started the run. Raises LedgerInUse, SettingsError."""
+        instance, run = context.instance, context.run
+        if run is None or instance is None or PARTITION_TAG not in run.tags:
+            yield self.create_io_manager(context)
+            return
+        with ExitStack() as held:
+            try:
+                note_start(instance, run, self.loader.landing)
+                held.enter_context(self.loader.batch(run.tags[PARTITION_TAG]).locked())
+            except CorsoError as error:
+                note_end(instance, run.run_id, error)
+                raise
+            yield self.create_io_manager(context)
 
 
 class TableFiles(dg.UPathIOManager):
@@ -29,8 +50,9 @@ class TableFiles(dg.UPathIOManager):
 
     extension: str = ".parquet"
 
-    def __init__(self, base_path: UPath) -> None:
-        super().__init__(base_path=base_path)
+    def __init__(self, landing: Landing) -> None:
+        super().__init__(base_path=UPath(landing.path))
+        self._landing = landing
 
     def get_path_for_partition(
         self,
@@ -39,7 +61,7 @@ class TableFiles(dg.UPathIOManager):
         partition: str,
     ) -> UPath:
         """Put a batch's tables side by side."""
-        return self._base_path / partition / "tables" / path.name
+        return UPath(self._landing.batch(partition).tables) / path.name
 
     def dump_to_path(self, context: dg.OutputContext, obj: pl.LazyFrame | Path, path: UPath) -> None:
         """Put a table in place of the old one: a file, or a folder of files, that is written already, or a frame."""

@@ -1,6 +1,7 @@
 """The code location: assets, checks, jobs, schedules, sensors, and the resources by environment.
 
-`build_defs` is used by the server, the command and the tests alike. CORSO_LOADER_CONFIG names the loader.yaml.
+`build_defs` is used by the server, the command and the tests alike. CORSO_LOADER_CONFIG names the loader.yaml, or the
+folder of stores with one each (docs/nightly.md).
 """
 
 from typing import Any
@@ -11,13 +12,18 @@ from assets import checks, delivering, preparing, reconciling
 from assets.resources import LoaderFile, Progress
 from assets.tables import ParquetTables
 from corso.delivery.ports import unwatched
-from pipelines.jobs import JOBS
-from pipelines.schedules import nightly_load
-from pipelines.sensors import new_batches
+from pipelines.jobs import build_jobs
+from pipelines.schedules import nightly_load, weekly_reconciliation
+from pipelines.sensors import LOOK_EVERY_S, build_new_batches
 
 
-def build_defs(**overrides: Any) -> dg.Definitions:
-    """Return the definitions, with resources of these names in place of the usual ones."""
+def build_defs(
+    *, look_every_s: int = LOOK_EVERY_S, running: bool = False, **overrides: Any
+) -> dg.Definitions:
+    """Return the definitions, with resources of these names in place of the usual ones.
+
+    Sensors look every `look_every_s` seconds; `running`: without anybody having turned them on.
+    """
     loader = overrides.pop("loader", LoaderFile(path=dg.EnvVar("CORSO_LOADER_CONFIG")))
     resources = {
         "loader": loader,
@@ -28,9 +34,9 @@ def build_defs(**overrides: Any) -> dg.Definitions:
     return dg.Definitions(
         assets=dg.load_assets_from_modules([preparing, delivering, reconciling]),
         asset_checks=dg.load_asset_checks_from_modules([checks]),
-        jobs=list(JOBS.values()),
-        schedules=[nightly_load],
-        sensors=[new_batches],
+        jobs=list(build_jobs(loader).values()),
+        schedules=[nightly_load, weekly_reconciliation],
+        sensors=[build_new_batches(look_every_s, running=running)],
         resources=resources,
         executor=dg.in_process_executor,
     )

@@ -5,11 +5,19 @@ upload is one asyncio loop anyway.
 """
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from assets.partitions import BATCHES
+from assets.resources import LoaderFile
+from assets.run_tags import tags_of_batch
+from pipelines.hooks import note_how_it_ended
 
 _SELECTIONS = {
     "plan_batch": dg.AssetSelection.assets("upload_plan").upstream(),
     "upload_batch": dg.AssetSelection.assets("uploaded_fulfillments").upstream(),
-    "reconcile_batch": dg.AssetSelection.assets("corso_orders", "reconciliation", "reconciliation_report"),
+    "reconcile_batch": dg.AssetSelection.assets(
+        "corso_orders", "corso_fulfillments", "fulfillments_read", "reconciliation", "reconciliation_report"
+    ),
     "load_batch": dg.AssetSelection.all(),
 }
 _DESCRIPTIONS = {
@@ -19,10 +27,26 @@ _DESCRIPTIONS = {
     "load_batch": "The whole road: plan, upload, reconcile.",
 }
 
-JOBS = {
-    name: dg.define_asset_job(
-        name, selection, description=_DESCRIPTIONS[name], executor_def=dg.in_process_executor
+
+def build_jobs(loader: LoaderFile) -> dict[str, UnresolvedAssetJobDefinition]:
+    """Return job name -> job, for batches of the stores that `loader` names.
+
+    Each run carries the tags by which those of one store, and those of one set of credentials, wait for each other,
+    whoever starts it: a sensor, a backfill, a person.
+    """
+    config = dg.PartitionedConfig(
+        BATCHES,
+        run_config_for_partition_key_fn=lambda _key: {},
+        tags_for_partition_key_fn=lambda key: tags_of_batch(loader.resolved_landing, key),
     )
-    for name, selection in _SELECTIONS.items()
-}
-"""Job name -> job."""
+    return {
+        name: dg.define_asset_job(
+            name,
+            selection,
+            description=_DESCRIPTIONS[name],
+            config=config,
+            hooks={note_how_it_ended},
+            executor_def=dg.in_process_executor,
+        )
+        for name, selection in _SELECTIONS.items()
+    }

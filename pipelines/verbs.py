@@ -15,7 +15,7 @@ from corso.report.summary import Stage, Summary
 from corso.report.verdict import verdict
 from corso.settings import Settings, check_batch_name, read_settings
 from corso.stages.batch import Batch
-from corso.stages.books import close_books
+from corso.stages.ending import close_unfinished_books, facts_written_at
 from corso.stages.forecast import forecast
 from corso.stages.retrying import causes_to_retry
 from pipelines.output import say, say_json
@@ -107,11 +107,8 @@ def _confirm(settings: Settings, *, yes: bool) -> None:
 
 
 def _run(job: str, batch: Batch, stage: Stage, until: datetime | None = None, **upload: Any) -> Summary:
-    """Run a job; where a guard, or its end, stops it, close the books on what is there, and raise.
-
-    Books cannot be closed before there is a plan.
-    """
-    facts_before = _modified(batch)
+    """Run a job; where a guard, or its end, stops it, close the books on what is there, and raise."""
+    facts_before = facts_written_at(batch)
     try:
         with progress() as watch:
             run_job(
@@ -125,11 +122,8 @@ def _run(job: str, batch: Batch, stage: Stage, until: datetime | None = None, **
     except UsageError:
         raise
     except CorsoError as error:
-        if _modified(batch) != facts_before and batch.table("quarantined_orders").exists():
-            reached: Stage = "upload" if stage != "plan" and batch.read_facts().requests.sent else "plan"
-            summary = close_books(
-                batch, reached, datetime.now(UTC), stopped=str(error), exit_code=error.exit_code
-            )
+        summary = close_unfinished_books(batch, stage, error, facts_before, datetime.now(UTC))
+        if summary is not None:
             facts = batch.read_facts()
             say_summary(summary, facts.quota)
             say_corrections(batch.settings.loader.corrections, facts.corrections)
@@ -137,11 +131,6 @@ def _run(job: str, batch: Batch, stage: Stage, until: datetime | None = None, **
                 say_fallbacks(facts.fallbacks_used)
         raise
     return Summary.read(batch.folder / "summary.json")
-
-
-def _modified(batch: Batch) -> float:
-    path = batch.tables / "facts.json"
-    return path.stat().st_mtime if path.exists() else 0.0
 
 
 def _as_facts(use: FallbackUse) -> dict[str, Any]:

@@ -45,12 +45,28 @@ def find_exports(settings: Settings, batch: str) -> dict[str, list[ExportFile]]:
     return found
 
 
-def find_corrections(settings: Settings, batch: str) -> list[ExportFile]:
+def files_there(settings: Settings, batch: str) -> list[Path]:
+    """Return those of the batch's export files that are there by now, sorted."""
+    return sorted(
+        {
+            path
+            for patterns in settings.loader.exports.roles.values()
+            for pattern in patterns
+            for path in _fitting(settings, pattern, batch)
+        }
+    )
+
+
+def find_corrections(settings: Settings, batch: str, *, of_it_alone: bool = False) -> list[ExportFile]:
     """Return the batch's corrections files, sorted by path; none is needed.
+
+    `of_it_alone` leaves out those that are meant for all batches, as their path does not hold `{batch}`.
 
     Raises ExportError for a file below the workdir: each plan writes quarantine.csv anew.
     """
-    patterns = settings.loader.corrections
+    patterns = [
+        pattern for pattern in settings.loader.corrections if BATCH_PLACEHOLDER in pattern or not of_it_alone
+    ]
     paths = sorted({path for pattern in patterns for path in _fitting(settings, pattern, batch)})
     for path in paths:
         if path.resolve().is_relative_to(settings.workdir.resolve()):
@@ -94,7 +110,7 @@ def batch_folders(settings: Settings) -> dict[str, float]:
                     re.split(r"[/\\]", rest)[0] if after.startswith(("/", "\\")) else rest.removesuffix(after)
                 )
                 batches[name] = max(batches.get(name, 0.0), Path(hit).stat().st_mtime)
-    return {name: newest for name, newest in batches.items() if _is_batch_name(name)}
+    return {name: newest for name, newest in batches.items() if is_batch_name(name)}
 
 
 def fingerprint(path: Path) -> str:
@@ -108,7 +124,8 @@ def total_size(files: Mapping[str, list[ExportFile]]) -> int:
     return sum(file.path.stat().st_size for group in files.values() for file in group)
 
 
-def _is_batch_name(name: str) -> bool:
+def is_batch_name(name: str) -> bool:
+    """Say whether a folder's name can be a batch's."""
     try:
         check_batch_name(name)
     except SettingsError:

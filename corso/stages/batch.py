@@ -5,9 +5,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -101,6 +101,14 @@ class Batch:
     def table(self, name: str) -> Path:
         """Return where a table is."""
         return self.tables / f"{name}.parquet"
+
+    def read_by_whole_listing(self) -> Self:
+        """Return the same batch with `reconcile.mode: listing`, whatever loader.yaml says."""
+        loader = self.settings.loader
+        reconcile = loader.reconcile.model_copy(update={"mode": "listing"})
+        return replace(
+            self, settings=replace(self.settings, loader=loader.model_copy(update={"reconcile": reconcile}))
+        )
 
     def read_facts(self) -> Facts:
         """Return what is known so far."""

@@ -1,11 +1,7 @@
 """The code location: its names are the road's, it loads, and its jobs run in process as the command runs them."""
 
-import os
-import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -15,8 +11,6 @@ from assets.partitions import BATCHES
 from assets.resources import LoaderFile, Progress
 from corso.report.summary import Summary
 from pipelines.definitions import build_defs, defs
-from pipelines.schedules import nightly_load
-from pipelines.sensors import QUIET_S, new_batches
 from tests.loader_process import BATCH, SECRET, Shop, good_orders
 from tests.sandbox_process import running_sandbox
 
@@ -49,18 +43,16 @@ def test_the_code_location_loads() -> None:
     assert loaded == {"python_module": "pipelines.definitions"}
 
 
-def test_assets_checks_jobs_schedule_and_sensor_are_the_agreed_ones() -> None:
-    """Other programs, the documentation and people's memory name them."""
+def test_assets_checks_jobs_schedules_and_sensors_are_the_agreed_ones() -> None:
+    """Other programs, the documentation and people's memory name them; nothing runs that nobody turned on."""
     graph = defs.resolve_asset_graph()
     assert {key.to_user_string() for key in graph.get_all_asset_keys()} == ASSETS
     assert {key.name for key in graph.asset_check_keys} == CHECKS.keys()
     assert {job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")} == JOBS
-    assert [each.name for each in defs.schedules or []] == ["nightly_load"]
+    assert {each.name for each in defs.schedules or []} == {"nightly_load", "weekly_reconciliation"}
     assert [each.name for each in defs.sensors or []] == ["new_batches"]
-    assert {each.name: each.default_status for each in [*(defs.schedules or []), *(defs.sensors or [])]} == {
-        "nightly_load": dg.DefaultScheduleStatus.STOPPED,
-        "new_batches": dg.DefaultSensorStatus.STOPPED,
-    }
+    assert all(each.default_status is dg.DefaultScheduleStatus.STOPPED for each in defs.schedules or [])
+    assert all(each.default_status is dg.DefaultSensorStatus.STOPPED for each in defs.sensors or [])
 
 
 def test_what_blocks_blocks_before_the_upload() -> None:
@@ -93,15 +85,6 @@ def test_each_job_is_its_part_of_the_road(job: str, begins: str, ends: set[str])
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     """An instance that is gone afterwards."""
     with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
-        yield instance
-
-
-@pytest.fixture
-def instance_on_disk(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """One that can be opened a second time, as a schedule's evaluation does."""
-    home = tmp_path / "dagster"
-    home.mkdir()
-    with dg.instance_for_test(temp_dir=str(home)) as instance:
         yield instance
 
 
@@ -138,89 +121,3 @@ def test_the_whole_road_runs_in_process(
     shown = str([each.materialization.metadata for each in made])
     assert "example.com" not in shown
     assert "Springfield" not in shown
-
-
-def batch_shop(folder: Path, *batches: str, age_s: float = 2 * QUIET_S) -> LoaderFile:
-    """Return the loader file of a shop whose batches are folders, all untouched for so long."""
-    shop = Shop(folder, files={"orders": "drops/{batch}/orders.csv", "line_items": "drops/{batch}/lines.csv"})
-    shop.configure()
-    for batch in batches:
-        for name in ("orders", "lines"):
-            path = folder / "drops" / batch / f"{name}.csv"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("x")
-            os.utime(path, (time.time() - age_s,) * 2)
-    return LoaderFile(path=str(shop.config))
-
-
-def seen(instance: dg.DagsterInstance, loader: LoaderFile) -> Any:
-    """Let the sensor look once, and add the partitions that it asks for, as Dagster does."""
-    result = new_batches(dg.build_sensor_context(instance=instance, resources={"loader": loader}))
-    for request in getattr(result, "dynamic_partitions_requests", None) or []:
-        instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
-    return result
-
-
-def test_the_sensor_sees_each_new_batch_once(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    """A folder is a batch; looking twice does not load twice."""
-    loader = batch_shop(tmp_path, "2026-11-21", "2026-11-22", ".hidden")
-    found = seen(instance, loader)
-    assert [(each.run_key, each.partition_key) for each in found.run_requests] == [
-        ("2026-11-21", "2026-11-21"),
-        ("2026-11-22", "2026-11-22"),
-    ]
-    assert isinstance(seen(instance, loader), dg.SkipReason)
-    batch_shop(tmp_path, "2026-11-23")
-    assert [each.partition_key for each in seen(instance, loader).run_requests] == ["2026-11-23"]
-
-
-def test_the_sensor_waits_until_a_batch_has_come_to_rest(
-    tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
-    """Half a file is worse than a minute's delay; one young file makes the whole folder young."""
-    loader = batch_shop(tmp_path, "2026-11-22", age_s=QUIET_S + 5)
-    path = tmp_path / "drops" / "2026-11-22" / "lines.csv"
-    os.utime(path, (time.time() - QUIET_S + 20,) * 2)
-    assert isinstance(seen(instance, loader), dg.SkipReason)
-    os.utime(path, (time.time() - QUIET_S - 1,) * 2)
-    assert [each.partition_key for each in seen(instance, loader).run_requests] == ["2026-11-22"]
-
-
-@pytest.mark.parametrize("config", ["store: {id: one}", None])
-def test_sensor_and_schedule_skip_with_a_sentence_where_the_settings_are_wrong(
-    tmp_path: Path, instance: dg.DagsterInstance, config: str | None
-) -> None:
-    """A broken loader.yaml is not a stack trace every minute."""
-    path = tmp_path / "loader.yaml"
-    if config:
-        path.write_text(config)
-    loader = LoaderFile(path=str(path))
-    for answer in (seen(instance, loader), tonight(instance, loader)):
-        assert isinstance(answer, dg.SkipReason)
-        assert "loader.yaml" in (answer.skip_message or "")
-
-
-def tonight(instance: dg.DagsterInstance, loader: LoaderFile) -> Any:
-    """Let the schedule come round."""
-    context = dg.build_schedule_context(
-        instance=instance,
-        scheduled_execution_time=datetime(2026, 11, 23, 2, 15, tzinfo=UTC),
-        resources={"loader": loader},
-    )
-    return nightly_load(context)
-
-
-@pytest.mark.slow
-def test_the_schedule_asks_for_the_newest_batch_every_night(
-    tmp_path: Path, instance_on_disk: dg.DagsterInstance
-) -> None:
-    """Once a night, whatever the clock's zone; the batch is a partition before the run starts."""
-    loader = batch_shop(tmp_path, "2026-11-21", "2026-11-22")
-    for name in ("orders", "lines"):
-        os.utime(tmp_path / "drops" / "2026-11-21" / f"{name}.csv", (1, 1))
-    request = tonight(instance_on_disk, loader)
-    assert isinstance(request, dg.RunRequest)
-    assert (request.partition_key, request.run_key) == ("2026-11-22", "nightly-2026-11-23")
-    assert instance_on_disk.get_dynamic_partitions(BATCHES.name or "") == ["2026-11-22"]
-    assert (nightly_load.job_name, nightly_load.execution_timezone) == ("load_batch", "UTC")
-    assert new_batches.job_name == "load_batch"

@@ -1,0 +1,88 @@
+"""What a run says of itself, as tags: whose batch it loads, what lay there, how it ended other than well.
+
+Dagster's history is the memory of the sensor that starts batches (`pipelines.sensors`), and tags are what it can be asked
+by. A tag never holds a secret or personal data.
+"""
+
+import os
+import socket
+from datetime import UTC, datetime
+from hashlib import sha256
+
+import dagster as dg
+
+from corso.errors import CorsoError, Interrupted, LedgerInUse, Parked
+from corso.extract.drops import look_at
+from corso.stages.ending import facts_written_at
+from corso.stages.landing import Landing
+from corso.stages.nightly import TRY_AGAIN
+
+STORE_TAG = "corso-loader/store"
+"""Whose batch it is. dagster.yaml lets one run of a store go at a time."""
+CREDENTIALS_TAG = "corso-loader/credentials"
+"""Tells credentials from others without naming them. dagster.yaml lets one run of each go at a time."""
+DROP_TAG = "corso-loader/drop"
+"""The signature of the drop as it was when the run began (`corso.extract.drops.Drop`)."""
+ENDED_TAG = "corso-loader/ended"
+"""The class of the error that ended it; none where it went well, or was killed."""
+RESUME_TAG = "corso-loader/resume-at"
+"""When to try again (ISO 8601, UTC), where that is all it takes."""
+FACTS_TAG = "corso-loader/facts"
+"""When the batch's facts had been written as the run began: tells whether it left any."""
+COMMAND_TAG = "corso-loader/command"
+"""Of runs of the command, whose user sees how they end."""
+HOST_TAG, PROCESS_TAG = "corso-loader/host", "corso-loader/process"
+"""Where it runs."""
+PARTITION_TAG = "dagster/partition"
+
+
+def tags_of_batch(landing: Landing, key: str) -> dict[str, str]:
+    """Return the tags of a batch's runs by which Dagster lets them wait for each other.
+
+    Where loader.yaml cannot be read, the run says so itself.
+    """
+    try:
+        store, _ = landing.split(key)
+        settings = landing.settings(store)
+        tags = {STORE_TAG: landing.shown(store)}
+        if settings.has_credentials:
+            used = f"{settings.loader.corso.token_url} {settings.credentials().client_id}"
+            tags[CREDENTIALS_TAG] = sha256(used.encode()).hexdigest()[:12]
+    except CorsoError:
+        return {}
+    return tags
+
+
+def note_start(instance: dg.DagsterInstance, run: dg.DagsterRun, landing: Landing) -> None:
+    """Write down where a run runs and what lay in its batch's folder as it began."""
+    batch = landing.batch(run.tags[PARTITION_TAG])
+    tags = {
+        HOST_TAG: socket.gethostname(),
+        PROCESS_TAG: str(os.getpid()),
+        FACTS_TAG: str(facts_written_at(batch)),
+    }
+    try:
+        tags[DROP_TAG] = look_at(batch.settings, batch.name).signature
+    except OSError:
+        # A file went while it was looked at; the run will say what is missing.
+        tags[DROP_TAG] = ""
+    instance.add_run_tags(run.run_id, tags)
+
+
+def note_end(instance: dg.DagsterInstance, run_id: str, error: BaseException) -> None:
+    """Write down what ended a run, and when to try again where time alone heals it."""
+    match error:
+        case Interrupted():
+            # By a person, Dagster knows. By the machine, it is as good as killed: another run goes on with it.
+            return
+        case Parked():
+            tags = {ENDED_TAG: "Parked", RESUME_TAG: _text_of(error.resume_at)}
+        case LedgerInUse():
+            tags = {ENDED_TAG: "LedgerInUse", RESUME_TAG: _text_of(datetime.now(UTC) + TRY_AGAIN)}
+        case _:
+            tags = {ENDED_TAG: type(error).__name__}
+    instance.add_run_tags(run_id, tags)
+
+
+def _text_of(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")

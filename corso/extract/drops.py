@@ -1,0 +1,136 @@
+"""Drops: what lies in a store's batch folders, told by names, sizes and times alone. No file is opened.
+
+A drop is complete when a marker beside its export files (`nightly.markers`), not older than they are, says so; where there is no
+marker, its files have to stay as they are for `nightly.quiet_s`, which takes two looks. A look at everything is one call
+to the system for each folder and file, so that a year of batches of 200 stores can be looked at every minute.
+"""
+
+import os
+import re
+from collections.abc import Container
+from dataclasses import dataclass
+from glob import has_magic
+from hashlib import sha256
+from pathlib import Path
+
+from corso.errors import ExportError
+from corso.extract.files import batch_folders, files_there, find_corrections, find_exports, is_batch_name
+from corso.settings import BATCH_PLACEHOLDER, Settings
+
+_BY_DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}(?!\d)")
+
+
+@dataclass(frozen=True)
+class Drop:
+    """One batch's files as they are now."""
+
+    batch: str
+    signature: str
+    """Of the names, sizes and modification times of its export and corrections files; 16 hexadecimal digits."""
+    marked: bool
+    """Whether a marker says that it is complete."""
+    missing: str = ""
+    """Which role has no file yet, in a sentence; empty where none is missing."""
+    empty: bool = False
+    """Whether there is no export file at all: perhaps the folder is no batch."""
+
+
+def has_batch_folders(settings: Settings) -> bool:
+    """Say whether the store's paths hold `{batch}`: only then can its batches be told apart as they arrive."""
+    return any(BATCH_PLACEHOLDER in pattern for pattern in _patterns(settings))
+
+
+def is_later(settings: Settings, batch: str, than: str) -> bool:
+    """Say whether a batch is surely later than another: both are folders that are named after a day, and sort after it."""
+    by_date = _BY_DATE.match(batch) and _BY_DATE.match(than)
+    return bool(by_date) and has_batch_folders(settings) and batch > than
+
+
+def changed_batches(
+    settings: Settings, since_ns: int = -1, *, also: Container[str] = ()
+) -> dict[str, int]:
+    """Return batch -> when it changed last, of the batches that changed after `since_ns`, and those in `also`; by name.
+
+    Times are those of the files' status (ctime, nanoseconds): a file that is moved into place, or copied with its old
+    modification time, counts as a change.
+    """
+    newest: dict[str, int] = {}
+    folders, others = _folders(settings)
+    for folder in folders:
+        if is_batch_name(folder.name):
+            newest[folder.name] = max(newest.get(folder.name, -1), _changed_in(folder.path))
+    if others:
+        for name in batch_folders(settings):
+            changes = [path.stat().st_ctime_ns for path in files_there(settings, name)]
+            newest[name] = max([newest.get(name, -1), *changes])
+    if any(BATCH_PLACEHOLDER in pattern for pattern in settings.loader.corrections):
+        for name, changed in newest.items():
+            changes = [
+                file.path.stat().st_ctime_ns for file in find_corrections(settings, name, of_it_alone=True)
+            ]
+            newest[name] = max([changed, *changes])
+    return {name: newest[name] for name in sorted(newest) if newest[name] > since_ns or name in also}
+
+
+def look_at(settings: Settings, batch: str) -> Drop:
+    """Return one batch's drop as it is now."""
+    missing = ""
+    try:
+        find_exports(settings, batch)
+    except ExportError as error:
+        missing = str(error)
+    exports = files_there(settings, batch)
+    corrections = [file.path for file in find_corrections(settings, batch, of_it_alone=True)]
+    newest = max((path.stat().st_mtime_ns for path in exports), default=0)
+    markers = settings.loader.nightly.markers
+    beside = {path.with_name(name) for path in exports for name in markers}
+    marked = any(mark.is_file() and mark.stat().st_mtime_ns >= newest for mark in beside)
+    return Drop(batch, _signature(settings.home, {*exports, *corrections}), marked, missing, not exports)
+
+
+def _patterns(settings: Settings) -> list[str]:
+    return [pattern for patterns in settings.loader.exports.roles.values() for pattern in patterns]
+
+
+def _folders(settings: Settings) -> tuple[list[os.DirEntry[str]], bool]:
+    """Return the folders that may be batches, and whether some batches have to be found in another way.
+
+    A path like `in/{batch}/orders*.csv` has its batches in one folder, which is read once.
+    """
+    parents: set[Path] = set()
+    others = False
+    for pattern in _patterns(settings):
+        before, placeholder, after = pattern.partition(BATCH_PLACEHOLDER)
+        if not placeholder:
+            continue
+        is_folder = after.startswith("/") and (not before or before.endswith("/"))
+        if is_folder and not has_magic(before):
+            parents.add(settings.home / before)
+        else:
+            others = True
+    work = os.path.normpath(settings.workdir.absolute())
+    folders = [
+        entry
+        for parent in sorted(parents)
+        if parent.is_dir()
+        for entry in os.scandir(parent)
+        if entry.is_dir() and os.path.normpath(entry.path) != work
+    ]
+    return folders, others
+
+
+def _changed_in(folder: str) -> int:
+    """Return when a file below a folder changed last; -1 where there is none."""
+    newest = -1
+    for entry in os.scandir(folder):
+        is_folder = entry.is_dir()
+        newest = max(newest, _changed_in(entry.path) if is_folder else entry.stat().st_ctime_ns)
+    return newest
+
+
+def _signature(home: Path, paths: set[Path]) -> str:
+    digest = sha256()
+    for path in sorted(paths):
+        found = path.stat()
+        digest.update(f"{os.path.relpath(path, home)}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,332 @@
+"""The sensor and the schedules: which runs they ask for, of one store and of many."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import create_run_for_test
+
+from assets.partitions import BATCHES, STORES
+from assets.resources import LoaderFile
+from assets.run_tags import (
+    CREDENTIALS_TAG,
+    DROP_TAG,
+    ENDED_TAG,
+    HOST_TAG,
+    PARTITION_TAG,
+    PROCESS_TAG,
+    RESUME_TAG,
+    STORE_TAG,
+    tags_of_batch,
+)
+from corso.stages.landing import Landing
+from pipelines.schedules import nightly_load, weekly_reconciliation
+from pipelines.sensors import build_new_batches
+from tests.loader_process import SECRET, Shop
+
+FILES = {"orders": "{batch}/orders.csv", "line_items": "{batch}/lines.csv"}
+SENSOR = build_new_batches()
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """One that can be opened a second time, as a schedule's evaluation does."""
+    home = tmp_path / "dagster"
+    home.mkdir()
+    with dg.instance_for_test(temp_dir=str(home)) as instance:
+        yield instance
+
+
+def shop(folder: Path, *batches: str, quiet_s: float = 0, marked: bool = True) -> Path:
+    """Make a shop with these batches, complete by their markers; return its loader.yaml."""
+    shop = Shop(folder, files=FILES)
+    shop.configure(f"nightly: {{quiet_s: {quiet_s}}}")
+    for batch in batches:
+        write(folder / batch, *(["_COMPLETE"] if marked else []))
+    return shop.config
+
+
+def write(folder: Path, *more: str, text: str = "x") -> None:
+    """Write a batch's export files, and the marker after them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("orders.csv", "lines.csv", *more):
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+class Night:
+    """The sensor, looked through again and again, and the runs that it asked for."""
+
+    def __init__(self, instance: dg.DagsterInstance, path: Path) -> None:
+        self.instance = instance
+        self.loader = LoaderFile(path=str(path))
+        self.cursor: str | None = None
+        self.result: Any = None
+
+    def look(self) -> list[str]:
+        """Look once, do what Dagster does with the answer, and return the partitions whose runs were started."""
+        context = dg.build_sensor_context(
+            instance=self.instance, resources={"loader": self.loader}, cursor=self.cursor
+        )
+        self.result = SENSOR(context)
+        self.cursor = self.result.cursor
+        for request in self.result.dynamic_partitions_requests or []:
+            self.instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
+        for request in self.result.run_requests or []:
+            tags = {**request.tags, PARTITION_TAG: request.partition_key, "dagster/run_key": request.run_key}
+            create_run_for_test(
+                self.instance, job_name="load_batch", tags=tags, status=dg.DagsterRunStatus.STARTED
+            )
+        return [request.partition_key for request in self.result.run_requests or []]
+
+    def end(self, key: str, status: dg.DagsterRunStatus = dg.DagsterRunStatus.SUCCESS, **tags: str) -> None:
+        """End the run of a partition."""
+        (run,) = self.instance.get_runs(dg.RunsFilter(tags={PARTITION_TAG: key}), limit=1)
+        self.instance.add_run_tags(run.run_id, tags)
+        kind = "PIPELINE_SUCCESS" if status is dg.DagsterRunStatus.SUCCESS else "PIPELINE_FAILURE"
+        event = dg.DagsterEvent(event_type_value=kind, job_name="load_batch")
+        self.instance.report_dagster_event(event, run_id=run.run_id)
+
+    @property
+    def said(self) -> str:
+        """Why nothing was started."""
+        return str(self.result.skip_reason.skip_message)
+
+
+@pytest.mark.slow
+def test_each_batch_is_started_once_and_in_order(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """Whatever the number of looks; a batch that arrives later is seen, and each is a partition."""
+    night = Night(instance, shop(tmp_path, "2026-11-21", "2026-11-22", ".hidden"))
+    assert night.look() == ["2026-11-21"]
+    assert night.look() == []
+    assert "2026-11-21: it is being loaded" in night.said
+    night.end("2026-11-21")
+    assert night.look() == ["2026-11-22"]
+    night.end("2026-11-22")
+    assert night.look() == []
+    assert night.said == "1 stores: no batch that is new and complete"
+    write(tmp_path / "2026-11-23", "_SUCCESS")
+    assert night.look() == ["2026-11-23"]
+    assert set(instance.get_dynamic_partitions(BATCHES.name or "")) == {
+        "2026-11-21",
+        "2026-11-22",
+        "2026-11-23",
+    }
+
+
+@pytest.mark.slow
+def test_a_batch_is_not_started_again_by_a_sensor_that_forgot(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """A cursor that was reset costs some questions, and no run."""
+    night = Night(instance, shop(tmp_path, "2026-11-21"))
+    night.look()
+    night.end("2026-11-21")
+    night.cursor = None
+    assert night.look() == []
+
+
+@pytest.mark.slow
+def test_without_a_marker_a_batch_has_to_come_to_rest(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """Two looks at the same files; half a drop is waited for, and named."""
+    night = Night(instance, shop(tmp_path, "2026-11-22", quiet_s=0.2, marked=False))
+    assert night.look() == []
+    assert night.said == "2026-11-22: its files have not come to rest"
+    write(tmp_path / "2026-11-22", text="longer")
+    time.sleep(0.25)
+    assert night.look() == []
+    time.sleep(0.25)
+    (tmp_path / "2026-11-22" / "lines.csv").rename(tmp_path / "lines.csv")
+    assert night.look() == []
+    time.sleep(0.25)
+    assert night.look() == []
+    assert "exports.line_items: no file fits {batch}/lines.csv" in night.said
+    (tmp_path / "lines.csv").rename(tmp_path / "2026-11-22" / "lines.csv")
+    night.look()
+    time.sleep(0.25)
+    assert night.look() == ["2026-11-22"]
+
+
+@pytest.mark.slow
+def test_a_corrected_batch_is_started_again_and_one_that_was_only_looked_at_is_not(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """The run key names what lay there: the same delivery is never loaded by two runs."""
+    night = Night(instance, shop(tmp_path, "2026-11-21"))
+    night.look()
+    first = night.result.run_requests[0].run_key
+    night.end("2026-11-21")
+    time.sleep(0.02)
+    write(tmp_path / "2026-11-21", "_COMPLETE", text="corrected")
+    assert night.look() == ["2026-11-21"]
+    assert night.result.run_requests[0].run_key != first
+    night.end("2026-11-21")
+    time.sleep(0.02)
+    (tmp_path / "2026-11-21" / "orders.csv").chmod(0o600)
+    assert night.look() == []
+
+
+@pytest.mark.slow
+def test_how_a_run_ended_decides_what_comes_next(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """Parked: at its time. Killed: at once. Stopped: not before its files changed, and the next night goes on."""
+    night = Night(instance, shop(tmp_path, "2026-11-21", "2026-11-22"))
+    failure = dg.DagsterRunStatus.FAILURE
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    assert night.look() == ["2026-11-21"]
+    night.end("2026-11-21", failure, **{ENDED_TAG: "Parked", RESUME_TAG: later})
+    assert night.look() == []
+    assert "2026-11-21: parked until" in night.said
+    night.end("2026-11-21", failure, **{RESUME_TAG: datetime.now(UTC).isoformat()})
+    assert night.look() == ["2026-11-21"]
+    night.end("2026-11-21", failure)
+    assert night.look() == ["2026-11-21"]
+    night.end("2026-11-21", failure, **{ENDED_TAG: "Stopped"})
+    assert night.look() == ["2026-11-22"]
+
+
+@pytest.mark.slow
+def test_a_run_whose_process_is_gone_is_ended_and_its_batch_goes_on(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """After a power cut nobody else would say that it is over."""
+    import socket  # noqa: PLC0415
+
+    night = Night(instance, shop(tmp_path, "2026-11-21"))
+    night.look()
+    (run,) = instance.get_runs()
+    instance.add_run_tags(run.run_id, {HOST_TAG: socket.gethostname(), PROCESS_TAG: "999999999"})
+    assert night.look() == ["2026-11-21"]
+    assert [each.status for each in instance.get_runs()][-1] is dg.DagsterRunStatus.FAILURE
+
+
+@pytest.mark.slow
+def test_of_many_stores_each_has_its_own_night(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One batch of each at a time, all at once; a broken loader.yaml stops its store alone, in a sentence."""
+    monkeypatch.setenv("CORSO_CLIENT_ID", SECRET)
+    monkeypatch.setenv("CORSO_CLIENT_SECRET", SECRET)
+    landing = tmp_path / "landing"
+    for store in ("north", "south"):
+        shop(landing / store, "2026-11-21", "2026-11-22")
+    shop(landing / "east", "2026-11-21")
+    (landing / "east" / "loader.yaml").write_text("store: {id: one}", encoding="utf-8")
+    (landing / "README.txt").write_text("no store", encoding="utf-8")
+    night = Night(instance, landing)
+    assert night.look() == ["north/2026-11-21", "south/2026-11-21"]
+    tags = night.result.run_requests[0].tags
+    assert (tags[STORE_TAG], len(tags[CREDENTIALS_TAG]), len(tags[DROP_TAG])) == ("north", 12, 16)
+    assert SECRET not in str(tags)
+    night.end("south/2026-11-21")
+    assert night.look() == ["south/2026-11-22"]
+    assert set(instance.get_dynamic_partitions(STORES.name or "")) == {"east", "north", "south"}
+    night.end("south/2026-11-22")
+    night.end("north/2026-11-21")
+    night.look()
+    night.end("north/2026-11-22")
+    assert night.look() == []
+    assert night.said.startswith(f"east: {landing}/east/loader.yaml:1: store.id")
+    shop(landing / "east")
+    assert night.look() == ["east/2026-11-21"]
+
+
+def test_a_batch_whose_store_cannot_be_read_has_no_tags(tmp_path: Path) -> None:
+    """Its run says what is wrong with it."""
+    (tmp_path / "east").mkdir()
+    (tmp_path / "east" / "loader.yaml").write_text("store: {id: one}", encoding="utf-8")
+    assert tags_of_batch(Landing(tmp_path), "east/2026-11-21") == {}
+    assert tags_of_batch(Landing(tmp_path), "2026-11-21") == {}
+
+
+def test_a_landing_that_is_not_there_is_a_sentence(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """A disk that is not mounted is no stack trace every minute."""
+    night = Night(instance, tmp_path / "loader.yaml")
+    assert night.look() == []
+    assert "loader.yaml: no such file" in night.said
+
+
+def tonight(instance: dg.DagsterInstance, path: Path, schedule: dg.ScheduleDefinition = nightly_load) -> Any:
+    """Let a schedule come round."""
+    context = dg.build_schedule_context(
+        instance=instance,
+        scheduled_execution_time=datetime.now(UTC).replace(hour=2, minute=15),
+        resources={"loader": LoaderFile(path=str(path))},
+    )
+    return schedule(context)
+
+
+@pytest.mark.slow
+def test_the_nightly_schedule_asks_for_the_newest_batch(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """Once a night; the batch is a partition before the run starts."""
+    path = shop(tmp_path, "2026-11-21", "2026-11-22")
+    for name in ("orders", "lines"):
+        os.utime(tmp_path / "2026-11-21" / f"{name}.csv", (1, 1))
+    (request,) = tonight(instance, path)
+    assert request.partition_key == "2026-11-22"
+    assert request.run_key == f"nightly-{datetime.now(UTC):%Y-%m-%d} 2026-11-22"
+    assert instance.get_dynamic_partitions(BATCHES.name or "") == ["2026-11-22"]
+    assert (nightly_load.job_name, nightly_load.execution_timezone) == ("load_batch", "UTC")
+    assert SENSOR.job_name == "load_batch"
+
+
+@pytest.mark.slow
+def test_of_many_stores_the_schedule_loads_those_that_the_sensor_cannot_see(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """Those whose files lie in one place; a store that cannot be read is told and left out."""
+    shop(tmp_path / "folders", "2026-11-21")
+    flat = Shop(tmp_path / "flat", files={"orders": "in/orders.csv", "line_items": "in/lines.csv"})
+    flat.configure()
+    write(flat.exports)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "loader.yaml").write_text("store: {id: one}", encoding="utf-8")
+    (request,) = tonight(instance, tmp_path)
+    assert request.partition_key.startswith("flat/20")
+    flat.config.unlink()
+    assert "broken/loader.yaml:1" in (tonight(instance, tmp_path).skip_message or "")
+
+
+@pytest.mark.slow
+def test_the_weekly_schedule_compares_the_weeks_batches_the_newest_with_everything(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """Of each store; what was planned longer ago was compared in its week."""
+    for store in ("north", "south"):
+        config = shop(tmp_path / store)
+        for batch in ("2026-11-20", "2026-11-21", "2026-11-22"):
+            plan = config.parent / "work" / "9359" / batch / "tables" / "upload_plan.parquet"
+            plan.parent.mkdir(parents=True)
+            plan.write_text("x", encoding="utf-8")
+        os.utime(tmp_path / store / "work/9359/2026-11-20/tables/upload_plan.parquet", (1, 1))
+    requests = tonight(instance, tmp_path, weekly_reconciliation)
+    asked = {request.partition_key: bool(request.run_config) for request in requests}
+    assert asked == {
+        "north/2026-11-21": False,
+        "north/2026-11-22": True,
+        "south/2026-11-21": False,
+        "south/2026-11-22": True,
+    }
+    whole = next(request.run_config for request in requests if request.run_config)
+    assert json.dumps(whole) == '{"ops": {"corso_orders": {"config": {"whole_listing": true}}}}'
+
+
+@pytest.mark.slow
+def test_a_look_at_a_year_of_batches_of_many_stores_is_quick(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """Of what is settled nothing is asked but its times; the cursor stays small."""
+    stores, batches = 20, 100
+    for store in range(stores):
+        shop(tmp_path / f"s{store:02}", *(f"b{batch:03}" for batch in range(batches)))
+    night = Night(instance, tmp_path)
+    settled = {f"s{store:02}": (time.time_ns() + 10**9, {}) for store in range(stores)}
+    night.cursor = json.dumps({"stores": settled, "first": ""})
+    began = time.process_time()
+    assert night.look() == []
+    assert time.process_time() - began < 2
+    assert len(night.cursor or "") < 60 * stores
