@@ -15,9 +15,7 @@ from pipelines.hooks import note_how_it_ended
 _SELECTIONS = {
     "plan_batch": dg.AssetSelection.assets("upload_plan").upstream(),
     "upload_batch": dg.AssetSelection.assets("uploaded_fulfillments").upstream(),
-    "reconcile_batch": dg.AssetSelection.assets(
-        "corso_orders", "corso_fulfillments", "fulfillments_read", "reconciliation", "reconciliation_report"
-    ),
+    "reconcile_batch": dg.AssetSelection.assets("corso_orders", "reconciliation", "reconciliation_report"),
     "load_batch": dg.AssetSelection.all(),
 }
 _DESCRIPTIONS = {
