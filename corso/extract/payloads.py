@@ -3,12 +3,13 @@
 The same data gives the same bytes on every run and machine: keys in the schema's order, line items by their id,
 nothing that is null, decimals as exact JSON numbers without trailing zeros, instants in UTC.
 
-The text is put together column by column: a member is `"key":value`, null where there is no value, and nulls are left out
-where members are joined. Encoding rows as structs, and taking their nulls out again, takes five times as long.
+The text of all rows is put together at once from pieces: texts that stand in every row, such as `,"city":"`, and
+columns. A member that some rows lack is a piece of its own, null where there is no value, and left out there. Encoding rows as
+structs, and taking their nulls out again, takes five times as long.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import pandera.polars as pa
 import polars as pl
@@ -18,11 +19,16 @@ from schemas.fulfillments import FULFILLMENT_PATHS, FULFILLMENTS
 from schemas.line_items import LINE_ITEM_PATHS, LINE_ITEMS
 from schemas.orders import NO_CANCEL_REASON, ORDER_PATHS, ORDERS
 
-_SAID_BY_DELETE = frozenset({"canceledReason", "sourceCanceledOn"})
-"""Members that the body of a DELETE carries."""
+_SAID_BY_DELETE = ("canceled_reason", "source_canceled_on")
+"""Columns that the body of a DELETE carries."""
 
 _TO_ESCAPE = r'["\\\x00-\x1f]'
 """Characters that a JSON string does not hold as they are (RFC 8259, section 7)."""
+
+_LINES = "__lines"
+
+Piece = str | pl.Expr
+"""A text that stands in every row, or an expression of text, which is left out where it is null."""
 
 
 def order_payloads(orders: pl.DataFrame, line_items: pl.DataFrame, store_id: int) -> pl.DataFrame:
@@ -32,34 +38,27 @@ def order_payloads(orders: pl.DataFrame, line_items: pl.DataFrame, store_id: int
     is not cancelled), content and content_hash (of a cancelled order: its payload without what a DELETE says), file,
     line.
     """
-    ids = ["source_order_id", "source_line_item_id"]
-    nested = (
-        _with_objects(line_items, LINE_ITEM_PATHS, LINE_ITEMS, ids)
-        .sort("source_order_id", pl.col("source_line_item_id").str.len_bytes(), "source_line_item_id")
-        .group_by("source_order_id", maintain_order=True)
-        .agg("object")
-        .select(
-            "source_order_id",
-            _between('"lineItems":[', pl.col("object").list.join(","), "]").alias("lineItems"),
-        )
+    whole = orders.join(_lines_of_orders(line_items), on="source_order_id", how="left", maintain_order="left")
+    payloads = _order_objects(whole, ORDER_PATHS, store_id)
+    cancelled = whole.filter(pl.col("source_canceled_on").is_not_null())
+    open_paths = {column: path for column, path in ORDER_PATHS.items() if column not in _SAID_BY_DELETE}
+    contents = _order_objects(cancelled, open_paths, store_id)
+    reasons = cancelled.with_columns(pl.col("canceled_reason").fill_null(NO_CANCEL_REASON))
+    of_cancelled = cancelled.select(
+        "source_order_id",
+        _object(reasons, {column: ORDER_PATHS[column] for column in _SAID_BY_DELETE}, ORDERS).alias(
+            "cancel_payload"
+        ),
+        contents.alias("content"),
+        _hashes(contents).alias("content_hash"),
     )
-    members = _members(orders, ORDER_PATHS, ORDERS)
-    written = (
-        orders.select("source_order_id", "file", "line", **members)
-        .with_columns(pl.lit(f'"storeId":{store_id}').alias("storeId"), _cancel_payload(orders))
-        .join(nested, on="source_order_id", how="left", maintain_order="left")
-    )
-    every = ["storeId", *members, "lineItems"]
-    whole = written.select(
-        "source_order_id", _object(every).alias("payload"), "cancel_payload", "file", "line"
-    )
-    cancelled = written.filter(pl.col("cancel_payload").is_not_null()).select(
-        "source_order_id", _object(name for name in every if name not in _SAID_BY_DELETE).alias("content")
-    )
-    contents = cancelled.with_columns(_hashes(cancelled["content"]).alias("content_hash"))
-    return whole.with_columns(_hashes(whole["payload"]).alias("payload_hash")).join(
-        contents, on="source_order_id", how="left", maintain_order="left"
-    )
+    return whole.select(
+        "source_order_id",
+        payloads.alias("payload"),
+        _hashes(payloads).alias("payload_hash"),
+        "file",
+        "line",
+    ).join(of_cancelled, on="source_order_id", how="left", maintain_order="left")
 
 
 def fulfillment_payloads(fulfillments: pl.DataFrame) -> pl.DataFrame:
@@ -67,9 +66,15 @@ def fulfillment_payloads(fulfillments: pl.DataFrame) -> pl.DataFrame:
 
     Columns: source_order_id, source_fulfillment_id, payload, payload_hash, file, line.
     """
-    kept = ["source_order_id", "source_fulfillment_id", "file", "line"]
-    written = _with_objects(fulfillments, FULFILLMENT_PATHS, FULFILLMENTS, kept).rename({"object": "payload"})
-    return written.with_columns(_hashes(written["payload"]).alias("payload_hash"))
+    payloads = _object(fulfillments, FULFILLMENT_PATHS, FULFILLMENTS)
+    return fulfillments.select(
+        "source_order_id",
+        "source_fulfillment_id",
+        payloads.alias("payload"),
+        _hashes(payloads).alias("payload_hash"),
+        "file",
+        "line",
+    )
 
 
 def _hashes(payloads: pl.Series) -> pl.Series:
@@ -78,71 +83,102 @@ def _hashes(payloads: pl.Series) -> pl.Series:
     return pl.Series(hashes, dtype=pl.String)
 
 
-def _cancel_payload(orders: pl.DataFrame) -> pl.Series:
-    """Return the body of each cancelled order's DELETE, as `cancel_payload`."""
-    filled = orders.select(
-        pl.when(pl.col("source_canceled_on").is_not_null())
-        .then(pl.col("canceled_reason").fill_null(NO_CANCEL_REASON))
-        .alias("canceled_reason"),
-        "source_canceled_on",
+def _lines_of_orders(line_items: pl.DataFrame) -> pl.DataFrame:
+    """Return `source_order_id` and _LINES: an order's lines as JSON, with commas between them."""
+    written = line_items.select(
+        "source_order_id",
+        "source_line_item_id",
+        _object(line_items, LINE_ITEM_PATHS, LINE_ITEMS).alias(_LINES),
     )
-    members = _members(filled, {name: ORDER_PATHS[name] for name in filled.columns}, ORDERS)
-    body = pl.when(pl.col("source_canceled_on").is_not_null()).then(_object(members.values()))
-    return filled.select(body.alias("cancel_payload")).to_series()
+    return (
+        written.sort("source_order_id", pl.col("source_line_item_id").str.len_bytes(), "source_line_item_id")
+        .group_by("source_order_id", maintain_order=True)
+        .agg(_LINES)
+        .with_columns(pl.col(_LINES).list.join(","))
+    )
 
 
-def _with_objects(
-    frame: pl.DataFrame, paths: Mapping[str, str], schema: pa.DataFrameSchema, kept: Sequence[str]
-) -> pl.DataFrame:
-    """Return some columns of a frame, and `object`, each row as JSON."""
-    # A step of their own, all columns at once: within one expression polars would do one after the other.
-    members = frame.select(**_members(frame, paths, schema))
-    return frame.select(*kept, members.select(_object(members.columns)).to_series().alias("object"))
+def _order_objects(orders: pl.DataFrame, paths: Mapping[str, str], store_id: int) -> pl.Series:
+    members = _members(orders, paths, ORDERS, first=f'"storeId":{store_id}')
+    return orders.select(_joined(["{", *members, ',"lineItems":[', pl.col(_LINES), "]}"])).to_series()
 
 
-def _members(frame: pl.DataFrame, paths: Mapping[str, str], schema: pa.DataFrameSchema) -> dict[str, pl.Expr]:
-    """Return key -> its member; columns whose paths share a prefix become one object, which is null where its first is."""
-    types = dtypes(schema)
-    texts = [column for column in paths if types[column] == pl.String]
-    to_escape = frame.select(pl.col(texts).str.contains(_TO_ESCAPE).any()).row(0, named=True)
-    members: dict[str, pl.Expr] = {}
-    nested: dict[str, list[pl.Expr]] = {}
-    first: dict[str, str] = {}
+def _object(frame: pl.DataFrame, paths: Mapping[str, str], schema: pa.DataFrameSchema) -> pl.Series:
+    """Return each row as JSON; the first of the columns has a value in every row."""
+    return frame.select(_joined(["{", *_members(frame, paths, schema), "}"])).to_series()
+
+
+def _members(
+    frame: pl.DataFrame, paths: Mapping[str, str], schema: pa.DataFrameSchema, first: str = ""
+) -> list[Piece]:
+    """Return the members of an object; columns whose paths share a prefix are one object among them."""
+    of_objects: dict[str, dict[str, str]] = {}
     for column, path in paths.items():
         outer, _, key = path.rpartition(".")
-        member = _member(key, column, types[column], is_escaped=to_escape.get(column, False))
-        nested.setdefault(outer, []).append(member)
-        first.setdefault(outer, column)
-        members[outer or key] = member
-    for outer, inner in nested.items():
-        if outer:
-            body = pl.format(f'"{outer}":{{}}', _object(inner))
-            members[outer] = pl.when(pl.col(first[outer]).is_not_null()).then(body)
-    return members
+        of_objects.setdefault(outer or f".{key}", {})[column] = key
+    pieces: list[Piece] = [first] if first else []
+    for outer, keys in of_objects.items():
+        comma = "," if pieces else ""
+        inner = _values(frame, keys, schema, comma if outer.startswith(".") else "")
+        if outer.startswith("."):
+            pieces += inner
+            continue
+        nested = [f'{comma}"{outer}":{{', *inner, "}"]
+        # It is left out whole where its first member, which it cannot be without, has no value.
+        needed = frame[next(iter(keys))]
+        pieces += (
+            [pl.when(pl.col(needed.name).is_not_null()).then(_joined(nested))]
+            if needed.null_count()
+            else nested
+        )
+    return pieces
 
 
-def _member(key: str, column: str, dtype: pl.DataType, *, is_escaped: bool) -> pl.Expr:
-    """Return `"key":value` for a column, null where it has no value."""
-    value = pl.col(column)
+def _values(
+    frame: pl.DataFrame, keys: Mapping[str, str], schema: pa.DataFrameSchema, comma: str
+) -> list[Piece]:
+    """Return `"key":value` for some columns with commas between them; `comma` goes before the first."""
+    types = dtypes(schema)
+    pieces: list[Piece] = []
+    for column, key in keys.items():
+        opening, value, closing = _value(frame[column], types[column])
+        member: list[Piece] = [f'{comma}"{key}":{opening}', value, closing]
+        has_gaps = frame[column].null_count() and (len(keys) == 1 or pieces)
+        pieces += [_joined(member, ignore_nulls=False)] if has_gaps else member
+        comma = ","
+    return pieces
+
+
+def _value(values: pl.Series, dtype: pl.DataType) -> tuple[str, pl.Expr, str]:
+    """Return how a column is written: what opens a value, its text, null where there is none, and what closes it."""
+    value = pl.col(values.name)
     if dtype == INSTANT:
-        return _between(f'"{key}":"', _instant_text(value), '"')
+        return '"', _instant_text(value), '"'
     if dtype in {MONEY, NUMBER}:
-        number = value.cast(pl.String).str.strip_chars_end("0").str.strip_chars_end(".")
-        return _between(f'"{key}":', number)
+        return "", value.cast(pl.String).str.strip_chars_end("0").str.strip_chars_end("."), ""
     if dtype == FLAG:
-        return _between(f'"{key}":', value.cast(pl.String))
-    if dtype == OPTIONS or is_escaped:
-        encoded = pl.struct(value.alias(key)).struct.json_encode().str.slice(1).str.strip_suffix("}")
-        return pl.when(value.is_not_null()).then(encoded)
-    return _between(f'"{key}":"', value, '"')
+        return "", value.cast(pl.String), ""
+    if dtype == OPTIONS or values.str.contains(_TO_ESCAPE).any():
+        encoded = (
+            pl.struct(value.alias("x")).struct.json_encode().str.slice(len('{"x":')).str.strip_suffix("}")
+        )
+        return "", pl.when(value.is_not_null()).then(encoded), ""
+    return '"', value, '"'
 
 
-def _between(before: str, value: pl.Expr, behind: str = "") -> pl.Expr:
-    return pl.concat_str(pl.lit(before), value, pl.lit(behind))
-
-
-def _object(members: Iterable[str | pl.Expr]) -> pl.Expr:
-    return _between("{", pl.concat_str(list(members), separator=",", ignore_nulls=True), "}")
+def _joined(pieces: Iterable[Piece], *, ignore_nulls: bool = True) -> pl.Expr:
+    """Return pieces one after the other; texts that meet become one."""
+    texts_and_columns: list[Piece] = []
+    for piece in pieces:
+        last = texts_and_columns[-1] if texts_and_columns else None
+        if isinstance(piece, str) and isinstance(last, str):
+            texts_and_columns[-1] = last + piece
+        else:
+            texts_and_columns.append(piece)
+    return pl.concat_str(
+        [pl.lit(piece) if isinstance(piece, str) else piece for piece in texts_and_columns],
+        ignore_nulls=ignore_nulls,
+    )
 
 
 def _instant_text(instant: pl.Expr) -> pl.Expr:
