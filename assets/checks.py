@@ -89,7 +89,9 @@ def nothing_is_unexplained(
     return dg.AssetCheckResult(passed=unexplained == 0, metadata={"unexplained": unexplained})
 
 
-@dg.asset_check(asset=corso_orders, partitions_def=BATCHES)
+@dg.asset_check(
+    asset=corso_orders, partitions_def=BATCHES, additional_deps=["corso_fulfillments", "fulfillments_read"]
+)
 def the_api_still_matches_its_contract(
     context: dg.AssetCheckExecutionContext, loader: LoaderFile
 ) -> dg.AssetCheckResult:

@@ -8,9 +8,10 @@ import polars as pl
 
 from assets.delivering import API_POOL, uploaded_fulfillments, uploaded_orders
 from assets.partitions import BATCHES
-from assets.resources import LoaderFile, Progress, ReadBackConfig
+from assets.resources import ApiConfig, LoaderFile, Progress, ReadBackConfig
 from corso.stages.books import close_books, reconcile
-from corso.stages.reading_back import read_back
+from corso.stages.reading_back.fulfillments import read_fulfillments_back, remember_read
+from corso.stages.reading_back.reading import reading_back
 
 
 @dg.asset(
@@ -28,19 +29,50 @@ def corso_orders(
 ) -> Iterator[dg.Output[pl.LazyFrame]]:
     """Read the store's listing back; one row = one record."""
     batch = loader.batch(context.partition_key, whole_listing=config.whole_listing)
-    with batch.scratch() as scratch:
-        ids = accepted_orders.select("source_order_id")
-        listing = read_back(batch, ids, scratch, progress.watch, until=config.ends)
-        notes = batch.read_facts().notes
-        yield dg.Output(
-            listing, metadata={"records": listing.select(pl.len()).collect().item(), "how": " ".join(notes)}
-        )
+    with reading_back(batch, accepted_orders, progress.watch, until=config.ends) as found:
+        records = found.listing.select(pl.len()).collect().item()
+        yield dg.Output(found.listing, metadata={"records": records, **found.figures})
+
+
+@dg.multi_asset(
+    name="corso_fulfillments",
+    outs={"corso_fulfillments": dg.AssetOut(), "fulfillments_read": dg.AssetOut()},
+    partitions_def=BATCHES,
+    group_name="read_back",
+    pool=API_POOL,
+    deps=[uploaded_fulfillments],
+)
+def corso_fulfillments(
+    context: dg.AssetExecutionContext,
+    config: ApiConfig,
+    loader: LoaderFile,
+    progress: dg.ResourceParam[Progress],
+    accepted_fulfillments: pl.LazyFrame,
+    corso_orders: pl.LazyFrame,
+) -> Iterator[dg.Output[pl.LazyFrame]]:
+    """Read fulfillments back, as far as the budget goes; one row = one record, and one row = one order that was asked."""
+    batch = loader.batch(context.partition_key)
+    back = read_fulfillments_back(
+        batch, accepted_fulfillments, corso_orders, progress.watch, until=config.ends
+    )
+    yield dg.Output(
+        back.fulfillments.lazy(), "corso_fulfillments", metadata={"records": back.fulfillments.height}
+    )
+    yield dg.Output(back.read.lazy(), "fulfillments_read", metadata={**back.figures})
+    remember_read(batch.settings, back.read)
 
 
 @dg.asset(
     partitions_def=BATCHES,
     group_name="reconcile",
-    deps=["accepted_orders", "accepted_line_items", "quarantined_orders", "upload_plan"],
+    deps=[
+        "accepted_orders",
+        "accepted_line_items",
+        "quarantined_orders",
+        "upload_plan",
+        "corso_fulfillments",
+        "fulfillments_read",
+    ],
 )
 def reconciliation(
     context: dg.AssetExecutionContext, loader: LoaderFile, corso_orders: pl.LazyFrame

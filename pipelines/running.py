@@ -24,8 +24,8 @@ from pipelines.hooks import error_of_ours
 _TALKS_TO_THE_API = {
     "plan_batch": (),
     "upload_batch": ("uploaded_orders", "uploaded_fulfillments"),
-    "reconcile_batch": ("corso_orders",),
-    "load_batch": ("uploaded_orders", "uploaded_fulfillments", "corso_orders"),
+    "reconcile_batch": ("corso_orders", "corso_fulfillments"),
+    "load_batch": ("uploaded_orders", "uploaded_fulfillments", "corso_orders", "corso_fulfillments"),
 }
 """Job -> its assets that ask the API for something, and can be told when to end."""
 

@@ -34,6 +34,7 @@ _WORDS = {
     # For what was sent to show in Corso, before it is believed not to be there.
     "wait": "seconds waited",
     "read back": "read back",
+    "read fulfillments": "fulfillments read back",
 }
 
 

@@ -1,5 +1,8 @@
 """The listing: what Corso gives back. One row = one record; two records may carry the same source order id.
 
+Fulfillments are read order by order, and not of every order: FULFILLMENTS_READ says of which, LISTED_FULFILLMENTS what
+was there. An order that is among the first and has no row among the second has no fulfillment in Corso.
+
 The columns are those of `orders` (all nullable: Corso's answers are taken as they come), plus what Corso
 assigns, plus the line items as a list.
 """
@@ -8,6 +11,7 @@ import pandera.polars as pa
 import polars as pl
 
 from schemas.fields import INSTANT, NUMBER, dtypes
+from schemas.fulfillments import FULFILLMENT_PATHS, FULFILLMENTS
 from schemas.line_items import LINE_ITEM_PATHS, LINE_ITEMS
 from schemas.orders import ORDER_PATHS, ORDERS
 
@@ -29,3 +33,35 @@ LISTING = pa.DataFrameSchema(
     strict=True,
     name="listing",
 )
+
+LISTED_FULFILLMENTS = pa.DataFrameSchema(
+    {
+        "source_order_id": pa.Column(pl.String, description="The order, by its id on the source platform."),
+        "corso_order_id": pa.Column(pl.String, description="Corso's id of the order, as text."),
+        "corso_fulfillment_id": pa.Column(pl.String, description="Corso's id of the fulfillment, as text."),
+        **{
+            name: pa.Column(
+                dtypes(FULFILLMENTS)[name], nullable=name != "source_fulfillment_id", metadata={"api": path}
+            )
+            for name, path in FULFILLMENT_PATHS.items()
+        },
+        "created_on": pa.Column(INSTANT, nullable=True, description="When Corso made the record."),
+        "updated_on": pa.Column(INSTANT, nullable=True, description="When Corso last changed it."),
+    },
+    strict=True,
+    name="corso_fulfillments",
+)
+"""One row = one fulfillment record."""
+
+FULFILLMENTS_READ = pa.DataFrameSchema(
+    {
+        "source_order_id": pa.Column(pl.String, description="The order, by its id on the source platform."),
+        "corso_order_id": pa.Column(pl.String, description="Corso's id of the order, as text."),
+        "read_at": pa.Column(
+            INSTANT, description="When its fulfillments were read, by this machine's clock."
+        ),
+    },
+    strict=True,
+    name="fulfillments_read",
+)
+"""One row = one record of an order whose fulfillments were read."""

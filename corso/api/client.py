@@ -30,6 +30,8 @@ from corso.settings import Credentials, Settings
 from schemas.wire import JsonObject, Operation, Receipt
 
 T = TypeVar("T")
+OrderBy = Literal["asc", "desc"]
+"""asc: the oldest order first. By what the orders are ordered is not documented: creation in Corso (assumed)."""
 
 
 class CorsoApi:
@@ -189,28 +191,12 @@ class CorsoApi:
 
         return await self._look_up({"customerEmail": email, "orderNameOrNumber": name}, belongs)
 
-    async def pages(
-        self, *, order_by: Literal["asc", "desc"] = "desc", after: str | None = None
-    ) -> AsyncIterator[Page]:
-        """Read the store's orders page by page, from `after` on.
+    async def page(self, order_by: OrderBy, after: str | None) -> Page:
+        """Read one page of the store's orders: the one behind the cursor `after`, or the first.
 
-        Raises ListingRefused when the API wants filters, CursorRefused when it does not take `after`, ListingBroken
-        when the listing cannot be read to its end.
+        It is asked for large, and may come smaller. Raises ListingRefused when the API wants filters, CursorRefused
+        when it does not take `after`, ListingBroken when the answer is not a page.
         """
-        trail = CursorTrail(after)
-        while True:
-            page = await self._page(order_by, after)
-            yield page
-            if not page.has_next:
-                return
-            after = trail.advance(page)
-
-    async def newest_first(self) -> AsyncIterator[list[JsonObject]]:
-        """Yield the store's orders page by page, the newest first; raises as `pages`."""
-        async for page in self.pages(order_by="desc"):
-            yield page.orders
-
-    async def _page(self, order_by: str, after: str | None) -> Page:
         while True:
             sizes = self._page_sizes
             asked = {"first": sizes[0], "after": after, "orderBy": order_by}
@@ -229,6 +215,24 @@ class CorsoApi:
                     raise refused(str(error), status=error.status, body=error.body) from error
             if self._page_sizes is sizes:
                 self._page_sizes = sizes[1:]
+
+    async def pages(self, *, order_by: OrderBy = "desc", after: str | None = None) -> AsyncIterator[Page]:
+        """Read the store's orders page by page, from `after` on.
+
+        Raises as `page`, and ListingBroken when the listing cannot be read to its end.
+        """
+        trail = CursorTrail(after)
+        while True:
+            page = await self.page(order_by, after)
+            yield page
+            if not page.has_next:
+                return
+            after = trail.advance(page)
+
+    async def newest_first(self) -> AsyncIterator[list[JsonObject]]:
+        """Yield the store's orders page by page, the newest first; raises as `pages`."""
+        async for page in self.pages(order_by="desc"):
+            yield page.orders
 
     async def _look_up(
         self, filters: dict[str, str], belongs: Callable[[JsonObject], bool]

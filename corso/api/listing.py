@@ -4,7 +4,8 @@ Corso documents `orders` and `pageInfo` with all four keys required. A page that
 end: a listing that silently stopped early would report orders as missing that are there.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from corso.errors import ApiError, Rejected
@@ -14,6 +15,10 @@ PAGE_SIZES: tuple[int | None, ...] = (250, 50, 10, None)
 """What is asked for, in this order, as long as the API answers 400 or too much at once.
 
 The maximum is not published (assumed); None leaves the size to the API."""
+
+
+_KEYS = frozenset({"orders", "pageInfo"})
+_INFO_KEYS = frozenset({"hasNextPage", "hasPreviousPage", "startCursor", "endCursor"})
 
 
 class ListingRefused(Rejected):
@@ -36,6 +41,8 @@ class Page:
     end_cursor: str | None
     """Where the next page begins after."""
     has_next: bool
+    drift: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What of the answer around the orders is not as documented: unknown | missing -> API paths."""
 
 
 def read_page(content: dict[str, Any] | None) -> Page:
@@ -49,7 +56,15 @@ def read_page(content: dict[str, Any] | None) -> Page:
         message = "GET /orders: the answer has no pageInfo.hasNextPage, so the listing's end cannot be told"
         raise ListingBroken(message)
     cursor = info.get("endCursor")
-    return Page(orders, cursor if isinstance(cursor, str) else None, info["hasNextPage"])
+    drift = {
+        "unknown": [*sorted((content or {}).keys() - _KEYS), *_paths(info.keys() - _INFO_KEYS)],
+        "missing": _paths(_INFO_KEYS - info.keys()),
+    }
+    return Page(orders, cursor if isinstance(cursor, str) else None, info["hasNextPage"], drift)
+
+
+def _paths(keys: Iterable[str]) -> list[str]:
+    return [f"pageInfo.{key}" for key in sorted(keys)]
 
 
 class CursorTrail:

@@ -1,28 +1,29 @@
-"""Corso's answers as a frame: decoded JSON orders in, the `LISTING` table out.
+"""Corso's answers as frames: decoded JSON in; the `LISTING` table, or `LISTED_FULFILLMENTS`, out.
 
 An answer is taken as it comes: fields that are not known are ignored, missing ones are null, and a value of
 another type than documented becomes null, so that the comparison shows it as a difference instead of hiding it.
-What was not as documented is counted in a `Drift`, without values: they may be personal data.
+What was not as documented is counted in a `Drift`, without values (they may be personal data), but for codes.
 
 Values are gathered column by column and converted in one go; only a column that holds something unexpected is
 looked at value by value.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 import polars as pl
 
-from schemas.fields import FLAG, INSTANT, OPTIONS, dtypes
+from corso.report.drift import Drift
+from schemas.fields import FLAG, INSTANT, OPTIONS, country_codes, currency_codes, dtypes
+from schemas.fulfillments import FULFILLMENT_PATHS
 from schemas.line_items import LINE_ITEM_PATHS, LINE_ITEMS
-from schemas.listing import LISTED_LINE_ITEM, LISTING
+from schemas.listing import LISTED_FULFILLMENTS, LISTED_LINE_ITEM, LISTING
 from schemas.orders import ORDER_PATHS
 from schemas.wire import JsonObject
 
-NUMBER_IS_TEXT = ("_id", "order_number", "order_name", "postal_code", "sku")
+NUMBER_IS_TEXT = ("_id", "_number", "order_name", "postal_code", "sku")
 """Endings of the text columns in which a JSON number is as good as a string: 1001 is "1001"."""
 
 LONGEST_NUMBER = 60
@@ -54,42 +55,39 @@ LIFTS = {
 """Columns of the listing that the canonical orders do not have -> their key in the API's order object."""
 
 
-@dataclass(frozen=True)
-class Drift:
-    """How far what Corso answered is from what its reference documents: API path -> how often."""
+FULFILLMENT_ALWAYS_THERE = ("sourceFulfillmentId", "fulfillmentLocationId")
+"""Fields of a fulfillment that Corso's reference documents as always answered."""
 
-    records: int = 0
-    """Records that were read, those of other stores included."""
-    other_store: int = 0
-    """Records of another store; they are left out."""
-    wrong_type: Mapping[str, int] = field(default_factory=dict)
-    """Values that could not be read as documented; they are null in the frame."""
-    missing: Mapping[str, int] = field(default_factory=dict)
-    """Documented as always there, but not in the answer."""
-    unknown: Mapping[str, int] = field(default_factory=dict)
-    """Fields that the reference does not name; they are ignored."""
+FULFILLMENT_LIFTS = {
+    "corso_fulfillment_id": "fulfillmentId",
+    "created_on": "createdOn",
+    "updated_on": "updatedOn",
+}
+"""Columns of what is read back of fulfillments that the canonical ones do not have -> their key in the API's object."""
 
-    def __add__(self, other: "Drift") -> "Drift":
-        """Put two parts of one listing together."""
-        return Drift(
-            self.records + other.records,
-            self.other_store + other.other_store,
-            Counter(self.wrong_type) + Counter(other.wrong_type),
-            Counter(self.missing) + Counter(other.missing),
-            Counter(self.unknown) + Counter(other.unknown),
-        )
+NAMED_VALUES = {
+    "billing_address_country_code": country_codes,
+    "shipping_address_country_code": country_codes,
+    "customer_currency_code": currency_codes,
+}
+"""Columns whose values the reference names, here by naming the standard -> all of them. Of `shipmentStatus` and
+`canceledReason` it names none (the one status is an example), so that every value of theirs is as documented."""
 
-    @property
-    def is_clean(self) -> bool:
-        """Whether everything that is documented was there, and as documented (new fields are allowed)."""
-        return not self.wrong_type and not self.missing
-
+LONGEST_VALUE_SHOWN = 20
+"""Characters of a value that the reference does not name, for whoever reads the drift; a code is no personal data."""
 
 _ASSIGNED_BY_CORSO = frozenset({*LIFTS.values(), "carbonGrams", "carbonCalculationMethod", "fulfillments"})
 _KNOWN = (
     frozenset(path.partition(".")[0] for path in ORDER_PATHS.values()) | _ASSIGNED_BY_CORSO | {"lineItems"}
 )
 _KNOWN_IN_LINES = frozenset(LINE_ITEM_PATHS.values()) | {"orderId", "lineItemId", "createdOn", "updatedOn"}
+_KNOWN_IN_FULFILLMENTS = frozenset({*FULFILLMENT_PATHS.values(), *FULFILLMENT_LIFTS.values(), "orderId"})
+_KNOWN_INSIDE = {
+    parent: frozenset(
+        path.rpartition(".")[2] for path in ORDER_PATHS.values() if path.startswith(f"{parent}.")
+    )
+    for parent in ("customer", "billingAddress", "shippingAddress")
+}
 
 
 _TEXT_OR_NOTHING = {str, type(None)}
@@ -114,12 +112,50 @@ def read_records(records: Sequence[JsonObject], store_id: int) -> tuple[pl.DataF
     missing = _missing(ours, ALWAYS_THERE, "")
     unknown: Counter[str] = Counter()
     _count_unknown(ours, _KNOWN, "", unknown)
+    for parent, known in _KNOWN_INSIDE.items():
+        held = (record.get(parent) for record in ours)
+        _count_unknown([each for each in held if isinstance(each, dict)], known, f"{parent}.", unknown)
     columns = _columns(_PATHS, dtypes(LISTING), ours, wrong)
     lines = _lines(ours, wrong, missing, unknown)
     frame = pl.DataFrame([*columns, lines]).with_columns(
         pl.col("corso_order_id", "source_order_id").fill_null("")
     )
-    return frame, Drift(len(records), len(records) - len(ours), wrong, missing, unknown)
+    drift = Drift(len(records), len(records) - len(ours), wrong, missing, unknown, _new_values(frame))
+    return frame, drift
+
+
+def read_fulfillments(
+    read: Iterable[tuple[str, str, Sequence[JsonObject]]],
+) -> tuple[pl.DataFrame, Drift]:
+    """Return fulfillments as a frame of the LISTED_FULFILLMENTS schema, and what was not as documented.
+
+    `read` are (source order id, Corso's order id, its fulfillments as the API answered them).
+    """
+    owners = [(source, corso, record) for source, corso, records in read for record in records]
+    records = [record for _, _, record in owners]
+    wrong: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
+    _count_unknown(records, _KNOWN_IN_FULFILLMENTS, "fulfillments.", unknown)
+    types = dtypes(LISTED_FULFILLMENTS)
+    ids = {"source_order_id": [each[0] for each in owners], "corso_order_id": [each[1] for each in owners]}
+    columns = _columns({**FULFILLMENT_PATHS, **FULFILLMENT_LIFTS}, types, records, wrong)
+    frame = pl.DataFrame(
+        [*(pl.Series(name, values, pl.String()) for name, values in ids.items()), *columns]
+    ).with_columns(pl.col("corso_fulfillment_id", "source_fulfillment_id").fill_null(""))
+    missing = _missing(records, FULFILLMENT_ALWAYS_THERE, "fulfillments.")
+    wrong_type = {f"fulfillments.{path}": count for path, count in wrong.items()}
+    return frame.select(list(types)), Drift(len(records), 0, wrong_type, missing, unknown)
+
+
+def _new_values(frame: pl.DataFrame) -> Counter[str]:
+    """Count the values that the reference does not name: `path: value`, cut short."""
+    found: Counter[str] = Counter()
+    for name, named in NAMED_VALUES.items():
+        counts = frame[name].drop_nulls().value_counts()
+        for value, count in counts.iter_rows():
+            if value not in named():
+                found[f"{_PATHS[name]}: {value[:LONGEST_VALUE_SHOWN]}"] += count
+    return found
 
 
 def _columns(

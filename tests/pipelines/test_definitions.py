@@ -19,7 +19,7 @@ ASSETS = {
     "accepted_orders", "accepted_line_items", "accepted_fulfillments", "filled_values", "quarantined_orders",
     "upload_plan",
     "uploaded_orders", "uploaded_fulfillments",
-    "corso_orders",
+    "corso_orders", "corso_fulfillments", "fulfillments_read",
     "reconciliation", "reconciliation_report",
 }  # fmt: skip
 CHECKS = {

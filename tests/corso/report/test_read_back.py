@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from corso.report.read_back import Drift, read_records, records_to_frame
+from corso.report.drift import Drift
+from corso.report.read_back import read_records, records_to_frame
 from schemas.line_items import LINE_ITEM_PATHS
 from schemas.listing import LISTING
 from schemas.orders import ORDER_PATHS

@@ -1,0 +1,374 @@
+"""A pass over the listing: with one cursor from each end until they meet, or newest first down to a watermark.
+
+Corso documents `first` with `after`, and `orderBy`; by what it orders is not said. Creation is assumed, watched, and not
+relied upon where `createdOn` contradicts it:
+
+- **Both ends.** The newest-first cursor reads its first page, then both go on side by side. They have met once the
+  oldest-first one gets a record that the other one had read before, and has come to a later creation than the other
+  one: then all that is older was read by the one and all that is newer by the other, however ties are ordered.
+- **Watermark.** Newest first, until a page ends before it.
+- **The closing look.** What came, or changed, after the newest-first cursor had begun may stand above its first page:
+  the newest pages are read once more, down to what was the newest then.
+- **One cursor.** Where creation does not fall (or rise) all the way, or one direction is refused, the oldest-first
+  cursor goes on alone to its end: an order that comes, or moves, meanwhile is still before it then.
+
+A record that is read twice is kept twice; `records` puts it once. Each page is on the disk with its cursor before the
+next one is asked for.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol, Self
+
+from corso.api.listing import CursorRefused, CursorTrail, ListingBroken, ListingRefused, Page
+from corso.api.wire_json import id_text
+from corso.report.drift import Drift
+from corso.report.read_back import read_records
+from corso.stages.reading_back.checkpoint import Checkpoint
+from schemas.wire import JsonObject
+
+OrderBy = Literal["asc", "desc"]
+
+RESTARTS = 5
+"""How often one cursor may be refused in one pass, and begin again, before that is an error."""
+
+_SAME_PAGE = 3
+"""How often in a row a page may come again before that is an error."""
+_IDS_REMEMBERED = 5_000
+"""Ids of what the newest-first cursor read last: where the other one will come upon it."""
+
+
+class Listing(Protocol):
+    """What a pass asks of the API; `corso.api.client.CorsoApi` is the real thing."""
+
+    async def page(self, order_by: OrderBy, after: str | None) -> Page:
+        """Return the page behind a cursor, or the first; raises CursorRefused, ListingRefused and ApiError."""
+        ...
+
+
+@dataclass
+class Lane:
+    """One cursor: how far it has come."""
+
+    name: str
+    """What it is called in the checkpoint."""
+    order_by: OrderBy
+    after: str | None = None
+    """The cursor behind which its next page begins."""
+    pages: int = 0
+    largest: int = 0
+    """Records of its largest page."""
+    start: str | None = None
+    """When the first record that it read was created, ISO 8601."""
+    edge: str | None = None
+    """When the last record that it read was created, ISO 8601."""
+    updated: str | None = None
+    """When that record was changed last."""
+    is_in_order: bool = True
+    """Whether creation has risen, or fallen, all the way."""
+    has_ended: bool = False
+    """Whether it came to the listing's other end."""
+    is_given_up: bool = False
+    """Whether what it has read proves nothing about what it has not."""
+    restarts: int = 0
+
+    @property
+    def edge_at(self) -> datetime | None:
+        """The instant of `edge`."""
+        return _kept(self.edge)
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """The instant of `updated`."""
+        return _kept(self.updated)
+
+    @property
+    def goes_its_way(self) -> bool:
+        """Whether creation was seen to rise, or to fall, as it should: a server may ignore which way it was asked."""
+        return self.is_in_order and self.start != self.edge
+
+    def take(self, page: Page) -> None:
+        """Note a page that was read."""
+        last = self.edge_at
+        for record in page.orders:
+            created = instant(record.get("createdOn"))
+            if created is None:
+                self.is_in_order = False
+                continue
+            if last is not None and (created < last if self.order_by == "asc" else created > last):
+                self.is_in_order = False
+            last = created
+        self.start = self.start or _latest(page.orders[:1], "createdOn")
+        self.edge = last.isoformat() if last else None
+        self.updated = _latest(page.orders[-1:], "updatedOn")
+        self.pages += 1
+        self.largest = max(self.largest, len(page.orders))
+        self.has_ended = not page.has_next
+
+    def begin_again(self) -> None:
+        """Go back to its end of the listing."""
+        self.after, self.pages, self.start, self.edge, self.updated = None, 0, None, None, None
+        self.is_in_order = True
+        self.restarts += 1
+
+
+@dataclass(frozen=True)
+class Top:
+    """The newest records when the newest-first cursor began: its first page."""
+
+    created: str | None = None
+    """The latest creation among them, ISO 8601."""
+    updated: str | None = None
+    """The latest change among them."""
+
+    @classmethod
+    def of(cls, records: Sequence[JsonObject]) -> Self:
+        """Return the top of a first page."""
+        return cls(_latest(records, "createdOn"), _latest(records, "updatedOn"))
+
+    @property
+    def created_at(self) -> datetime | None:
+        """The instant of `created`."""
+        return _kept(self.created)
+
+    @property
+    def updated_at(self) -> datetime | None:
+        """The instant of `updated`."""
+        return _kept(self.updated)
+
+
+def _latest(records: Sequence[JsonObject], key: str) -> str | None:
+    found = [each for each in (instant(record.get(key)) for record in records) if each]
+    return max(found).isoformat() if found else None
+
+
+Took = Callable[[int], None]
+"""Told how many records the pass has read so far."""
+
+
+class ListingPass:
+    """One pass; goes on where its checkpoint stands."""
+
+    def __init__(
+        self,
+        api: Listing,
+        checkpoint: Checkpoint,
+        store_id: int,
+        utc: Callable[[], datetime],
+        *,
+        down_to: datetime | None = None,
+        cursors: Literal[1, 2] = 2,
+        took: Took = lambda _records: None,
+    ) -> None:
+        """Make a pass over all, or over what was created at `down_to` or later.
+
+        `cursors` 1 reads all with the oldest-first one alone.
+        """
+        self._api = api
+        self._checkpoint = checkpoint
+        self._store_id = store_id
+        self._utc = utc
+        self._down_to = down_to
+        self._took = took
+        kept: dict[str, Any] = checkpoint.fact("pass") or {}
+        self._up = Lane(**kept.get("up", {"name": "oldest first", "order_by": "asc"}))
+        self._down = Lane(**kept.get("down", {"name": "newest first", "order_by": "desc"}))
+        self._closing = Lane(**kept.get("closing", {"name": "closing look", "order_by": "desc"}))
+        self._down.is_given_up |= cursors == 1
+        self._top = Top(**kept.get("top", {}))
+        self._has_crossed: bool = kept.get("has_crossed", False)
+        self.records: int = kept.get("records", 0)
+        """Read so far, with those that were read twice."""
+        self.pages: int = kept.get("pages", 0)
+        """Read so far, with those that were read twice."""
+        self._seen_by_down = dict.fromkeys(checkpoint.latest_ids(self._down.name, at_least=_IDS_REMEMBERED))
+        self._last_ids: dict[str, list[str]] = {}
+        if self._is_complete and self._is_closed:
+            # It was read to its end before: what came since is above.
+            self._closing.begin_again()
+
+    async def run(self) -> None:
+        """Read what is left to be read.
+
+        Raises ListingRefused where the API wants filters, ListingBroken, CursorRefused where cursors are refused again
+        and again, and what else the API raises.
+        """
+        if not self._down.is_given_up and not self._down.pages:
+            await self._begin_from_the_top()
+        while not self._is_complete:
+            await self._walk_side_by_side([lane for lane in self._lanes if not lane.is_given_up])
+        # One page that is the whole listing was read at one moment.
+        if not self._down.is_given_up and self._down.pages > 1:
+            trail = CursorTrail(self._closing.after)
+            while not self._is_closed:
+                trail = await self._step(self._closing, trail)
+
+    @property
+    def reached_all(self) -> bool:
+        """Whether the whole store was read, and not only down to the watermark."""
+        return self._up.has_ended or (not self._down.is_given_up and (self._down.has_ended or self._have_met))
+
+    @property
+    def newest(self) -> datetime | None:
+        """The latest creation up to which the pass knows every record, but for those that show late; None: not known."""
+        if not self._down.is_given_up:
+            return self._top.created_at if self._down.is_in_order else None
+        return self._up.edge_at if self._up.is_in_order else None
+
+    @property
+    def largest_page(self) -> int:
+        """Records of the largest page of the cursors that read more than one page; 0 where none did."""
+        return max((lane.largest for lane in (self._up, self._down) if lane.pages > 1), default=0)
+
+    @property
+    def _lanes(self) -> Sequence[Lane]:
+        if self._down.is_given_up:
+            return [self._up]
+        return [self._up, self._down] if self._down_to is None else [self._down]
+
+    @property
+    def _is_complete(self) -> bool:
+        if self._up.has_ended:
+            return True
+        if self._down.is_given_up:
+            return False
+        edge = self._down.edge_at
+        is_deep_enough = edge is not None and self._down_to is not None and edge < self._down_to
+        return self._down.has_ended or self._have_met or (self._down.is_in_order and is_deep_enough)
+
+    @property
+    def _have_met(self) -> bool:
+        up, down = self._up.edge_at, self._down.edge_at
+        is_later = up is not None and down is not None and down < up
+        return self._has_crossed and is_later and self._up.goes_its_way and self._down.goes_its_way
+
+    @property
+    def _is_closed(self) -> bool:
+        """Whether the closing look has come down to what was the newest when the pass began."""
+        created, updated = self._closing.edge_at, self._closing.updated_at
+        top_created, top_updated = self._top.created_at, self._top.updated_at
+        is_old = created is not None and top_created is not None and created <= top_created
+        is_unchanged = updated is None or top_updated is None or updated <= top_updated
+        return self._closing.has_ended or (is_old and is_unchanged)
+
+    async def _begin_from_the_top(self) -> None:
+        try:
+            await self._step(self._down, CursorTrail(None))
+        except ListingRefused:
+            # Perhaps it is the direction that is refused.
+            self._down.is_given_up = True
+
+    async def _walk_side_by_side(self, lanes: Sequence[Lane]) -> None:
+        """Let cursors go on until all has been read, or one is given up or can no more."""
+        walks = {asyncio.create_task(self._walk(lane)) for lane in lanes}
+        try:
+            while walks and not self._is_complete:
+                done, walks = await asyncio.wait(walks, return_when=asyncio.FIRST_COMPLETED)
+                for walk in done:
+                    walk.result()
+        finally:
+            for walk in walks:
+                walk.cancel()
+            await asyncio.gather(*walks, return_exceptions=True)
+
+    async def _walk(self, lane: Lane) -> None:
+        trail = CursorTrail(lane.after)
+        while not self._is_complete and not lane.is_given_up:
+            try:
+                trail = await self._step(lane, trail)
+            except ListingRefused:
+                other = self._down if lane is self._up else self._up
+                if lane.pages or not other.pages:
+                    raise
+                # This direction is refused and the other one is not: it has to do alone.
+                lane.is_given_up, other.is_given_up = True, False
+
+    async def _step(self, lane: Lane, trail: CursorTrail) -> CursorTrail:
+        """Read a lane's next page and keep it; return the trail to go on with."""
+        try:
+            page = await self._read(lane)
+        except CursorRefused:
+            if lane.restarts >= RESTARTS:
+                raise
+            self._begin_again(lane)
+            return CursorTrail(None)
+        if page.has_next:
+            lane.after = trail.advance(page)
+        self._keep(lane, page)
+        return trail
+
+    async def _read(self, lane: Lane) -> Page:
+        """Ask for a lane's next page. One that leads back to itself is the page before once more: it is asked for again."""
+        for _ in range(_SAME_PAGE):
+            page = await self._api.page(lane.order_by, lane.after)
+            if not page.has_next or page.end_cursor is None or page.end_cursor != lane.after:
+                return page
+        message = f"GET /orders gives the same page again and again ({_SAME_PAGE} times)"
+        raise ListingBroken(message)
+
+    def _begin_again(self, lane: Lane) -> None:
+        lane.begin_again()
+        self._last_ids.pop(lane.name, None)
+        self._has_crossed = False
+        if lane is self._down:
+            self._seen_by_down.clear()
+        self._checkpoint.drop(lane.name, {"pass": self._standing()})
+
+    def _keep(self, lane: Lane, page: Page) -> None:
+        frame, drift = read_records(page.orders, self._store_id)
+        ids = [id_text(record.get("orderId")) or "" for record in page.orders]
+        if ids and ids == self._last_ids.get(lane.name):
+            # The same page under another cursor: it says nothing new.
+            lane.has_ended = not page.has_next
+        else:
+            lane.take(page)
+            self._judge(lane, page.orders, ids)
+        self._last_ids[lane.name] = ids
+        self.pages += 1
+        self.records += frame.height
+        drift += Drift.around(page.drift)
+        self._checkpoint.keep(lane.name, frame, drift, self._utc(), {"pass": self._standing()})
+        self._took(self.records)
+
+    def _judge(self, lane: Lane, records: Sequence[JsonObject], ids: Sequence[str]) -> None:
+        """Draw from a page what it says of the other cursor, and of the listing's order."""
+        if lane is self._down:
+            if lane.pages == 1 and self._top.created is None:
+                self._top = Top.of(records)
+            self._remember(ids)
+        elif lane is self._up:
+            # Only this way round: a record that moved to the top meanwhile would deceive the newest-first one.
+            self._has_crossed |= any(each in self._seen_by_down for each in ids if each)
+        if not lane.is_in_order and not self._up.is_given_up:
+            self._down.is_given_up = True
+
+    def _remember(self, ids: Sequence[str]) -> None:
+        self._seen_by_down |= dict.fromkeys(ids)
+        if len(self._seen_by_down) > 2 * _IDS_REMEMBERED:
+            self._seen_by_down = dict.fromkeys(list(self._seen_by_down)[-_IDS_REMEMBERED:])
+
+    def _standing(self) -> dict[str, Any]:
+        return {
+            "up": asdict(self._up),
+            "down": asdict(self._down),
+            "closing": asdict(self._closing),
+            "top": asdict(self._top),
+            "has_crossed": self._has_crossed,
+            "records": self.records,
+            "pages": self.pages,
+        }
+
+
+def instant(text: object) -> datetime | None:
+    """Read an instant as Corso writes it; None for what is none."""
+    try:
+        read = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return read.astimezone(UTC) if read.tzinfo is not None else None
+
+
+def _kept(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
