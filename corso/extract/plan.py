@@ -22,7 +22,7 @@ PLAN_COLUMNS: pl.Schema = pl.Schema(
     }
 )
 """subject: order or fulfillment. action: `schemas.reconciliation.ACTIONS`, and changed_but_fixed for fulfillments.
-source_fulfillment_id: empty for orders. payload: the request's body. payload_hash: of the whole order or
+source_fulfillment_id: empty for orders. payload: the request's body, null where none is to be sent. payload_hash: of the whole order or
 fulfillment, also where the body says less (a cancellation). cancelled: whether the order says it is cancelled.
 content, content_hash: of orders to cancel, what Corso has to hold before: it changes no cancelled order. cancellation: of
 orders to create that are cancelled, the body of the DELETE, should they turn out to be there uncancelled; these have
@@ -64,7 +64,7 @@ def plan_orders(payloads: pl.DataFrame, known: pl.DataFrame, *, cancel_with_dele
     to_cancel = pl.col("action") == "cancel"
     may_be_to_cancel = (pl.col("action") == "create") & cancelled & cancel_with_delete
     return planned.with_columns(
-        payload=pl.when(to_cancel).then("cancel_payload").otherwise("payload"),
+        payload=pl.when(to_cancel).then("cancel_payload").when(pl.col("action") != "unchanged").then("payload"),
         content=pl.when(to_cancel | may_be_to_cancel).then("content"),
         content_hash=pl.when(to_cancel | may_be_to_cancel).then("content_hash"),
         cancellation=pl.when(may_be_to_cancel).then("cancel_payload"),
@@ -89,6 +89,7 @@ def plan_fulfillments(payloads: pl.DataFrame, known: pl.DataFrame) -> pl.DataFra
     return held.with_columns(
         subject=pl.lit("fulfillment"),
         action=action,
+        payload=pl.when(action == "create").then("payload"),
         cancelled=pl.lit(value=False),
         content=pl.lit(None, pl.String),
         content_hash=pl.lit(None, pl.String),

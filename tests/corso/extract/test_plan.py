@@ -34,27 +34,27 @@ def known(held: Held | None, fulfillment: str = "") -> pl.DataFrame:
     return pl.DataFrame(own + others, schema=KNOWN_COLUMNS, orient="row")
 
 
-ORDERS: dict[str, tuple[bool, Held | None, str, str]] = {
+ORDERS: dict[str, tuple[bool, Held | None, str, str | None]] = {
     # name: cancelled, what Corso holds, action, body
     "new": (False, None, "create", "whole"),
     "new, sent before without success": (False, (None, None, ""), "create", "whole"),
     "new and cancelled already": (True, None, "create", "whole"),
-    "held and equal": (False, ("1", "new", ""), "unchanged", "whole"),
+    "held and equal": (False, ("1", "new", ""), "unchanged", None),
     "held and different": (False, ("1", "old", ""), "update", "whole"),
     "held by an unknown content": (False, ("1", None, ""), "update", "whole"),
     "cancelled since": (True, ("1", "old", ""), "cancel", "cancellation"),
-    "cancelled when it was created": (True, ("1", "new", "sent"), "unchanged", "whole"),
+    "cancelled when it was created": (True, ("1", "new", "sent"), "unchanged", None),
     "created cancelled, changed since": (True, ("1", "old", "sent"), "update", "whole"),
-    "cancelled by DELETE, equal": (True, ("1", "new", "deleted"), "unchanged", "whole"),
-    "cancelled by DELETE, changed since": (True, ("1", "old", "deleted"), "unchanged", "whole"),
-    "cancelled by DELETE, no longer cancelled": (False, ("1", "old", "deleted"), "unchanged", "whole"),
+    "cancelled by DELETE, equal": (True, ("1", "new", "deleted"), "unchanged", None),
+    "cancelled by DELETE, changed since": (True, ("1", "old", "deleted"), "unchanged", None),
+    "cancelled by DELETE, no longer cancelled": (False, ("1", "old", "deleted"), "unchanged", None),
     "no longer cancelled": (False, ("1", "old", "sent"), "update", "whole"),
 }
 
 
 @pytest.mark.parametrize(("cancelled", "held", "action", "body"), ORDERS.values(), ids=ORDERS.keys())
 def test_an_order_is_planned_by_what_corso_holds(
-    cancelled: bool, held: Held | None, action: str, body: str
+    cancelled: bool, held: Held | None, action: str, body: str | None
 ) -> None:
     """Create, update, cancel or nothing: as a table."""
     plan = planned_order(cancelled=cancelled, held=held)
@@ -96,6 +96,7 @@ def test_a_fulfillment_is_created_once_and_never_changed(held: Held | None, acti
     assert plan.schema == PLAN_COLUMNS
     row = plan.row(0, named=True)
     assert (row["action"], row["subject"], row["source_fulfillment_id"]) == (action, "fulfillment", "f-1")
+    assert row["payload"] == ("whole" if action == "create" else None)
 
 
 def test_the_plan_keeps_the_order_of_the_files() -> None:
