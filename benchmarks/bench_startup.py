@@ -48,7 +48,9 @@ def fill_ledger(path: Path, entries: int) -> None:
             operations = [Operation("create_order", f"o-{n}", "", None, b"", "0" * 64) for n in numbers]
             ledger.plan(operations, "earlier")
             ledger.start(operations)
-            ledger.settle([Change(Key(f"o-{n}"), State.ACCEPTED, str(n), "0" * 64) for n in numbers])
+            ledger.settle(
+                [Change(Key(f"o-{n}"), State.ACCEPTED, corso_id=str(n), held_hash="0" * 64) for n in numbers]
+            )
 
 
 def commands(new: Path, running: Path, entries: int) -> dict[str, list[str]]:
