@@ -131,13 +131,17 @@ class Lease:
     """Of this time that it is held."""
 
     @classmethod
-    def take(cls, connection: sa.Connection, now: datetime, claim: Claim, marked: int = 0) -> Self:
+    def take(
+        cls, connection: sa.Connection, clock: Callable[[], datetime], claim: Claim, marked: int = 0
+    ) -> Self:
         """Take the lease; `marked` commits there were at least. Nobody else may be taking it now (`Database.lock`).
 
         Where more were marked than are there, commits were lost, and no store is trusted any more. Raises LedgerInUse
         for a file's, LeaseHeld for a server's.
         """
         before = holding(connection, claim.name, locked=True)
+        # Only now: a holder that was just ending had the row until this moment.
+        now = clock()
         if before:
             _check_is_free(before, now, claim)
         known = before.commits if before else 0

@@ -9,6 +9,7 @@ IllegalTransition and changes nothing. One writer at a time (`tenure`); what is 
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -91,12 +92,14 @@ class Ledger(Reading):
         So is one without tables: what a power cut leaves of a ledger that was just made.
         """
         lease = _lease_name(place, store_id)
-        if (database := _existing(place)) is not None:
-            with database.reading() as connection:
-                version = database.version_of(connection)
-            if version:
-                return cls(database, store_id, lease, SystemClock(), None, version)
-            database.dispose()
+        with ExitStack[None]() as undo:
+            if (database := _existing(place)) is not None:
+                undo.callback(database.dispose)
+                with database.reading() as connection:
+                    version = database.version_of(connection)
+                if version:
+                    undo.pop_all()
+                    return cls(database, store_id, lease, SystemClock(), None, version)
         return cls(SqliteFile.in_memory(), store_id, lease, SystemClock(), None)
 
     def close(self) -> None:
@@ -157,36 +160,36 @@ class Ledger(Reading):
 
     def start(self, operations: Sequence[Operation]) -> None:
         """Write down that these are about to be sent. Only once this returns may a byte of them leave."""
-        if not operations:
-            return
-        now = self._now()
-        rows = [self._bound(key_of(operation), now) for operation in operations]
-        sender = {"b_tenure": self._held().sender_id}
-
-        def begin(connection: sa.Connection) -> None:
-            execute_guarded(connection, START, rows)
-            connection.execute(RECORD_ATTEMPT, [row | sender for row in rows])
-
-        self._write(begin)
+        self.settle_and_start([], operations)
 
     def settle(self, changes: Sequence[Change]) -> None:
         """Write how attempts ended. All of `changes` or none of them.
 
         Raises IllegalTransition where an entry is not in a state that its new one may follow.
         """
-        if not changes:
+        self.settle_and_start(changes, [])
+
+    def settle_and_start(self, changes: Sequence[Change], operations: Sequence[Operation]) -> None:
+        """Settle these and start those, in one commit: all of it or nothing. Raises IllegalTransition."""
+        if not changes and not operations:
             return
         now = self._now()
-        rows = [self._settled(change, now) for change in changes]
+        ending = [self._settled(change, now) for change in changes]
+        beginning = [self._bound(key_of(operation), now) for operation in operations]
+        sender = {"b_tenure": self._held().sender_id}
 
-        def end(connection: sa.Connection) -> None:
+        def write(connection: sa.Connection) -> None:
             for state in State:
-                of_state = [row for row, change in zip(rows, changes, strict=True) if change.state is state]
+                of_state = [row for row, change in zip(ending, changes, strict=True) if change.state is state]
                 if of_state:
                     execute_guarded(connection, SETTLE[state], of_state)
-            connection.execute(END_ATTEMPT, rows)
+            if ending:
+                connection.execute(END_ATTEMPT, ending)
+            if beginning:
+                execute_guarded(connection, START, beginning)
+                connection.execute(RECORD_ATTEMPT, [row | sender for row in beginning])
 
-        self._write(end)
+        self._write(write)
 
     def doubt_unfinished(self) -> int:
         """Take what a killed run left in `sending` for unknown; return how many there are."""
@@ -230,7 +233,8 @@ class Ledger(Reading):
             "b_held_hash": change.held_hash,
             "b_uncancelled": change.is_uncancelled,
             "b_status": change.status,
-            "b_reason": change.reason,
+            # An API's answer may hold anything; a server's text holds no zero bytes.
+            "b_reason": change.reason and change.reason.replace("\0", "\N{REPLACEMENT CHARACTER}"),
         }
 
     def _bound(self, key: Key, now: str) -> dict[str, Any]:

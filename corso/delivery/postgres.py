@@ -37,6 +37,8 @@ VERSIONS = sa.Table(
 )
 """Where alembic notes the layout's version. Dagster keeps its own as `alembic_version`, perhaps in the same database."""
 
+_PROVENANCE_SINCE = 3
+
 LOCK_TIMEOUT_S = 10
 """How long a transaction waits for another loader's. None is that slow."""
 ASLEEP_S = 60
@@ -110,12 +112,13 @@ class PostgresDatabase(Database):
             from corso.delivery.migrations.road import migrate  # noqa: PLC0415
 
             migrate(connection, since=version, now=now)
-            return
-        METADATA.create_all(connection)
-        VERSIONS.create(connection)
-        connection.execute(VERSIONS.insert().values(version_num=f"{VERSION:04}"))
-        provenance = {"id": 1, "salt": secrets.token_hex(16), "history": history_of(connection)}
-        connection.execute(PROVENANCE.insert().values(provenance))
+        else:
+            METADATA.create_all(connection)
+            VERSIONS.create(connection)
+            connection.execute(VERSIONS.insert().values(version_num=f"{VERSION:04}"))
+        if version < _PROVENANCE_SINCE:
+            provenance = {"id": 1, "salt": secrets.token_hex(16), "history": history_of(connection)}
+            connection.execute(PROVENANCE.insert().values(provenance))
 
     def utc(self, connection: sa.Connection, _clock: Clock) -> datetime:
         """See `Database.utc`."""

@@ -8,6 +8,7 @@ last, for loaders of this machine that have another ledger. Whoever comes second
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from corso.clock import Clock
@@ -82,7 +83,7 @@ def _in_file(path: Path, wish: Wish, undo: ExitStack[None]) -> Taken:
         database.prepare(connection, text_of(wish.clock.utc()))
         mark = _marked(path.with_suffix(".mark"), undo)
         claim = Claim(OF_FILE, "the ledger", wish.store_id, holder, is_shared=False)
-        lease = Lease.take(connection, wish.clock.utc(), claim, mark.commits)
+        lease = Lease.take(connection, wish.clock.utc, claim, mark.commits)
     mark.write(lease.commits)
     return Taken(database, [lease], mark, release_credentials, undo.pop_all())
 
@@ -105,11 +106,12 @@ def _on_server(place: SharedLedger, wish: Wish, undo: ExitStack[None]) -> Taken:
         if wish.fingerprint is not None:
             name, what = of_credentials(wish.fingerprint, salt), "the right to send with these credentials"
             claims.insert(0, Claim(name, what, wish.store_id, holder, is_shared=True))
+        clock = partial(database.utc, connection, wish.clock)
         leases = []
         for claim in claims:
             database.lock(connection, claim.name)
             marked = mark.commits if claim is claims[-1] else 0
-            leases.append(Lease.take(connection, database.utc(connection, wish.clock), claim, marked))
+            leases.append(Lease.take(connection, clock, claim, marked))
     mark.write(leases[-1].commits)
     try:
         release_credentials = _credentials(wish, place, undo)
