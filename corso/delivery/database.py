@@ -14,18 +14,20 @@ from typing import ClassVar, TypeVar
 import sqlalchemy as sa
 
 from corso.clock import Clock
+from corso.delivery.transitions import Transitions
 from corso.errors import LedgerError
 
 Answer = TypeVar("Answer")
 
-_TRY_AGAIN_S = 0.25
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
+"""Between two tries: a dropped connection is back at once, a server that restarts is not."""
 
 
 class Database(ABC):
     """An open database. Connecting raises LedgerError and LedgerTooNew for what is not a ledger of ours."""
 
-    plan: ClassVar[sa.Executable]
-    """Makes an operation its entry's current one (`transitions.planning`)."""
+    transitions: ClassVar[Transitions]
+    """The statements that change entries' states."""
 
     def __init__(self, name: str, reader: sa.Engine, writer: sa.Engine) -> None:
         self.name = name
@@ -66,14 +68,15 @@ class Database(ABC):
 
     def patiently(self, act: Callable[[], Answer]) -> Answer:
         """Do something that may be done again where the connection breaks; raises what is left after `patience_s`."""
-        give_up_at = time.monotonic() + self.patience_s
+        give_up_at, pause_s = time.monotonic() + self.patience_s, _SHORTEST_PAUSE_S
         while True:
             try:
                 return act()
             except sa.exc.DBAPIError as error:
                 if not self.is_passing(error) or time.monotonic() >= give_up_at:
                     raise
-            time.sleep(_TRY_AGAIN_S)
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
