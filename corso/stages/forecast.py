@@ -10,15 +10,12 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from corso.calendar import Calendar
-from corso.delivery.ledger import Ledger
-from corso.delivery.states import State
 from corso.report.summary import Summary
 from corso.settings import Loader
 from corso.stages.batch import Batch
 from corso.stages.known_quota import KnownQuota, NotLearnt, ask_quota, read_measured, said_length
-
-ORDERS_PER_PAGE = 50
-"""Corso's documented default page size: what a page surely holds."""
+from corso.stages.reading_back.fulfillments import count_due
+from corso.stages.reading_back.ways import count_requests
 
 LOST = 1.15
 """How much longer it takes at the worst: waiting for late answers, windows that are begun with care, look-ups."""
@@ -36,20 +33,26 @@ class Cost:
     fulfillments: int
     pages: int
     look_ups: int
+    fulfillment_reads: int = 0
+    """Reading fulfillments back, at the most."""
 
     @property
     def requests(self) -> int:
         """All of them."""
-        return self.orders + self.fulfillments + self.pages + self.look_ups
+        return self.orders + self.fulfillments + self.pages + self.look_ups + self.fulfillment_reads
 
     def __str__(self) -> str:
         """Say them in words."""
-        reading = f"{_count(self.look_ups, 'look-up')}" if self.look_ups else _count(self.pages, "page")
-        parts = (
+        parts = [
             _count(self.orders, "order"),
             f"up to {_count(self.fulfillments, 'fulfillment')}" if self.fulfillments else "0 fulfillments",
-            reading,
-        )
+        ]
+        if self.pages or not self.look_ups:
+            parts.append(_count(self.pages, "page"))
+        if self.look_ups:
+            parts.append(_count(self.look_ups, "look-up"))
+        if self.fulfillment_reads:
+            parts.append(f"up to {self.fulfillment_reads:,} to read fulfillments back")
         about = f"{_rounded(self.requests):,}"
         return f"about {about} request{'' if self.requests == 1 else 's'} ({', '.join(parts)})"
 
@@ -90,21 +93,23 @@ def _told(batch: Batch, *, offline: bool) -> KnownQuota | NotLearnt:
 def cost_of(batch: Batch, summary: Summary) -> Cost:
     """Count the requests of a plan; reading back goes the way that `stages.reading_back` will take."""
     settings = batch.settings
-    with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
-        # What an earlier run left planned is in this plan again.
-        held = sum(
-            count
-            for (subject, state), count in ledger.counts().items()
-            if subject == "order" and state != State.PLANNED
-        )
-    pages = 1 + (held + summary.plan.create) // ORDERS_PER_PAGE
-    mode = settings.loader.reconcile.mode
-    by_look_ups = mode == "lookup" or (mode == "auto" and summary.accepted.orders < pages)
+    reconcile = settings.loader.reconcile
+    orders, fulfillments = batch.table("accepted_orders"), batch.table("accepted_fulfillments")
+    counted = count_requests(
+        settings,
+        pl.scan_parquet(orders) if orders.exists() else None,
+        count=summary.accepted.orders,
+        to_create=summary.plan.create,
+    )
+    pages, look_ups = counted.pages_and_look_ups(counted.way(reconcile.mode))
     return Cost(
         orders=summary.plan.create + summary.plan.update + summary.plan.cancel,
         fulfillments=_planned_fulfillments(batch),
-        pages=0 if by_look_ups else pages,
-        look_ups=summary.accepted.orders if by_look_ups else 0,
+        pages=pages,
+        look_ups=look_ups,
+        fulfillment_reads=count_due(pl.scan_parquet(fulfillments), reconcile.fulfillment_requests)
+        if fulfillments.exists()
+        else 0,
     )
 
 

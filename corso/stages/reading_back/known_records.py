@@ -84,9 +84,11 @@ def keep_known(
     folder = _folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     part = f"{uuid.uuid4().hex}.parquet"
-    listing.filter(pl.col("corso_order_id") != "").select(_COLUMNS).sink_parquet(
-        folder / part, compression="zstd"
-    )
+    rows = listing.filter(pl.col("corso_order_id") != "").select(_COLUMNS)
+    if on_top_of:
+        rows = rows.filter(~pl.col("corso_order_id").is_in(_known_of(folder, on_top_of, rows).implode()))
+        newest = max(filter(None, (newest, on_top_of.newest)), default=None)
+    rows.sink_parquet(folder / part, compression="zstd")
     (folder / part).chmod(OWNER_ONLY)
     parts: Sequence[str] = (*on_top_of.parts, part) if on_top_of else (part,)
     known = Known(
@@ -94,7 +96,7 @@ def keep_known(
         newest=newest,
         passed_at=began,
         fully_passed_at=on_top_of.fully_passed_at if on_top_of else began,
-        records=_count(folder, parts),
+        records=int(pl.scan_parquet([folder / each for each in parts]).select(pl.len()).collect().item()),
         page_size=page_size or (on_top_of.page_size if on_top_of else 0),
         parts=tuple(parts),
     )
@@ -105,11 +107,12 @@ def keep_known(
             left.unlink(missing_ok=True)
 
 
-def _count(folder: Path, parts: Sequence[str]) -> int:
-    rows = pl.scan_parquet([folder / part for part in parts]).select(
-        pl.col("corso_order_id").approx_n_unique()
-    )
-    return int(rows.collect(engine="streaming").item())
+def _known_of(folder: Path, known: Known, rows: pl.LazyFrame) -> pl.Series:
+    """Return those of Corso's ids among rows that are known."""
+    ids = rows.select("corso_order_id").collect()["corso_order_id"]
+    before = pl.scan_parquet([folder / part for part in known.parts]).select("corso_order_id")
+    found = before.filter(pl.col("corso_order_id").is_in(ids.implode())).collect(engine="streaming")
+    return found["corso_order_id"]
 
 
 def _folder(settings: Settings) -> Path:

@@ -52,6 +52,13 @@ class Counted:
         newest_first = self.listing if self.newest_first is None else self.newest_first
         return {"listing": self.listing, "newest first": newest_first, "look-ups": self.look_ups}[way]
 
+    def pages_and_look_ups(self, way: Way) -> tuple[int, int]:
+        """Return the requests of a way, those for pages and those for single orders."""
+        if way == "look-ups":
+            return 0, self.look_ups
+        older = self.older if way == "newest first" else 0
+        return self.requests(way) - older, older
+
     def __str__(self) -> str:
         """Say them in words."""
         newest = "" if self.newest_first is None else f", {self.newest_first:,} newest first"
