@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from corso.settings import Settings
+from pipelines.instance import RUN_SETTINGS
 
 _INSTANCE = """\
 # Made by corso-loader; yours to change.
@@ -22,7 +23,7 @@ def prepare_home(settings: Settings) -> Path:
     home = dagster_home(settings)
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
-        (home / "dagster.yaml").write_text(_INSTANCE, encoding="utf-8")
+        (home / "dagster.yaml").write_text(_INSTANCE + RUN_SETTINGS, encoding="utf-8")
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
     return home

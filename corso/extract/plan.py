@@ -3,6 +3,8 @@
 One row = one order or one fulfillment of the batch, held against what the ledger knows Corso to hold.
 """
 
+from collections.abc import Sequence
+
 import polars as pl
 
 PLAN_COLUMNS: pl.Schema = pl.Schema(
@@ -41,8 +43,13 @@ KNOWN_COLUMNS: pl.Schema = pl.Schema(
 held_cancelled: '' no, 'sent' it was created or updated with its cancellation, 'deleted' by DELETE."""
 
 
-def plan_orders(payloads: pl.DataFrame, known: pl.DataFrame, *, cancel_with_delete: bool) -> pl.DataFrame:
-    """Decide what to do with each order (`corso.extract.payloads.order_payloads`)."""
+def plan_orders(
+    payloads: pl.DataFrame, known: pl.DataFrame, later: Sequence[str] = (), *, cancel_with_delete: bool
+) -> pl.DataFrame:
+    """Decide what to do with each order (`corso.extract.payloads.order_payloads`).
+
+    `later`: ids of orders that a later batch brought; where they are in Corso, they stay as that one has them.
+    """
     orders = known.filter(pl.col("source_fulfillment_id") == "")
     held = payloads.join(orders, on="source_order_id", how="left", maintain_order="left")
     cancelled = pl.col("cancel_payload").is_not_null()
@@ -52,7 +59,9 @@ def plan_orders(payloads: pl.DataFrame, known: pl.DataFrame, *, cancel_with_dele
         pl.when(pl.col("corso_id").is_null())
         .then(pl.lit("create"))
         # Corso does not change an order that was cancelled by DELETE.
-        .when(same | (pl.col("held_cancelled") == "deleted"))
+        .when(
+            same | (pl.col("held_cancelled") == "deleted") | pl.col("source_order_id").is_in(later)
+        )
         .then(pl.lit("unchanged"))
         .when(newly_cancelled)
         .then(pl.lit("cancel"))

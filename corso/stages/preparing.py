@@ -22,6 +22,7 @@ from corso.extract.validate import ROW, Checked, check_bucket
 from corso.report.tolerances import ignored_columns
 from corso.stages.batch import Batch, Facts
 from corso.stages.corrected import corrected_cells, keep_corrected_cells
+from corso.stages.later_batches import orders_of_later_batches, said_of_later_batches
 from corso.stages.parts import Part, Tables, orders_per_part, parts, worked_on
 from schemas.filled_values import FallbackUse
 from schemas.moved_money import moved_amounts
@@ -129,13 +130,14 @@ def plan(batch: Batch, accepted: Mapping[TableName, Path], scratch: Path) -> Pat
     settings = batch.settings
     with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
         known = pl.DataFrame(ledger.known(), schema=KNOWN_COLUMNS, orient="row")
+    later = orders_of_later_batches(batch)
     store_id, with_delete = settings.loader.store.id, settings.loader.upload.cancel_with_delete
     files = [sorted(table.glob("*.parquet")) if table.is_dir() else [table] for table in accepted.values()]
 
     def plan_part(part: Part) -> None:
         rows = part.frames()
         payloads = order_payloads(rows["orders"], rows["line_items"], store_id)
-        orders = plan_orders(payloads, known, cancel_with_delete=with_delete)
+        orders = plan_orders(payloads, known, later, cancel_with_delete=with_delete)
         fulfillments = plan_fulfillments(fulfillment_payloads(rows["fulfillments"]), known)
         _write_part(orders.cast(PLAN_COLUMNS), scratch / "plan", part.number)
         _write_part(fulfillments.cast(PLAN_COLUMNS), scratch / "plan", len(files[0]) + part.number)
@@ -145,7 +147,25 @@ def plan(batch: Batch, accepted: Mapping[TableName, Path], scratch: Path) -> Pat
         for number, of_part in enumerate(zip(*files, strict=True))
     )
     deque(worked_on(made, plan_part), maxlen=0)
+    _note_later(batch, known, later, files[0])
     return scratch / "plan"
+
+
+def _note_later(batch: Batch, known: pl.DataFrame, later: Sequence[str], orders: Sequence[Path]) -> None:
+    """Keep among the facts how many orders are left as later batches have them."""
+    if not later:
+        return
+    in_corso = known.lazy().filter(pl.col("corso_id").is_not_null(), pl.col("source_fulfillment_id") == "")
+    ids = (
+        pl.scan_parquet(orders)
+        .select("source_order_id")
+        .filter(pl.col("source_order_id").is_in(later))
+    )
+    left_alone = ids.join(in_corso, on="source_order_id", how="semi").select(pl.len()).collect().item()
+    if left_alone:
+        facts = batch.read_facts()
+        notes = (*facts.upload_notes, said_of_later_batches(left_alone))
+        batch.write_facts(facts.model_copy(update={"upload_notes": notes}))
 
 
 def _written(tables: Tables, folder: Path) -> dict[TableName, Path]:

@@ -1,5 +1,7 @@
 """The plan: what is sent for an order or a fulfillment, given what Corso is known to hold."""
 
+from collections.abc import Sequence
+
 import polars as pl
 import pytest
 
@@ -10,7 +12,11 @@ Held = tuple[str | None, str | None, str]
 
 
 def planned_order(
-    *, cancelled: bool = False, held: Held | None = None, with_delete: bool = True
+    *,
+    cancelled: bool = False,
+    held: Held | None = None,
+    with_delete: bool = True,
+    later: Sequence[str] = (),
 ) -> dict[str, object]:
     """Return the plan of an order whose payload's hash is `new`."""
     payloads = pl.DataFrame(
@@ -22,9 +28,18 @@ def planned_order(
             "file": ["orders.csv"], "line": [2],
         }
     )  # fmt: skip
-    plan = plan_orders(payloads, known(held), cancel_with_delete=with_delete)
+    plan = plan_orders(payloads, known(held), later, cancel_with_delete=with_delete)
     assert plan.schema == PLAN_COLUMNS
     return plan.row(0, named=True)
+
+
+@pytest.mark.parametrize(("held", "action"), [(("1", "old", ""), "unchanged"), (None, "create")])
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_an_order_that_a_later_batch_brought_stays_as_that_one_has_it(
+    held: Held | None, action: str, cancelled: bool
+) -> None:
+    """A drop that comes late is older news; only what is not in Corso at all is sent."""
+    assert planned_order(cancelled=cancelled, held=held, later=["o-1", "o-7"])["action"] == action
 
 
 def known(held: Held | None, fulfillment: str = "") -> pl.DataFrame:
