@@ -31,7 +31,7 @@ from schemas.spreadsheet import ADDED_TO_QUARANTINE, free_names
 
 _MOST_SENTENCES = 50
 _MOST_DISAGREEMENTS = 10
-_EXPORTED, _NEW, _HAS, _IS_CORRECTED = "__exported.", "__new.", "__has.", "__is_corrected"
+_EXPORTED, _NEW, _HAS, _IS_CORRECTED = "\0exported.", "\0new.", "\0has.", "\0is_corrected"
 
 
 @dataclass(frozen=True)

@@ -46,9 +46,7 @@ def is_later(settings: Settings, batch: str, than: str) -> bool:
     return bool(by_date) and has_batch_folders(settings) and batch > than
 
 
-def changed_batches(
-    settings: Settings, since_ns: int = -1, *, also: Container[str] = ()
-) -> dict[str, int]:
+def changed_batches(settings: Settings, since_ns: int = -1, *, also: Container[str] = ()) -> dict[str, int]:
     """Return batch -> when it changed last, of the batches that changed after `since_ns`, and those in `also`; by name.
 
     Times are those of the files' status (ctime, nanoseconds): a file that is moved into place, or copied with its old

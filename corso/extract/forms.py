@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 from corso.extract.files import ExportFile
 
-LINE = "__line"
+# Names that begin with NUL stand beside an export's columns: no header has one.
+LINE = "\0line"
 """The line on which a row begins, from 1 (the header is line 1); in Parquet the row's number, from 1."""
-FAULT = "__fault"
+FAULT = "\0fault"
 """Null, or why the row as a whole cannot be trusted."""
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}

@@ -11,13 +11,13 @@ from corso.extract.headers import normal
 from corso.extract.profile import Unpack
 from corso.extract.text import FAULT
 
-ITEM = "__item_in_row"
+ITEM = "\0item_in_row"
 """A line's number within its row, from 1."""
 PART = "item."
 """What the names of a cell's parts begin with."""
 
 _MARK = "\x1e"
-_CELL = "__cell"
+_CELL = "\0cell"
 
 
 def spread_numbers(pattern: str, headers: Sequence[str]) -> list[int]:

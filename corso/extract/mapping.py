@@ -243,10 +243,10 @@ def _spread(
             is_there |= pl.col(FAULT).is_not_null()
         lines.append(pl.when(is_there).then(pl.struct(scope.columns(name))))
     return (
-        rows.select(*_provenance(role), pl.concat_list(lines).alias("__lines"))
-        .explode("__lines")
-        .filter(pl.col("__lines").is_not_null())
-        .unnest("__lines")
+        rows.select(*_provenance(role), pl.concat_list(lines).alias("\0lines"))
+        .explode("\0lines")
+        .filter(pl.col("\0lines").is_not_null())
+        .unnest("\0lines")
         .select(
             *_canonical(name), "file", "line", "fault", pl.col([ORIGINAL + each for each in role.headers])
         )
@@ -258,7 +258,7 @@ def _canonical(name: TableName) -> list[str]:
 
 
 def _order_column(header: str) -> str:
-    return f"__order.{header}"
+    return f"\0order.{header}"
 
 
 def _with_order_columns(role: Role, table: Table) -> pl.LazyFrame:
@@ -281,7 +281,7 @@ def _join(rows: pl.LazyFrame, role: Role, join: Join, other: Role) -> pl.LazyFra
         # Files that overlap hold an order twice: the totals of its rows are those of its own file.
         own_keys.append(pl.col(FILE))
         other_keys.append(pl.col(FILE))
-    right_keys = [each.alias(f"__key.{number}") for number, each in enumerate(other_keys)]
+    right_keys = [each.alias(f"\0key.{number}") for number, each in enumerate(other_keys)]
     if join.where:
         met = _Scope(other, Table(file=join.file), {}).applies(join.where)
         other = replace(other, rows=other.rows.filter(met))
@@ -290,19 +290,19 @@ def _join(rows: pl.LazyFrame, role: Role, join: Join, other: Role) -> pl.LazyFra
     else:
         right = other.rows.select(
             *right_keys, *(pl.col(own).alias(f"{join.prefix}.{own}") for own in other.headers)
-        ).unique("__key.0", keep="first", maintain_order=True)
-    left_keys = [each.alias(f"__own_key.{number}") for number, each in enumerate(own_keys)]
+        ).unique("\0key.0", keep="first", maintain_order=True)
+    left_keys = [each.alias(f"\0own_key.{number}") for number, each in enumerate(own_keys)]
     joined = rows.with_columns(left_keys).join(
-        right.with_columns(pl.lit(value=True).alias("__has_rows")),
-        left_on=[f"__own_key.{number}" for number in range(len(own_keys))],
-        right_on=[f"__key.{number}" for number in range(len(other_keys))],
+        right.with_columns(pl.lit(value=True).alias("\0has_rows")),
+        left_on=[f"\0own_key.{number}" for number in range(len(own_keys))],
+        right_on=[f"\0key.{number}" for number in range(len(other_keys))],
         how="left",
         maintain_order="left",
     )
     if join.without_rows == "zero":
         totals = pl.col([f"{join.prefix}.{name}" for name in join.totals])
-        joined = joined.with_columns(pl.when("__has_rows").then(totals).otherwise(pl.lit("0")))
-    return joined.drop("__has_rows", *(f"__own_key.{number}" for number in range(len(own_keys))))
+        joined = joined.with_columns(pl.when("\0has_rows").then(totals).otherwise(pl.lit("0")))
+    return joined.drop("\0has_rows", *(f"\0own_key.{number}" for number in range(len(own_keys))))
 
 
 def _totals(role: Role, keys: Sequence[pl.Expr], join: Join) -> pl.LazyFrame:
@@ -319,7 +319,7 @@ def _totals(role: Role, keys: Sequence[pl.Expr], join: Join) -> pl.LazyFrame:
             for number, part in enumerate(parts)
         ),
     )
-    return rows.group_by(f"__key.{number}" for number in range(len(keys))).agg(
+    return rows.group_by(f"\0key.{number}" for number in range(len(keys))).agg(
         pl.when(pl.col(f"{name}.1").is_not_null().any())
         .then(pl.col(f"{name}.1").drop_nulls().first())
         .when(pl.col(f"{name}.2").any())

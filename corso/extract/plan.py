@@ -73,7 +73,10 @@ def plan_orders(
     to_cancel = pl.col("action") == "cancel"
     may_be_to_cancel = (pl.col("action") == "create") & cancelled & cancel_with_delete
     return planned.with_columns(
-        payload=pl.when(to_cancel).then("cancel_payload").when(pl.col("action") != "unchanged").then("payload"),
+        payload=pl.when(to_cancel)
+        .then("cancel_payload")
+        .when(pl.col("action") != "unchanged")
+        .then("payload"),
         content=pl.when(to_cancel | may_be_to_cancel).then("content"),
         content_hash=pl.when(to_cancel | may_be_to_cancel).then("content_hash"),
         cancellation=pl.when(may_be_to_cancel).then("cancel_payload"),

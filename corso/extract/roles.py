@@ -15,16 +15,16 @@ from corso.extract.files import ExportFile
 from corso.extract.headers import normal
 from corso.extract.profile import FileForm, Profile
 from corso.extract.recognition import OrderHeaders
-from corso.extract.text import FAULT, LINE, CsvForm, form_of, read_header, read_rows
+from corso.extract.text import FAULT, LINE, CsvForm, form_of, other_layout, read_header, read_rows
 from schemas.corrections import CorrectionsUse
 from schemas.raw import ORIGINAL
 
-ROW = "__row_in_order"
+ROW = "\0row_in_order"
 """A row's number among the rows of its order, from 1."""
-ORDER = "__order"
+ORDER = "\0order"
 """The same on all rows of an order, whatever it is."""
-FILE = "__file"
-NOBODYS = "__nobodys"
+FILE = "\0file"
+NOBODYS = "\0nobodys"
 
 NOTHING_CORRECTED = Settled()
 
@@ -145,7 +145,7 @@ def _read_files(
     parts = []
     for file in files:
         own = read_header(file, layout)
-        _check_needed(role, form, file, own)
+        _check_needed(role, form, file, own, layout)
         names = named(form, own)
         for name, header in names.items():
             headers.setdefault(name, header)
@@ -221,12 +221,20 @@ def _grouped(role: str, files: _Files, corrected: Settled) -> Role:
     return Role(role, form, pl.concat(frames), headers, corrected=corrected)
 
 
-def _check_needed(role: str, form: FileForm, file: ExportFile, headers: list[str]) -> None:
-    if len({normal(header) for header in headers}) < len(headers):
-        message = f"{file.name}:1: two columns have the same name but for case, spaces and underscores"
+def _check_needed(
+    role: str, form: FileForm, file: ExportFile, headers: Sequence[str], layout: CsvForm
+) -> None:
+    if twice := [name for name, count in Counter(map(normal, headers)).items() if count > 1]:
+        alike = " and ".join(repr(header) for header in headers if normal(header) == twice[0])
+        message = (
+            f"{file.name}:1: two columns have the same name but for case, spaces and underscores ({alike}): take one of "
+            "them out, or rename it"
+        )
         raise ExportError(message)
     if missing := missing_headers(form, headers):
         message = f"{file.name}:1: exports.{role} needs the column {missing[0]!r}; the file has {', '.join(headers[:8])}"
+        if found := other_layout(file, layout):
+            message += f". It seems that {found}"
         raise ExportError(message)
 
 

@@ -18,7 +18,7 @@ from corso.extract.parquet import parquet_names, parquet_rows
 from corso.extract.regular import is_regular, regular_rows
 from corso.extract.sniffing import other_layout, sniff_form
 
-_HAS_VALUE = "__has_value"
+_HAS_VALUE = "\0has_value"
 
 __all__ = [
     "FAULT",

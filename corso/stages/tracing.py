@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from corso.delivery.ledger import Key, Ledger
-from corso.report.results import CORRECTED
+from corso.report.results import CORRECTED, FILLED_BY
 from corso.settings import Settings
 from corso.stages.batch import Batch
 from corso.stages.corrected import read_corrected_cells
@@ -64,15 +64,17 @@ def trace_order(settings: Settings, source_order_id: str) -> Story:
 
 def _places(batch: Batch, source_order_id: str) -> Iterator[dict[str, Any]]:
     corrected = _said_of_corrected(batch, source_order_id)
+    filled = _said_of_filled(batch, source_order_id)
     for table in ("orders", "line_items", "fulfillments"):
         for file, line in _rows(batch, f"accepted_{table}", source_order_id, *_PLACE):
+            said = corrected.get((file, line), [])
             yield {
                 "batch": batch.name,
                 "table": table,
                 "file": file,
                 "line": line,
                 "state": "accepted",
-                "reasons": corrected.get((file, line), []),
+                "reasons": [*said, *filled] if table == "orders" else said,
             }
     for table, file, line, kind, reasons in _rows(
         batch, "quarantined_orders", source_order_id, "table", *_PLACE, "kind", "reasons"
@@ -85,6 +87,17 @@ def _places(batch: Batch, source_order_id: str) -> Iterator[dict[str, Any]]:
             "state": kind,
             "reasons": [*reasons.split("; "), *corrected.get((file, line), [])],
         }
+
+
+def _said_of_filled(batch: Batch, source_order_id: str) -> list[str]:
+    """Return which fallbacks filled values of the order and of its rows, in a sentence; nothing where none did."""
+    rows = _rows(batch, "filled_values", source_order_id, "filled")
+    names = [
+        each["fallback"] + (f" ({each['values']})" if each["values"] > 1 else "")
+        for (filled,) in rows
+        for each in filled
+    ]
+    return [FILLED_BY + ", ".join(names)] if names else []
 
 
 def _said_of_corrected(batch: Batch, source_order_id: str) -> dict[tuple[str, int], list[str]]:

@@ -123,6 +123,11 @@ def test_the_uses_of_fallbacks_are_told_by_plan_report_and_results(tmp_path: Pat
     summary = openpyxl.load_workbook(shop.reports() / "reconciliation.xlsx")["Summary"]
     assert ("Fallback line_items.vendor", "nothing") in list(summary.iter_rows(values_only=True))
 
+    for order, reason in REASONS.items():
+        story = json.loads(shop.run("trace", order, "--json").out)
+        said = [place["reasons"] for place in story["places"] if place["table"] == "orders"]
+        assert said == [[reason] if reason else []]
+
     # So an older version left a batch; its books can still be closed.
     (shop.reports() / "tables" / "filled_values.parquet").unlink()
     close_books(Batch(read_settings(shop.config), BATCH), "reconcile", datetime.now(UTC))

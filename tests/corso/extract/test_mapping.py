@@ -82,7 +82,8 @@ REFUSED = {
     "unknown role": ({"orders": "source_order_id\n1\n", "line_items": LINES, "refunds": "a\n1\n"}, "exports.refunds: profile 'canonical' reads no such file; it knows orders, line_items, fulfillments"),
     "missing role": ({"orders": "source_order_id\n1\n"}, "exports.line_items: profile 'canonical' needs this file"),
     "missing column": ({"orders": "id,total\n1,2\n", "line_items": LINES}, "orders.csv:1: exports.orders needs the column 'source_order_id'; the file has id, total"),
-    "same name twice": ({"orders": "source_order_id,notes,Notes\n1,x,y\n", "line_items": LINES}, "orders.csv:1: two columns have the same name but for case, spaces and underscores"),
+    "same name twice": ({"orders": "source_order_id,notes,Notes\n1,x,y\n", "line_items": LINES}, "orders.csv:1: two columns have the same name but for case, spaces and underscores ('notes' and 'Notes'): take one of them out, or rename it"),
+    "a title above": ({"orders": "Orders of May,,\nsource_order_id,notes,x\n1,2,3\n", "line_items": LINES}, "orders.csv:1: exports.orders needs the column 'source_order_id'; the file has Orders of May, column_2, column_3. It seems that the header stands on line 2; in loader.yaml, under exports, write the role: {files: \"orders.csv\", skip_lines: 1}"),
     "empty file": ({"orders": "", "line_items": LINES}, "orders.csv:1: the file is empty or has no header; export it again"),
 }  # fmt: skip
 
@@ -95,6 +96,26 @@ def test_files_that_do_not_fit_the_profile_are_refused(
     with pytest.raises(ExportError) as error:
         mapped(tmp_path, **contents)
     assert str(error.value) == sentence
+
+
+def test_columns_may_be_called_whatever_the_loader_calls_its_own(tmp_path: Path) -> None:
+    """GraphQL's `__typename` is one such column; what the loader adds is called otherwise."""
+    names = [
+        "__line",
+        "__fault",
+        "__file",
+        "__order",
+        "__row_in_order",
+        "__nobodys",
+        "__key.0",
+        "__has_rows",
+        "__lines",
+    ]
+    header, row = ",".join(["source_order_id", *names, "original.x"]), ",".join(["1", *"abcdefghi", "j"])
+    tables = mapped(tmp_path, orders=f"{header}\n{row}\n", line_items=LINES)
+    original = tables["orders"]["original"][0]
+    assert [original[name] for name in [*names, "original.x"]] == list("abcdefghij")
+    assert tables["orders"]["line"].to_list() == [2]
 
 
 def profile_of(**columns: object) -> Profile:
