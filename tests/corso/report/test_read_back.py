@@ -1,20 +1,37 @@
 """Reading Corso's answers: tolerant, exact, and never silent about what was not as documented."""
 
+import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from factories import STORE_ID, line_row, lines_frame, listing_frame, order_row, orders_frame, record_of
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from corso.report.drift import Drift
-from corso.report.read_back import read_records, records_to_frame
+from corso.report.drift import Drift, sentences
+from corso.report.read_back import (
+    _KNOWN,
+    _KNOWN_IN_FULFILLMENTS,
+    _KNOWN_IN_LINES,
+    _KNOWN_INSIDE,
+    ALWAYS_THERE,
+    FULFILLMENT_ALWAYS_THERE,
+    LINE_ALWAYS_THERE,
+    read_fulfillments,
+    read_records,
+    records_to_frame,
+)
 from schemas.line_items import LINE_ITEM_PATHS
-from schemas.listing import LISTING
+from schemas.listing import LISTED_FULFILLMENTS, LISTING
 from schemas.orders import ORDER_PATHS
+
+CONTRACT = Path(__file__).parents[3] / "schemas" / "corso_api.yaml"
 
 
 def test_a_record_reads_back_as_the_order_that_was_sent() -> None:
@@ -118,6 +135,108 @@ def test_drifts_of_two_pages_add_up() -> None:
     """The listing is read page by page."""
     page = Drift(2, 1, {"a": 1}, {"b": 2}, {})
     assert page + page == Drift(4, 2, {"a": 2}, {"b": 4}, {})
+
+
+@pytest.mark.parametrize("value", ["US", "GB", None])
+def test_a_value_that_the_reference_names_is_no_drift(value: str | None) -> None:
+    """Country and currency codes are those of the standards that it names."""
+    record = record_of(order_row(shipping_address_country_code=value), [line_row()])
+    assert not read_records([record], STORE_ID)[1].new_values
+
+
+def test_a_new_value_is_counted_and_kept() -> None:
+    """It is shown cut short; the frame has it whole."""
+    order = order_row(
+        customer_currency_code="BITCOINS, as many as there are", shipping_address_country_code="XK"
+    )
+    frame, drift = read_records([record_of(order, [line_row()])] * 2, STORE_ID)
+    assert drift.new_values == {
+        "customerCurrencyCode: BITCOINS, as many as": 2,
+        "shippingAddress.countryCode: XK": 2,
+    }
+    assert frame["customer_currency_code"].to_list() == ["BITCOINS, as many as there are"] * 2
+    assert drift.is_clean
+
+
+def test_fields_inside_a_customer_or_an_address_are_looked_at_too() -> None:
+    """A new one there is as new as one outside."""
+    record = record_of(order_row(), [line_row()])
+    record["customer"]["loyalty"], record["billingAddress"]["floor"] = 1, 2
+    _, drift = read_records([record], STORE_ID)
+    assert drift.unknown == {"customer.loyalty": 1, "billingAddress.floor": 1}
+
+
+def test_fulfillments_are_rows_with_the_ids_of_their_order() -> None:
+    """Whatever they hold; what is not as documented is counted."""
+    read = [
+        ("o-1", "1", [{"fulfillmentId": 7, "sourceFulfillmentId": "f-1", "fulfillmentLocationId": 12}]),
+        ("o-2", "2", []),
+        ("o-3", "3", [{"fulfillmentId": 8, "deliveredOn": 5, "colour": "red"}]),
+    ]
+    frame, drift = read_fulfillments(read)
+    LISTED_FULFILLMENTS.validate(frame)
+    ids = frame.select("source_order_id", "corso_order_id", "corso_fulfillment_id", "source_fulfillment_id")
+    assert ids.rows() == [("o-1", "1", "7", "f-1"), ("o-3", "3", "8", "")]
+    assert drift == Drift(
+        records=2,
+        wrong_type={"fulfillments.deliveredOn": 1},
+        missing={"fulfillments.sourceFulfillmentId": 1, "fulfillments.fulfillmentLocationId": 1},
+        unknown={"fulfillments.colour": 1},
+    )
+    LISTED_FULFILLMENTS.validate(read_fulfillments([])[0])
+
+
+def test_the_drift_of_an_answer_is_that_around_its_records() -> None:
+    """The page's own fields."""
+    drift = Drift.around({"unknown": ["pageInfo.total"], "missing": ["pageInfo.startCursor"]})
+    assert drift == Drift(unknown={"pageInfo.total": 1}, missing={"pageInfo.startCursor": 1})
+
+
+def test_a_drift_is_told_in_sentences_and_survives_being_kept() -> None:
+    """Of very many paths some are named."""
+    drift = Drift(3, 1, {"a": 1}, {"b": 2}, {f"c{number:02}": 1 for number in range(30)}, {"d: x": 4})
+    assert Drift(**json.loads(json.dumps(drift.as_dict()))) == drift
+    unknown, *others = sentences(drift)
+    assert unknown.endswith("c19 (1 times), and 10 more.")
+    assert [each.split(": ", 1)[1] for each in others] == ["b (2 times).", "a (1 times).", "d: x (4 times)."]
+    assert sentences(Drift()) == ()
+
+
+def test_what_is_known_and_required_is_what_the_contract_says() -> None:
+    """Of orders, their parts, and fulfillments; and wherever it names values, they are known."""
+    schemas = yaml.safe_load(CONTRACT.read_text())["components"]["schemas"]
+    inputs = {name: schemas[f"{name}Input"] for name in ("Order", "LineItem", "Fulfillment")}
+    assert set(inputs["Order"]["required"]) | {"orderId"} == set(ALWAYS_THERE)
+    assert set(inputs["LineItem"]["required"]) == set(LINE_ALWAYS_THERE)
+    assert set(inputs["Fulfillment"]["required"]) == set(FULFILLMENT_ALWAYS_THERE)
+    for name, known in (
+        ("Order", _KNOWN),
+        ("LineItem", _KNOWN_IN_LINES),
+        ("Fulfillment", _KNOWN_IN_FULFILLMENTS),
+    ):
+        assigned = schemas[name]["allOf"][1]["properties"]
+        assert set(inputs[name]["properties"]) | set(assigned) <= known
+    for name, parent in (
+        ("Customer", "customer"),
+        ("Address", "billingAddress"),
+        ("Address", "shippingAddress"),
+    ):
+        assert set(schemas[name]["properties"]) == _KNOWN_INSIDE[parent]
+    with_enum = [
+        path for name, each in schemas.items() for path in _enums(name, each) if not name.startswith("Token")
+    ]
+    assert with_enum == [], "the reference names values: NAMED_VALUES has to know them"
+
+
+def _enums(path: str, schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if "enum" in schema:
+            yield path
+        for key, inner in schema.items():
+            yield from _enums(f"{path}.{key}", inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            yield from _enums(path, inner)
 
 
 JSON = st.recursive(
