@@ -1,13 +1,10 @@
 """reconciliation.xlsx: the report for those who sort, filter and sign in a spreadsheet.
 
-Text stays text (order ids, postal codes), money and instants are numbers and dates, and nothing that comes from the
-data can become a formula or a link. Values are not masked: the file is its owner's only.
-Rows are written strictly from the top, so that the library keeps one row in memory whatever the size.
+The yellow columns of the sheet Findings are the analyst's to write: `corso.stages` reads them back by `finding_id`. Values
+are not masked: the file is its owner's only. How cells are written is in `corso.report.sheet`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
-from decimal import Decimal
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +16,66 @@ from corso.report.bridge import money_bridge
 from corso.report.corrected import said_corrections
 from corso.report.facts import ReportFacts
 from corso.report.filled import said_amount, said_use
+from corso.report.sheet import OPTIONS, Formats, SheetColumn, fitted, lay_out, write_facts, write_table
 from corso.report.tolerances import TOLERANCES
-from schemas.fields import dtypes
-from schemas.reconciliation import FINDINGS
 from schemas.spreadsheet import as_they_were
 
 MAX_ROWS = 1_048_575
 """What a sheet holds below its header."""
 MAX_CELLS = 3_000_000
 """What a sheet is given: beyond it a spreadsheet takes minutes to open. The rest is in the named file."""
-LONGEST_CELL = 32_767
-"""Characters that a cell holds."""
+_ROWS_AT_ONCE = 20_000
 
-_OPTIONS = {
-    "constant_memory": True,
-    "strings_to_formulas": False,
-    "strings_to_urls": False,
-    "strings_to_numbers": False,
+FINDING_COLUMNS = {
+    "finding_id": SheetColumn("finding_id", 18),
+    "kind": SheetColumn("kind", 11),
+    "cause": SheetColumn("cause", 22),
+    "source_order_id": SheetColumn("source_order_id", 18),
+    "corso_order_id": SheetColumn("corso_order_id", 14),
+    "source_line_item_id": SheetColumn("source_line_item_id", 18),
+    "source_fulfillment_id": SheetColumn("source_fulfillment_id", 18),
+    "field": SheetColumn("field", 26),
+    "source_value": SheetColumn("source_value", 28),
+    "corso_value": SheetColumn("corso_value", 28),
+    "currency": SheetColumn("currency", 9),
+    "month": SheetColumn("month", 9),
+    "source_money": SheetColumn("source_money", 14),
+    "corso_money": SheetColumn("corso_money", 14),
+    "age_days": SheetColumn("age_days", 9),
+    "owner": SheetColumn("owner", 18, is_theirs=True, longest=200, hint="Who looks after this finding."),
+    "note": SheetColumn(
+        "note",
+        40,
+        is_theirs=True,
+        longest=5_000,
+        hint="What was found out, what was agreed. Kept from run to run.",
+    ),
+    "signed_off_by": SheetColumn(
+        "signed_off_by",
+        18,
+        is_theirs=True,
+        longest=200,
+        hint="Your name signs the finding off as it stands. If its values change later, the sign-off falls.",
+    ),
+    "signed_off_at": SheetColumn("signed_off_at", 19),
+    "fallen_sign_off": SheetColumn("fallen_sign_off", 30),
+    "first_seen": SheetColumn("first_seen", 19),
+    "file": SheetColumn("file", 26),
+    "line": SheetColumn("line", 9),
+    "seal": SheetColumn("seal", 12, is_hidden=True),
 }
-_MONEY_FORMAT = "#,##0.00##;[Red]-#,##0.00##"
-_INSTANT_FORMAT = "yyyy-mm-dd hh:mm:ss"
+"""How the columns of FINDINGS look, in the order of the sheet; their titles are the columns' names."""
+
+_TO_REVIEW = (
+    "The yellow columns of the sheet Findings are yours: owner, note, signed_off_by. Write there, save the workbook in "
+    "its place; the next reconciliation takes up what you wrote. Leave finding_id as it is."
+)
+_MONEY_TITLES = {
+    "currency": "Currency", "month": "Month", "source": "Source", "quarantined": "Quarantined", "rejected": "Rejected",
+    "unknown": "Unknown", "not_sent": "Not sent", "expected": "Expected in Corso", "changed": "Changed",
+    "duplicate": "Duplicates", "unexplained": "Unexplained", "corso": "In Corso", "difference": "Difference",
+    "foreign": "Foreign", "corso_with_foreign": "All in Corso",
+}  # fmt: skip
 
 
 def write_workbook(report: ReportFacts, results_csv: Path, quarantine_csv: Path, path: Path) -> None:
@@ -46,65 +83,64 @@ def write_workbook(report: ReportFacts, results_csv: Path, quarantine_csv: Path,
 
     The last two are results.csv and quarantine.csv, which must have been written.
     """
+    findings = report.findings.select(
+        *(name for name in FINDING_COLUMNS if name in report.findings.columns),
+        pl.exclude(list(FINDING_COLUMNS)),
+    )
+    money = money_bridge(report.summary.money, report.findings)
+    results, quarantine = _cells(results_csv), _cells(quarantine_csv)
+    notes = [
+        _note("Findings", findings.height, findings.width, "reconciliation.parquet"),
+        _note("Quarantine", _height(quarantine), len(quarantine.collect_schema()), quarantine_csv.name),
+        _note("Results", _height(results), len(results.collect_schema()), results_csv.name),
+    ]
     with replacing(path) as draft:
-        book = xlsxwriter.Workbook(str(draft), {**_OPTIONS, "tmpdir": str(draft.parent)})
-        formats = _Formats(book)
-        money = money_bridge(report.summary.money, report.findings)
-        results, quarantine = _cells(results_csv), _cells(quarantine_csv)
-        notes = [
-            _note("Findings", report.findings.height, len(dtypes(FINDINGS)), "reconciliation.parquet"),
-            _note("Quarantine", _height(quarantine), len(quarantine.collect_schema()), quarantine_csv.name),
-            _note("Results", _height(results), len(results.collect_schema()), results_csv.name),
-        ]
-        _write(book, formats, "Summary", ["What", "Value"], _summary_rows(report, filter(None, notes)))
-        _write(book, formats, "Money", money.columns, money.iter_rows())
-        _write(book, formats, "Findings", list(dtypes(FINDINGS)), _rows(report.findings.lazy()))
-        _write(book, formats, "Quarantine", quarantine.collect_schema().names(), _rows(quarantine))
-        _write(book, formats, "Results", results.collect_schema().names(), _rows(results))
+        book = xlsxwriter.Workbook(str(draft), {**OPTIONS, "tmpdir": str(draft.parent)})
+        book.set_properties(
+            {"title": f"Reconciliation of store {report.summary.store_id}, batch {report.summary.batch}"}
+        )
+        formats = Formats(book)
+        _write_summary(book, formats, _summary_rows(report, money, filter(None, notes)))
+        _write_money(book, formats, money)
+        _write_findings(book, formats, findings)
+        for name, cells in (("Quarantine", quarantine), ("Results", results)):
+            columns = fitted(cells.head(200).collect())
+            if columns:
+                write_table(book.add_worksheet(name), formats, columns, _frames(cells, len(columns)))
+            else:
+                book.add_worksheet(name)
         book.close()
 
 
-class _Formats:
-    """The workbook's cell formats."""
-
-    def __init__(self, book: Any) -> None:
-        self.header = book.add_format({"bold": True, "bottom": 1, "bg_color": "#EFEDE8"})
-        self.money = book.add_format({"num_format": _MONEY_FORMAT})
-        self.instant = book.add_format({"num_format": _INSTANT_FORMAT})
+def _write_summary(book: Any, formats: Formats, rows: Iterable[tuple[str, Any]]) -> None:
+    sheet = book.add_worksheet("Summary")
+    lay_out(sheet, formats, [SheetColumn("What", 34), SheetColumn("Value", 96)])
+    sheet.set_portrait()
+    write_facts(sheet, formats, rows)
 
 
-def _write(
-    book: Any, formats: _Formats, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
-) -> None:
-    sheet = book.add_worksheet(name)
-    sheet.freeze_panes(1, 0)
-    if not columns:
-        return
-    sheet.set_column(0, len(columns) - 1, 18)
-    if name == "Summary":
-        sheet.set_column(0, 0, 34)
-        sheet.set_column(1, 1, 90)
-    last = 0
-    for column, title in enumerate(columns):
-        sheet.write_string(0, column, title[:LONGEST_CELL], formats.header)
-    for number, row in enumerate(rows, 1):
-        for column, value in enumerate(row):
-            _write_cell(sheet, number, column, value, formats)
-        last = number
-    sheet.autofilter(0, 0, last, len(columns) - 1)
+def _write_money(book: Any, formats: Formats, money: pl.DataFrame) -> None:
+    sheet = book.add_worksheet("Money")
+    columns = [
+        SheetColumn(_MONEY_TITLES[name], 10 if name in {"currency", "month"} else 16)
+        for name in money.columns
+    ]
+    rows = write_table(sheet, formats, columns, [money])
+    for name in ("difference", "unexplained"):
+        if rows:
+            column = money.columns.index(name)
+            apart = {"type": "cell", "criteria": "!=", "value": 0, "format": formats.alarm}
+            sheet.conditional_format(1, column, rows, column, apart)
 
 
-def _write_cell(sheet: Any, row: int, column: int, value: Any, formats: _Formats) -> None:
-    if value is None:
-        return
-    if isinstance(value, Decimal):
-        sheet.write_number(row, column, float(value), formats.money)
-    elif isinstance(value, datetime):
-        sheet.write_datetime(row, column, value.replace(tzinfo=None), formats.instant)
-    elif isinstance(value, int | float):
-        sheet.write_number(row, column, value)
-    else:
-        sheet.write_string(row, column, value[:LONGEST_CELL])
+def _write_findings(book: Any, formats: Formats, findings: pl.DataFrame) -> None:
+    sheet = book.add_worksheet("Findings")
+    columns = [FINDING_COLUMNS.get(name, SheetColumn(name)) for name in findings.columns]
+    rows = write_table(sheet, formats, columns, _frames(findings.lazy(), findings.width))
+    if rows:
+        column = findings.columns.index("cause")
+        alarm = {"type": "cell", "criteria": "==", "value": '"unexplained"', "format": formats.alarm}
+        sheet.conditional_format(1, column, rows, column, alarm)
 
 
 def _most_rows(columns: int) -> int:
@@ -128,11 +164,14 @@ def _height(frame: pl.LazyFrame) -> int:
     return int(frame.select(pl.len()).collect().item())
 
 
-def _rows(frame: pl.LazyFrame) -> Iterator[tuple[Any, ...]]:
-    return frame.head(_most_rows(len(frame.collect_schema()))).collect().iter_rows()
+def _frames(frame: pl.LazyFrame, columns: int) -> Iterator[pl.DataFrame]:
+    yield from frame.head(_most_rows(columns)).collect_batches(chunk_size=_ROWS_AT_ONCE, maintain_order=True)
 
 
-def _summary_rows(report: ReportFacts, notes: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Any]]:
+def _summary_rows(
+    report: ReportFacts, money: pl.DataFrame, notes: Iterable[tuple[str, str]]
+) -> Iterator[tuple[str, Any]]:
+    """Yield name and value; a name without a value heads a section."""
     verdict, summary = report.verdict, report.summary
     yield ("Verdict", verdict.sentence)
     for part in verdict.promise:
@@ -140,30 +179,56 @@ def _summary_rows(report: ReportFacts, notes: Iterable[tuple[str, str]]) -> Iter
         yield (f"Promise: {kept}", part.sentence)
     if report.stopped:
         yield ("Stopped early", report.stopped)
+    yield ("To review", _TO_REVIEW)
+    yield from notes
+    yield ("Batch", None)
     yield from (
         ("Store", str(summary.store_id)),
         ("Batch", summary.batch),
         ("Environment", report.environment),
-    )
-    yield from (
         ("Profile", report.profile),
         ("Written (UTC)", report.generated_at),
         ("Version", report.version),
     )
+    yield from _money_totals(money)
     for name, group in summary.model_dump(exclude={"store_id", "batch", "exit_code", "money"}).items():
+        yield (name.capitalize(), None)
         for key, value in group.items():
-            yield (f"{name}: {key}".replace("_", " "), value)
+            yield (f"{name}: {key}".replace("_", " "), "not told by the API" if value is None else value)
     yield ("exit code", summary.exit_code)
-    yield from notes
+    if run := list(_run_rows(report)):
+        yield ("The run", None)
+        yield from run
+    yield ("What counts as equal", None)
+    yield from ((f"Equal: {rule.name}", rule.sentence) for rule in TOLERANCES)
+    if report.ignored:
+        yield ("Not compared", ", ".join(report.ignored))
+
+
+def _money_totals(money: pl.DataFrame) -> Iterator[tuple[str, Any]]:
+    if money.height:
+        yield ("Money, all months", None)
+    for row in (
+        money.group_by("currency")
+        .agg(pl.col("source", "expected", "corso", "difference").sum())
+        .sort("currency")
+        .to_dicts()
+    ):
+        currency = row.pop("currency")
+        yield from (
+            (f"{currency}: {_MONEY_TITLES[name].lower().replace('corso', 'Corso')}", amount)
+            for name, amount in row.items()
+        )
+
+
+def _run_rows(report: ReportFacts) -> Iterator[tuple[str, Any]]:
     yield from (("Note", note) for note in report.notes)
     yield from ((f"Fallback {use.fallback}", said_use(use)) for use in report.fallbacks_used)
     yield from ((f"Money moved: {row.kind}", said_amount(row)) for row in report.moved)
     yield from ((f"Corrections: {title}", text) for title, text in said_corrections(report.corrections))
     yield from (
-        (f"Corrections file {file.name}", f"{file.sha256[:12]}, {file.rows:,} rows")
+        (f"Corrections file {file.name}", f"SHA-256 {file.sha256}, {file.rows:,} rows")
         for file in report.corrections.files
     )
-    yield from ((f"File {name}", f"{digest}, {rows:,} rows") for name, digest, rows in report.files)
-    yield from ((f"Equal: {rule.name}", rule.sentence) for rule in TOLERANCES)
-    if report.ignored:
-        yield ("Not compared", ", ".join(report.ignored))
+    yield from ((f"File {name}", f"SHA-256 {digest}, {rows:,} rows") for name, digest, rows in report.files)
+    yield from ((f"Library {name}", version) for name, version in report.versions.items())

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+import tracemalloc
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from factories import NOW, summary_of
 from hypothesis import given
 from hypothesis import strategies as st
-from report_factories import facts, finding, findings_frame, money_row
+from report_factories import facts, finding, findings_frame, many_findings, money_row
 
 import corso.report.page.embedded
 import corso.report.page.writing
@@ -26,7 +27,7 @@ from corso.report.page.writing import page, render_html
 from corso.report.tables import CAUSE_WORDS, by_cause, by_field
 from corso.report.tolerances import TOLERANCES
 from corso.report.verdict import judge
-from corso.report.workbook import write_workbook
+from corso.report.workbook import FINDING_COLUMNS, write_workbook
 from schemas.fields import dtypes
 from schemas.filled_values import FallbackUse, RuleUse
 from schemas.orders import ORDERS
@@ -304,20 +305,66 @@ def test_the_workbook_has_its_sheets_with_real_numbers_and_dates_and_text_as_tex
     book = workbook_of(facts([row]), tmp_path, results="id,zip,outcome\n007,02101,created\n")
     assert book.sheetnames == ["Summary", "Money", "Findings", "Quarantine", "Results"]
     header, first = cells(book["Findings"])
-    assert header == tuple(dtypes(FINDINGS))
+    assert sorted(header) == sorted(dtypes(FINDINGS))
+    assert list(header)[: len(FINDING_COLUMNS)] == [name for name in FINDING_COLUMNS if name in header]
     values = dict(zip(header, first, strict=True))
-    assert (values["source_order_id"], values["source_value"], values["source_money"]) == (
-        "00123",
-        "0123",
-        27,
-    )
-    assert abs(values["first_seen"] - NOW.replace(tzinfo=None)) < timedelta(seconds=1)
+    assert (values["source_order_id"], values["source_value"]) == ("00123", "0123")
+    assert (values["source_money"], values["line"], values["age_days"]) == (27, 2, 0)
+    assert abs(values["first_seen"] - NOW.replace(tzinfo=None)) < timedelta(milliseconds=1)
     assert cells(book["Results"]) == [("id", "zip", "outcome"), ("007", "02101", "created")]
-    assert book["Findings"].freeze_panes == "A2"
-    assert book["Findings"].auto_filter.ref == "A1:W2"
+    for name in ("Money", "Findings", "Quarantine", "Results"):
+        assert book[name].freeze_panes == "A2"
+        assert book[name].auto_filter.ref.startswith("A1:")
     assert cells(book["Money"])[1][:3] == ("USD", "2026-11", 81)
     assert cells(book["Summary"])[1] == ("Verdict", judge(facts().summary).sentence)
     assert (tmp_path / "reconciliation.xlsx").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_analysts_columns_are_marked_and_say_what_belongs_there(tmp_path: Path) -> None:
+    """Owner, note and signed_off_by, and no other; what was written before stands in them; the seal is out of sight."""
+    book = workbook_of(facts([finding(owner="Kim", note="asked"), finding(2)]), tmp_path)
+    sheet = book["Findings"]
+    header = cells(sheet)[0]
+    theirs = {"owner", "note", "signed_off_by"}
+    marked = {cell.value for cell in sheet[1] if cell.fill.fgColor.rgb == "FFFFD966"}
+    assert marked == theirs
+    hinted = {
+        header[next(iter(each.sqref.ranges)).min_col - 1] for each in sheet.data_validations.dataValidation
+    }
+    assert hinted == theirs
+    assert all(each.prompt and each.showInputMessage for each in sheet.data_validations.dataValidation)
+    assert cells(sheet)[1][header.index("owner")] == "Kim"
+    hidden = {
+        header[sheet[f"{letter}1"].column - 1]
+        for letter, each in sheet.column_dimensions.items()
+        if each.hidden
+    }
+    assert hidden <= {"seal"}
+
+
+def test_an_amount_with_more_digits_than_a_number_holds_is_text(tmp_path: Path) -> None:
+    """A spreadsheet would round it to fifteen digits, and say nothing."""
+    exact = "123456789012345678.25"
+    book = workbook_of(facts([finding(source_money=Decimal(exact))]), tmp_path)
+    header, first = cells(book["Findings"])
+    assert dict(zip(header, first, strict=True))["source_money"] == exact
+
+
+@pytest.mark.slow
+def test_many_findings_take_no_more_memory_than_few(tmp_path: Path) -> None:
+    """Rows are written from the top and forgotten; beyond them there is the frame that they are read from."""
+    (tmp_path / "results.csv").write_text("id\n")
+    (tmp_path / "quarantine.csv").write_text("file\n")
+    peaks = []
+    for number in (2_000, 12_000):
+        report = facts(findings=many_findings(number))
+        tracemalloc.start()
+        write_workbook(report, tmp_path / "results.csv", tmp_path / "quarantine.csv", tmp_path / "r.xlsx")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0] + 1_000_000
+    sheet = openpyxl.load_workbook(tmp_path / "r.xlsx", read_only=True)["Findings"]
+    assert sum(1 for _ in sheet.iter_rows()) == 12_001
 
 
 def test_nothing_in_the_workbook_becomes_a_formula_or_a_link(tmp_path: Path) -> None:
@@ -326,7 +373,7 @@ def test_nothing_in_the_workbook_becomes_a_formula_or_a_link(tmp_path: Path) -> 
     results = "id\n" + "".join(f"'{value}\n" if value[0] in "=+@" else f"{value}\n" for value in hostile)
     book = workbook_of(facts([finding(source_value=value) for value in hostile]), tmp_path, results=results)
     assert [row[0] for row in cells(book["Results"])[1:]] == hostile
-    column = list(dtypes(FINDINGS)).index("source_value")
+    column = cells(book["Findings"])[0].index("source_value")
     assert [row[column] for row in cells(book["Findings"])[1:]] == hostile
     for sheet in book:
         for row in sheet.iter_rows():
@@ -336,7 +383,7 @@ def test_nothing_in_the_workbook_becomes_a_formula_or_a_link(tmp_path: Path) -> 
 def test_a_cell_holds_what_a_cell_can_hold(tmp_path: Path) -> None:
     """A megabyte is cut, not lost with a warning."""
     book = workbook_of(facts([finding(source_value="x" * 1_000_000)]), tmp_path)
-    column = list(dtypes(FINDINGS)).index("source_value")
+    column = cells(book["Findings"])[0].index("source_value")
     assert len(cells(book["Findings"])[1][column]) == 32_767
 
 
