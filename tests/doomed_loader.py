@@ -40,13 +40,14 @@ def dies_at(number: int) -> Come:
 
 
 def _after_sending_is_committed(come: Come) -> None:
-    start = Ledger.start
+    write = Ledger.settle_and_start
 
-    def start_and_come(ledger: Ledger, operations: Any) -> None:
-        start(ledger, operations)
-        come()
+    def write_and_come(ledger: Ledger, changes: Any, operations: Any) -> None:
+        write(ledger, changes, operations)
+        if operations:
+            come()
 
-    Ledger.start = start_and_come  # type: ignore[assignment,method-assign]
+    Ledger.settle_and_start = write_and_come  # type: ignore[assignment,method-assign]
 
 
 def _after_the_answer(come: Come) -> None:

@@ -5,8 +5,7 @@ Both in virtual time; `tests/corso/stages/test_promise.py` plays them against ea
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
@@ -66,12 +65,11 @@ class MortalLedger(Ledger):
 
     life: Life
 
-    @contextmanager
-    def _writing(self) -> Iterator[Any]:
+    def _write(self, work: Callable[[Any], Any]) -> Any:
         self.life.leave_trace()
-        with super()._writing() as connection:
-            yield connection
+        done = super()._write(work)
         self.life.leave_trace()
+        return done
 
 
 @dataclass

@@ -1,17 +1,20 @@
 """The ledger for many tasks at once: what they have to write is committed in groups.
 
-While one group is being committed, the next gathers; so a commit costs one disk flush for as many operations as
-are under way, and nobody waits for a timer.
+While one group is being committed, the next gathers, what begins and what has ended together; so a commit costs one
+disk flush for as many operations as are under way, and nobody waits for a timer.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from corso.delivery.ledger import Change, Ledger
+from corso.errors import IllegalTransition
 from schemas.wire import Operation
 
-Item = TypeVar("Item", Operation, Change)
+Item = TypeVar("Item")
+Waiting = Sequence[tuple[Item, asyncio.Future[None]]]
+"""What is to be written, and who waits for it."""
 
 
 class Journal:
@@ -36,28 +39,37 @@ class Journal:
         queue.append((item, done))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
-        await asyncio.shield(done)
+        await done
 
     async def _write(self) -> None:
         while self._starting or self._settling:
             settling, self._settling = self._settling, []
-            await self._commit(self._ledger.settle, settling)
             starting, self._starting = self._starting, []
-            await self._commit(self._ledger.start, starting)
+            try:
+                await self._commit(settling, starting)
+            except IllegalTransition:
+                # A mistake of one of them; nothing was written. Each kind for itself, so that it is told to fewer.
+                await self._commit_or_tell(settling, [])
+                await self._commit_or_tell([], starting)
+            except Exception as error:  # noqa: BLE001  (the tasks that wait raise it)
+                _tell([*settling, *starting], error)
         self._writer = None
 
-    async def _commit(
-        self, write: Callable[[Sequence[Item]], None], group: Sequence[tuple[Item, asyncio.Future[None]]]
-    ) -> None:
-        if not group:
-            return
+    async def _commit_or_tell(self, settling: Waiting[Change], starting: Waiting[Operation]) -> None:
         try:
-            await asyncio.to_thread(write, [item for item, _ in group])
+            await self._commit(settling, starting)
         except Exception as error:  # noqa: BLE001  (the tasks that wait raise it)
-            for _, done in group:
-                if not done.cancelled():
-                    done.set_exception(error)
-        else:
-            for _, done in group:
-                if not done.cancelled():
-                    done.set_result(None)
+            _tell([*settling, *starting], error)
+
+    async def _commit(self, settling: Waiting[Change], starting: Waiting[Operation]) -> None:
+        changes, operations = [each for each, _ in settling], [each for each, _ in starting]
+        await asyncio.to_thread(self._ledger.settle_and_start, changes, operations)
+        for _, done in (*settling, *starting):
+            if not done.done():
+                done.set_result(None)
+
+
+def _tell(waiting: Waiting[Any], error: Exception) -> None:
+    for _, done in waiting:
+        if not done.done():
+            done.set_exception(error)

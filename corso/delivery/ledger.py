@@ -25,7 +25,7 @@ from corso.delivery.sqlite import SqliteFile
 from corso.delivery.states import State
 from corso.delivery.tables import ATTEMPTS, ENTRIES, TRUSTED_STORES, VERSION
 from corso.delivery.tenure import Tenure
-from corso.delivery.transitions import END_ATTEMPT, RECORD_ATTEMPT, SETTLE, START, execute_guarded
+from corso.delivery.transitions import Row
 from corso.errors import LedgerError
 from schemas.wire import Operation
 
@@ -139,24 +139,9 @@ class Ledger(Reading):
         """
         if not operations:
             return
-        now = self._now()
-        rows = [
-            {
-                "store_id": self._store_id,
-                "source_order_id": operation.source_order_id,
-                "source_fulfillment_id": operation.source_fulfillment_id,
-                "held_cancelled": "",
-                "state": State.PLANNED,
-                "kind": operation.kind,
-                "payload_hash": operation.payload_hash,
-                "cancelled": operation.cancelled,
-                "batch": batch,
-                "attempts": 0,
-                "updated_at": now,
-            }
-            for operation in operations
-        ]
-        self._write(lambda connection: execute_guarded(connection, self._database.plan, rows))
+        rows = [(*key_of(each), each.kind, each.payload_hash, each.cancelled) for each in operations]
+        given = self._given() | {"b_batch": batch}
+        self._write(lambda connection: self._database.transitions.plan.run_guarded(connection, rows, **given))
 
     def start(self, operations: Sequence[Operation]) -> None:
         """Write down that these are about to be sent. Only once this returns may a byte of them leave."""
@@ -170,24 +155,24 @@ class Ledger(Reading):
         self.settle_and_start(changes, [])
 
     def settle_and_start(self, changes: Sequence[Change], operations: Sequence[Operation]) -> None:
-        """Settle these and start those, in one commit: all of it or nothing. Raises IllegalTransition."""
-        if not changes and not operations:
+        """Write how attempts ended and which operations are about to be sent, in one commit; all of it or nothing."""
+        if not (changes or operations):
             return
-        now = self._now()
-        ending = [self._settled(change, now) for change in changes]
-        beginning = [self._bound(key_of(operation), now) for operation in operations]
-        sender = {"b_tenure": self._held().sender_id}
+        ended = [(change.state, _ended(change)) for change in changes]
+        started = [key_of(operation) for operation in operations]
+        tenure = self._held().sender_id
+        given = self._given()
+        transitions = self._database.transitions
 
         def write(connection: sa.Connection) -> None:
             for state in State:
-                of_state = [row for row, change in zip(ending, changes, strict=True) if change.state is state]
-                if of_state:
-                    execute_guarded(connection, SETTLE[state], of_state)
-            if ending:
-                connection.execute(END_ATTEMPT, ending)
-            if beginning:
-                execute_guarded(connection, START, beginning)
-                connection.execute(RECORD_ATTEMPT, [row | sender for row in beginning])
+                if rows := [row for became, row in ended if became is state]:
+                    transitions.settle[state].run_guarded(connection, rows, **given)
+            if ended:
+                transitions.end_attempt.run(connection, [row for _, row in ended], **given)
+            if started:
+                transitions.start.run_guarded(connection, started, **given)
+                transitions.record_attempt.run(connection, started, b_tenure=tenure, **given)
 
         self._write(write)
 
@@ -225,25 +210,8 @@ class Ledger(Reading):
         updates = [update] if keys is None else [update.where(is_among(some)) for some in chunks(keys)]
         return self._write(lambda connection: sum(connection.execute(each).rowcount for each in updates))
 
-    def _settled(self, change: Change, now: str) -> dict[str, Any]:
-        return {
-            **self._bound(change.key, now),
-            "b_ended_as": change.ended_as or change.state,
-            "b_corso_id": change.corso_id,
-            "b_held_hash": change.held_hash,
-            "b_uncancelled": change.is_uncancelled,
-            "b_status": change.status,
-            # An API's answer may hold anything; a server's text holds no zero bytes.
-            "b_reason": change.reason and change.reason.replace("\0", "\N{REPLACEMENT CHARACTER}"),
-        }
-
-    def _bound(self, key: Key, now: str) -> dict[str, Any]:
-        return {
-            "b_store": self._store_id,
-            "b_order": key.source_order_id,
-            "b_fulfillment": key.source_fulfillment_id,
-            "b_now": now,
-        }
+    def _given(self) -> dict[str, Any]:
+        return {"b_store": self._store_id, "b_now": self._now()}
 
     def _now(self) -> str:
         return text_of(self._clock.utc())
@@ -256,6 +224,20 @@ class Ledger(Reading):
 
     def _write(self, work: Callable[[sa.Connection], Result]) -> Result:
         return self._held().write(work)
+
+
+def _ended(change: Change) -> Row:
+    """Return the columns `transitions.SETTLED` of a change."""
+    return (
+        *change.key,
+        change.ended_as or change.state,
+        change.corso_id,
+        change.held_hash,
+        change.is_uncancelled,
+        change.status,
+        # An API's answer may hold anything; a server's text holds no zero bytes.
+        change.reason and change.reason.replace("\0", "\N{REPLACEMENT CHARACTER}"),
+    )
 
 
 def _lease_name(place: LedgerPlace, store_id: int) -> str:

@@ -29,7 +29,7 @@ from corso.delivery.tables import (
     TRUSTED_STORES,
     VERSION,
 )
-from corso.delivery.transitions import planning
+from corso.delivery.transitions import Columns, Transitions
 from corso.errors import LedgerError, LedgerTooNew, SettingsError
 
 VERSIONS = sa.Table(
@@ -74,10 +74,20 @@ ORDERS_BY_HELD_AT.dialect_options["postgresql"]["where"] = sa.and_(IS_ORDER, ENT
 ATTEMPTS_UNDER_WAY.dialect_options["postgresql"]["where"] = ATTEMPTS.c.ended_at.is_(None)
 
 
+def _rows(columns: Columns) -> sa.FromClause:
+    rows = sa.cast(sa.bindparam("b_rows", type_=sa.Text), postgresql.JSON)
+    member = sa.func.json_array_elements(rows).table_valued("value").c.value
+    values = (
+        sa.cast(member.op("->>")(sa.literal_column(str(place))), type_).label(name)
+        for place, (name, type_) in enumerate(columns.items())
+    )
+    return sa.select(*values).subquery("given")
+
+
 class PostgresDatabase(Database):
     """A ledger on a server. Nothing is connected to before it is asked."""
 
-    plan = planning(postgresql.insert(ENTRIES))
+    transitions = Transitions(_rows, postgresql.insert(ENTRIES))
 
     def __init__(self, url: DatabaseUrl) -> None:
         super().__init__(url.name, _engine(url, pool_pre_ping=True), _engine(url))

@@ -19,7 +19,7 @@ from corso.clock import Clock
 from corso.delivery.database import Database
 from corso.delivery.entry import text_of
 from corso.delivery.tables import ENTRIES, METADATA, VERSION
-from corso.delivery.transitions import planning
+from corso.delivery.transitions import Columns, Transitions
 from corso.errors import LedgerError, LedgerTooNew
 
 APPLICATION_ID = 0x636F7273
@@ -29,10 +29,20 @@ LOCK_TIMEOUT_S = 10.0
 """How long a transaction waits for another program's. No loader is that slow; a copy being made may be."""
 
 
+def _rows(columns: Columns) -> sa.FromClause:
+    member = sa.func.json_each(sa.bindparam("b_rows", type_=sa.Text)).table_valued("value").c.value
+    values = (
+        sa.cast(sa.func.json_extract(member, sa.literal_column(f"'$[{place}]'")), type_).label(name)
+        for place, (name, type_) in enumerate(columns.items())
+    )
+    # The limit keeps SQLite from merging this into the statement: it would go through all of the ledger, row by row.
+    return sa.select(*values).limit(sa.literal_column("-1")).subquery("given")
+
+
 class SqliteFile(Database):
     """A ledger in a file. It keeps its version as `user_version`, which older programs look at, too."""
 
-    plan = planning(sqlite.insert(ENTRIES))
+    transitions = Transitions(_rows, sqlite.insert(ENTRIES))
 
     def __init__(self, path: Path, *, read_only: bool = False, engine: sa.Engine | None = None) -> None:
         engine = engine or _engine(path, read_only=read_only)

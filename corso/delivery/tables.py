@@ -46,7 +46,6 @@ ENTRIES = sa.Table(
         doc="when the current operation's last attempt was started",
         info={"since": 2},
     ),
-    sqlite_with_rowid=False,
 )
 sa.Index("entries_by_state", ENTRIES.c.store_id, ENTRIES.c.state)
 

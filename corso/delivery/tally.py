@@ -30,7 +30,8 @@ class Tally:
         """Refused and not looked up yet: they may be done already. Counted among `unknown`, too."""
         self._allowed = allowed
         self._allowed_of_recent = max(RECENT_REJECTS, _part(allowed_share, RECENT_ENDS))
-        self._recent: deque[tuple[Key, State]] = deque(maxlen=RECENT_ENDS)
+        self._recent: deque[tuple[Key, State]] = deque()
+        self._recent_rejects = 0
 
     @classmethod
     def of(cls, total: int, max_rejected: float) -> "Tally":
@@ -53,7 +54,13 @@ class Tally:
                 self.unknown += 1
         if refused:
             self.refused.add(key)
-        self._recent.append((key, State.REJECTED if refused else state))
+        if len(self._recent) == RECENT_ENDS:
+            _, oldest = self._recent.popleft()
+            self._recent_rejects -= oldest is State.REJECTED
+        end = State.REJECTED if refused else state
+        self._recent.append((key, end))
+        # Counted along: it is asked for twice an operation.
+        self._recent_rejects += end is State.REJECTED
 
     def note_looked_up(self, rejected: set[Key]) -> None:
         """Take in what the look-ups found of the refused: which of them are rejects after all."""
@@ -61,8 +68,8 @@ class Tally:
         self.rejected += len(self.refused & rejected)
         self.unknown -= len(self.refused & rejected)
         self.refused = set()
-        ends = [(key, State.ACCEPTED if key in found else state) for key, state in self._recent]
-        self._recent = deque(ends, RECENT_ENDS)
+        self._recent = deque((key, State.ACCEPTED if key in found else state) for key, state in self._recent)
+        self._recent_rejects = sum(state is State.REJECTED for _, state in self._recent)
 
     @property
     def must_look_up(self) -> bool:
@@ -78,9 +85,8 @@ class Tally:
     def _too_many(self, rejects: int) -> str | None:
         if rejects > self._allowed:
             return f"the API rejected {rejects} of {self.done} operations; upload.max_rejected allows {self._allowed}"
-        of_recent = sum(state is State.REJECTED for _, state in self._recent)
-        if of_recent > self._allowed_of_recent:
-            return f"the API rejected {of_recent} of the last {len(self._recent)} operations; {self._allowed_of_recent} are allowed"
+        if self._recent_rejects > self._allowed_of_recent:
+            return f"the API rejected {self._recent_rejects} of the last {len(self._recent)} operations; {self._allowed_of_recent} are allowed"
         return None
 
 

@@ -1,9 +1,13 @@
-"""The statements that change an entry's state. Each names the states it may start from, and so changes nothing else.
+"""The statements that change entries' states. Each names the states it may start from, and so changes nothing else.
 
+A group of operations is one statement, however many they are: its rows come as one JSON array, which the database takes
+apart. So a commit costs Python next to nothing, and what it costs runs beside the event loop (docs/performance.md).
 Made once: the database layer keeps what it compiled of a statement that it has seen before.
 """
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -16,111 +20,169 @@ if TYPE_CHECKING:
     # To import a database's own words costs a tenth of what `status` takes; whoever has that database brings them.
     from sqlalchemy.dialects import postgresql, sqlite
 
+Row = Sequence[str | int | bool | None]
+"""One operation's values."""
+Columns = Mapping[str, Any]
+"""What stands in a row: name -> type."""
+Rows = Callable[[Columns], sa.FromClause]
+"""What gives the rows of `b_rows`, a JSON array of arrays, as a table with these columns."""
 
-def execute_guarded(
-    connection: sa.Connection, statement: sa.Executable, rows: Sequence[dict[str, Any]]
-) -> None:
-    """Run a statement for every row, which must hit exactly one entry. Raises IllegalTransition."""
-    # Else SQLAlchemy asks a driver for the number of rows only where it updates.
-    result = connection.execute(statement, rows, execution_options={"preserve_rowcount": True})
-    if result.rowcount != len(rows):
-        message = (
-            f"{len(rows) - result.rowcount} of {len(rows)} operations were not in the state expected of them"
+KEY: Columns = {"source_order_id": sa.Text, "source_fulfillment_id": sa.Text}
+PLANNED: Columns = {**KEY, "kind": sa.Text, "payload_hash": sa.Text, "cancelled": sa.Boolean}
+SETTLED: Columns = {
+    **KEY,
+    "ended_as": sa.Text,
+    "corso_id": sa.Text,
+    "held_hash": sa.Text,
+    "is_uncancelled": sa.Boolean,
+    "status": sa.Integer,
+    "reason": sa.Text,
+}
+
+_STORE = sa.bindparam("b_store", type_=sa.BigInteger)
+_NOW = sa.bindparam("b_now", type_=sa.Text)
+
+
+class Transitions:
+    """The statements of one database; each runs for a group of rows. All take `b_store` and `b_now`."""
+
+    def __init__(self, rows: Rows, insert: "postgresql.Insert | sqlite.Insert") -> None:
+        self.plan = Transition(PLANNED, rows, partial(_planning, insert))
+        """Makes an operation its entry's current one. Takes b_batch, too."""
+        self.start = Transition(KEY, rows, _starting)
+        """Brings an entry to `sending`."""
+        self.record_attempt = Transition(KEY, rows, _recording)
+        """Writes down the attempt that `start` started. Takes b_tenure, too."""
+        self.settle = {state: Transition(SETTLED, rows, partial(_settling, state)) for state in State}
+        """State -> what brings an entry to it."""
+        self.end_attempt = Transition(SETTLED, rows, _ending)
+        """Writes down how the attempt under way ended."""
+
+
+class Transition:
+    """A statement that runs for a group of rows."""
+
+    def __init__(
+        self, columns: Columns, rows: Rows, statement: Callable[[sa.FromClause], sa.Executable]
+    ) -> None:
+        self._columns = columns
+        self._of_all = statement(rows(columns))
+        self._of_one = statement(_one_row(columns))
+
+    def run(self, connection: sa.Connection, rows: Sequence[Row], **common: Any) -> int:
+        """Run it; return how many rows of the ledger were hit."""
+        # Else SQLAlchemy asks a driver for the number of rows only where it updates.
+        connection = connection.execution_options(preserve_rowcount=True)
+        text = json.dumps(rows, ensure_ascii=False)
+        if "\\u0000" not in text:
+            return int(connection.execute(self._of_all, {"b_rows": text, **common}).rowcount)
+        # SQLite ends a text out of JSON at a zero byte; an id may have one.
+        names = [f"b_{name}" for name in self._columns]
+        values = [dict(zip(names, row, strict=True)) | common for row in rows]
+        return int(connection.execute(self._of_one, values).rowcount)
+
+    def run_guarded(self, connection: sa.Connection, rows: Sequence[Row], **common: Any) -> None:
+        """Run it; each row must hit exactly one entry. Raises IllegalTransition."""
+        missed = len(rows) - self.run(connection, rows, **common)
+        if missed:
+            message = f"{missed} of {len(rows)} operations were not in the state expected of them"
+            raise IllegalTransition(message)
+
+
+def _one_row(columns: Columns) -> sa.FromClause:
+    return sa.select(
+        *(
+            sa.cast(sa.bindparam(f"b_{name}", type_=type_), type_).label(name)
+            for name, type_ in columns.items()
         )
-        raise IllegalTransition(message)
+    ).subquery("given")
 
 
-def _matches(table: sa.Table) -> list[sa.ColumnElement[bool]]:
-    return [
-        table.c.store_id == sa.bindparam("b_store"),
-        table.c.source_order_id == sa.bindparam("b_order"),
-        table.c.source_fulfillment_id == sa.bindparam("b_fulfillment"),
-    ]
+def _matches(table: sa.Table, given: sa.FromClause) -> list[sa.ColumnElement[bool]]:
+    return [table.c.store_id == _STORE, *(table.c[name] == given.c[name] for name in KEY)]
 
 
 def _state_is_one_of(states: Iterable[State]) -> sa.ColumnElement[bool]:
     # An expression, not the column: PostgreSQL, told nothing about a new table, would go by the index on the state and
-    # read all that is planned for every row. Not IN: its list cannot be bound in a statement that runs for many rows.
+    # read all that is planned for every row.
     found = ENTRIES.c.state + sa.literal_column("''")
     return sa.or_(*(found == state for state in sorted(states)))
 
 
-def _guarded(state: State) -> sa.Update:
+def _guarded(state: State, given: sa.FromClause) -> sa.Update:
     before = MAY_FOLLOW[state]
     if state is State.PLANNED:
         # What has ended is planned anew by `plan` or `plan_rejected_again`, never put back.
         before -= {State.ACCEPTED, State.REJECTED}
-    return ENTRIES.update().where(*_matches(ENTRIES), _state_is_one_of(before))
+    return ENTRIES.update().where(*_matches(ENTRIES, given), _state_is_one_of(before))
 
 
-def planning(insert: "postgresql.Insert | sqlite.Insert") -> sa.Executable:
-    """Return what makes an operation its entry's current one. It takes the columns of `entries`."""
+def _planning(insert: "postgresql.Insert | sqlite.Insert", given: sa.FromClause) -> sa.Executable:
     fresh = insert.excluded
     renewed = ("state", "kind", "payload_hash", "cancelled", "batch", "attempts", "updated_at")
     forgotten = ("first_sent_at", "last_started_at", "status", "reason")
     settled = [state for state in MAY_FOLLOW[State.PLANNED] if state not in {State.SENDING, State.UNKNOWN}]
-    return insert.on_conflict_do_update(
-        index_elements=["store_id", "source_order_id", "source_fulfillment_id"],
+    values: dict[str, sa.ColumnElement[Any]] = {
+        "store_id": _STORE,
+        **{name: given.c[name] for name in PLANNED},
+        "held_cancelled": sa.literal(""),
+        "state": sa.literal(State.PLANNED, sa.Text),
+        "batch": sa.bindparam("b_batch", type_=sa.Text),
+        "attempts": sa.literal(0),
+        "updated_at": _NOW,
+    }
+    # SQLite would take the conflict's ON for a join's without a WHERE before it.
+    new = sa.select(*values.values()).where(sa.true())
+    return insert.from_select(list(values), new).on_conflict_do_update(
+        index_elements=["store_id", *KEY],
         set_={name: fresh[name] for name in renewed} | dict.fromkeys(forgotten),
         where=_state_is_one_of(settled),
     )
 
 
-def _settling(state: State) -> sa.Update:
-    values: dict[str, Any] = {
-        "state": state,
-        "status": sa.bindparam("b_status"),
-        "reason": sa.bindparam("b_reason"),
-        "updated_at": sa.bindparam("b_now"),
-    }
-    if state is State.ACCEPTED:
-        uncancelled = sa.bindparam("b_uncancelled", type_=sa.Boolean)
-        deleted = ENTRIES.c.kind == "cancel_order"
-        values |= {
-            "corso_id": sa.bindparam("b_corso_id"),
-            "held_hash": sa.bindparam("b_held_hash"),
-            "held_cancelled": sa.case(
-                (uncancelled, ""), (deleted, "deleted"), (ENTRIES.c.cancelled, "sent"), else_=""
-            ),
-            "held_at": sa.bindparam("b_now"),
-        }
-    if state is State.PLANNED:
-        throttled = sa.bindparam("b_ended_as") == "throttled"
-        values["attempts"] = ENTRIES.c.attempts - sa.case((throttled, 1), else_=0)
-    return _guarded(state).values(**values)
+def _starting(given: sa.FromClause) -> sa.Update:
+    return _guarded(State.SENDING, given).values(
+        state=State.SENDING,
+        attempts=ENTRIES.c.attempts + 1,
+        first_sent_at=sa.func.coalesce(ENTRIES.c.first_sent_at, _NOW),
+        last_started_at=_NOW,
+        updated_at=_NOW,
+    )
 
 
-def _recording() -> sa.Insert:
-    of_entry = ("store_id", "source_order_id", "source_fulfillment_id", "kind", "payload_hash", "batch")
-    own = (sa.bindparam("b_now", type_=sa.Text), sa.bindparam("b_tenure", type_=sa.BigInteger))
-    select = sa.select(*(ENTRIES.c[name] for name in of_entry), *own).where(*_matches(ENTRIES))
+def _recording(given: sa.FromClause) -> sa.Insert:
+    of_entry = ("store_id", *KEY, "kind", "payload_hash", "batch")
+    own = (_NOW, sa.bindparam("b_tenure", type_=sa.BigInteger))
+    select = sa.select(*(ENTRIES.c[name] for name in of_entry), *own).where(*_matches(ENTRIES, given))
     return ATTEMPTS.insert().from_select([*of_entry, "started_at", "tenure_id"], select)
 
 
-START = _guarded(State.SENDING).values(
-    state=State.SENDING,
-    attempts=ENTRIES.c.attempts + 1,
-    first_sent_at=sa.func.coalesce(ENTRIES.c.first_sent_at, sa.bindparam("b_now")),
-    last_started_at=sa.bindparam("b_now"),
-    updated_at=sa.bindparam("b_now"),
-)
-"""Brings an entry to `sending`. Takes b_store, b_order, b_fulfillment, b_now."""
+def _settling(state: State, given: sa.FromClause) -> sa.Update:
+    values: dict[str, Any] = {
+        "state": state,
+        "status": given.c.status,
+        "reason": given.c.reason,
+        "updated_at": _NOW,
+    }
+    if state is State.ACCEPTED:
+        deleted = ENTRIES.c.kind == "cancel_order"
+        values |= {
+            "corso_id": given.c.corso_id,
+            "held_hash": given.c.held_hash,
+            "held_cancelled": sa.case(
+                (given.c.is_uncancelled, ""), (deleted, "deleted"), (ENTRIES.c.cancelled, "sent"), else_=""
+            ),
+            "held_at": _NOW,
+        }
+    if state is State.PLANNED:
+        throttled = given.c.ended_as == "throttled"
+        values["attempts"] = ENTRIES.c.attempts - sa.case((throttled, 1), else_=0)
+    return _guarded(state, given).values(**values)
 
-RECORD_ATTEMPT = _recording()
-"""Writes down the attempt that `START` started; takes the same and b_tenure."""
 
-SETTLE = {state: _settling(state) for state in State}
-"""State -> what brings an entry to it. Takes what `START` takes, b_ended_as, b_corso_id, b_held_hash, b_uncancelled,
-b_status and b_reason."""
-
-END_ATTEMPT = (
-    ATTEMPTS.update()
-    .where(*_matches(ATTEMPTS), ATTEMPTS.c.ended_at.is_(None))
-    .values(
-        ended_at=sa.bindparam("b_now"),
-        ended_as=sa.bindparam("b_ended_as"),
-        status=sa.bindparam("b_status"),
-        reason=sa.bindparam("b_reason"),
+def _ending(given: sa.FromClause) -> sa.Update:
+    return (
+        ATTEMPTS.update()
+        .where(*_matches(ATTEMPTS, given), ATTEMPTS.c.ended_at.is_(None))
+        .values(ended_at=_NOW, ended_as=given.c.ended_as, status=given.c.status, reason=given.c.reason)
     )
-)
-"""Writes down how the attempt under way ended; takes what `SETTLE` takes."""
