@@ -23,7 +23,7 @@ _COLUMNS = ("source_order_id", "corso_order_id", "created_on")
 
 
 class Known(BaseModel):
-    """known.json: what is known of one store."""
+    """known_records.json: what is known of one store."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -52,7 +52,7 @@ def read_known(settings: Settings) -> Known | None:
     """Return what is known of a store's records; None before the first pass, or where it cannot be read."""
     folder = _folder(settings)
     try:
-        known = Known.model_validate_json((folder / "known.json").read_bytes())
+        known = Known.model_validate_json((folder / "known_records.json").read_bytes())
     except (OSError, ValidationError):
         return None
     is_whole = all((folder / part).exists() for part in known.parts)
@@ -83,7 +83,7 @@ def keep_known(
     """
     folder = _folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
-    part = f"{uuid.uuid4().hex}.parquet"
+    part = f"known_records-{uuid.uuid4().hex}.parquet"
     rows = listing.filter(pl.col("corso_order_id") != "").select(_COLUMNS)
     if on_top_of:
         rows = rows.filter(~pl.col("corso_order_id").is_in(_known_of(folder, on_top_of, rows).implode()))
@@ -100,9 +100,9 @@ def keep_known(
         page_size=page_size or (on_top_of.page_size if on_top_of else 0),
         parts=tuple(parts),
     )
-    with replacing(folder / "known.json") as draft:
+    with replacing(folder / "known_records.json") as draft:
         draft.write_text(known.model_dump_json(indent=1), encoding="utf-8")
-    for left in folder.glob("*.parquet"):
+    for left in folder.glob("known_records-*.parquet"):
         if left.name not in parts:
             left.unlink(missing_ok=True)
 
@@ -116,4 +116,5 @@ def _known_of(folder: Path, known: Known, rows: pl.LazyFrame) -> pl.Series:
 
 
 def _folder(settings: Settings) -> Path:
-    return settings.store_dir / "known_records"
+    """Return where the files are: among the store's, whose folders are its batches."""
+    return settings.store_dir
