@@ -13,6 +13,7 @@ import dagster as dg
 
 from corso.errors import CorsoError, Interrupted, LedgerInUse, Parked
 from corso.extract.drops import look_at
+from corso.scrubbing import scrubbed
 from corso.stages.ending import facts_written_at
 from corso.stages.landing import Landing
 from corso.stages.nightly import TRY_AGAIN
@@ -25,6 +26,8 @@ DROP_TAG = "corso-loader/drop"
 """The signature of the drop as it was when the run began (`corso.extract.drops.Drop`)."""
 ENDED_TAG = "corso-loader/ended"
 """The class of the error that ended it; none where it went well, or was killed."""
+SAID_TAG = "corso-loader/said"
+"""Its sentence, without secrets and personal data."""
 RESUME_TAG = "corso-loader/resume-at"
 """When to try again (ISO 8601, UTC), where that is all it takes."""
 FACTS_TAG = "corso-loader/facts"
@@ -33,6 +36,7 @@ COMMAND_TAG = "corso-loader/command"
 """Of runs of the command, whose user sees how they end."""
 HOST_TAG, PROCESS_TAG = "corso-loader/host", "corso-loader/process"
 """Where it runs."""
+LONGEST_SAID = 1_000
 PARTITION_TAG = "dagster/partition"
 
 
@@ -79,8 +83,12 @@ def note_end(instance: dg.DagsterInstance, run_id: str, error: BaseException) ->
             tags = {ENDED_TAG: "Parked", RESUME_TAG: _text_of(error.resume_at)}
         case LedgerInUse():
             tags = {ENDED_TAG: "LedgerInUse", RESUME_TAG: _text_of(datetime.now(UTC) + TRY_AGAIN)}
+        case OSError():
+            tags = {ENDED_TAG: "OSError"}
         case _:
             tags = {ENDED_TAG: type(error).__name__}
+    if isinstance(error, CorsoError | OSError):
+        tags[SAID_TAG] = scrubbed(str(error))[:LONGEST_SAID]
     instance.add_run_tags(run_id, tags)
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import dagster as dg
 
-from assets import checks, delivering, preparing, reconciling
+from assets import checks, delivering, freshness, preparing, reconciling
 from assets.resources import LoaderFile, Progress
 from assets.tables import ParquetTables
 from corso.delivery.ports import unwatched
+from pipelines.alerting import WATCH_EVERY_S, build_alerting
 from pipelines.jobs import build_jobs
 from pipelines.schedules import nightly_load, weekly_reconciliation
 from pipelines.sensors import LOOK_EVERY_S, build_new_batches
@@ -32,11 +33,14 @@ def build_defs(
         **overrides,
     }
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([preparing, delivering, reconciling]),
-        asset_checks=dg.load_asset_checks_from_modules([checks]),
+        assets=[*dg.load_assets_from_modules([preparing, delivering, reconciling]), freshness.LANDING],
+        asset_checks=dg.load_asset_checks_from_modules([checks, freshness]),
         jobs=list(build_jobs(loader).values()),
         schedules=[nightly_load, weekly_reconciliation],
-        sensors=[build_new_batches(look_every_s, running=running)],
+        sensors=[
+            build_new_batches(look_every_s, running=running),
+            *build_alerting(min(WATCH_EVERY_S, 5 * look_every_s), running=running),
+        ],
         resources=resources,
         executor=dg.in_process_executor,
     )

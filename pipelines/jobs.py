@@ -15,8 +15,10 @@ from pipelines.hooks import note_how_it_ended
 _SELECTIONS = {
     "plan_batch": dg.AssetSelection.assets("upload_plan").upstream(),
     "upload_batch": dg.AssetSelection.assets("uploaded_fulfillments").upstream(),
-    "reconcile_batch": dg.AssetSelection.assets("corso_orders", "reconciliation", "reconciliation_report"),
-    "load_batch": dg.AssetSelection.all(),
+    "reconcile_batch": dg.AssetSelection.assets(
+        "corso_orders", "corso_fulfillments", "fulfillments_read", "reconciliation", "reconciliation_report"
+    ),
+    "load_batch": dg.AssetSelection.all() - dg.AssetSelection.assets("landing"),
 }
 _DESCRIPTIONS = {
     "plan_batch": "Everything but sending: accepted, quarantined, plan.",

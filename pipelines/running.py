@@ -11,13 +11,13 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 
 from assets.partitions import BATCHES
 from assets.resources import LoaderFile, Progress
+from assets.run_history import end_killed_runs
 from assets.run_tags import COMMAND_TAG, note_end
 from corso.delivery.sender import interrupted
 from corso.errors import CorsoError
 from corso.settings import Settings
 from corso.stages.batch import Batch, ProgressWatch
 from pipelines.definitions import build_defs
-from pipelines.history import end_killed_runs
 from pipelines.home import prepare_home
 from pipelines.hooks import error_of_ours
 

@@ -16,12 +16,12 @@ import dagster as dg
 
 from assets.partitions import BATCHES, STORES
 from assets.resources import LoaderFile
+from assets.run_history import LOAD_JOB, end_killed_runs, last_run_of
 from assets.run_tags import DROP_TAG, tags_of_batch
 from corso.errors import CorsoError
 from corso.extract.drops import changed_batches, has_batch_folders, look_at
 from corso.stages.landing import Landing
 from corso.stages.nightly import Look, Seen, StoreMemory, look
-from pipelines.history import LOAD_JOB, end_killed_runs, last_run_of
 
 LOOK_EVERY_S = 60
 LONGEST_LOOK_S = 20.0

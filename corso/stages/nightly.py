@@ -41,6 +41,11 @@ class LastRun:
     """For `PARKED`: when to try again."""
     runs: int = 1
     """Runs that there were of this drop."""
+    created_at: datetime | None = None
+
+    def is_since(self, due: datetime) -> bool:
+        """Say whether it was started in the day that ended with the due time, or later."""
+        return self.created_at is not None and self.created_at >= due - timedelta(days=1)
 
 
 class Step(Enum):

@@ -1,7 +1,7 @@
-"""Dagster's history as the sensors ask it: how the last run of a batch ended, and which runs lost their process."""
+"""Dagster's history as sensors and checks ask it: how the last run of a batch ended, and which runs lost their process."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import datetime
 
 import dagster as dg
@@ -34,22 +34,24 @@ _UNDER_WAY = frozenset(
 def last_run_of(instance: dg.DagsterInstance, key: str) -> LastRun | None:
     """Return how the last load of a batch ended, whoever started it; None where there was none."""
     asked = dg.RunsFilter(job_name=LOAD_JOB, tags={PARTITION_TAG: key})
-    runs = list(instance.get_runs(asked, limit=MOST_KILLED))
+    runs = list(instance.get_run_records(asked, limit=MOST_KILLED))
     if not runs:
         return None
     last = runs[0]
-    signature = last.tags.get(DROP_TAG, "")
-    resume_at = last.tags.get(RESUME_TAG)
+    tags = last.dagster_run.tags
+    signature, resume_at = tags.get(DROP_TAG, ""), tags.get(RESUME_TAG)
     return LastRun(
         signature,
-        _ended(last),
+        _ended(last.dagster_run),
         datetime.fromisoformat(resume_at) if resume_at else None,
-        _in_a_row(runs, lambda run: run.tags.get(DROP_TAG, "") == signature),
+        _in_a_row(runs, signature),
+        last.create_timestamp,
     )
 
 
-def _in_a_row(runs: list[dg.DagsterRun], is_one: Callable[[dg.DagsterRun], bool]) -> int:
-    return next((number for number, run in enumerate(runs) if not is_one(run)), len(runs))
+def _in_a_row(runs: Sequence[dg.RunRecord], signature: str) -> int:
+    is_one = [run.dagster_run.tags.get(DROP_TAG, "") == signature for run in runs]
+    return is_one.index(False) if False in is_one else len(is_one)
 
 
 def _ended(run: dg.DagsterRun) -> Ended:

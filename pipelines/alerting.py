@@ -1,0 +1,228 @@
+"""Sensors that tell people: of runs that failed, of batches that need a look, of nights that are late, of runs that hang.
+
+Dagster calls them; what is said, and by which way, is `corso.stages.alerts`. A parked run is told of by nobody: it goes
+on by itself, and where that is too late, the night is late. Runs of the command are left to whoever started them.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from assets.freshness import evaluation_of, freshness_of, observation_of
+from assets.partitions import BATCHES
+from assets.resources import LoaderFile
+from assets.run_history import last_run_of
+from assets.run_tags import COMMAND_TAG, ENDED_TAG, PARTITION_TAG, RESUME_TAG, SAID_TAG
+from corso import errors
+from corso.report.summary import Summary
+from corso.report.verdict import verdict
+from corso.stages.alerts import Alert, AlertWays, alert_of_error
+from corso.stages.freshness import Freshness
+from corso.stages.landing import Landing
+from corso.stages.nightly import MOST_KILLED
+
+WATCH_EVERY_S = 300
+LONGEST_WAIT = timedelta(hours=1)
+LONGEST_RUN = timedelta(hours=6)
+_ON, _OFF = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
+
+
+def build_alerting(watch_every_s: int = WATCH_EVERY_S, *, running: bool = False) -> list[dg.SensorDefinition]:
+    """Return the sensors; `running`: they look without anybody having turned them on."""
+    status = _ON if running else _OFF
+    every_s = min(watch_every_s, 30)
+
+    @dg.run_failure_sensor(name="alert_on_failure", default_status=status, minimum_interval_seconds=every_s)
+    def alert_on_failure(context: dg.RunFailureSensorContext, loader: LoaderFile) -> None:
+        """Tell of a run that failed and does not go on by itself."""
+        _send(context.log, alert_of_failure(context.instance, context.dagster_run, loader.landing))
+
+    @dg.run_status_sensor(
+        name="alert_on_a_look",
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        default_status=status,
+        minimum_interval_seconds=every_s,
+    )
+    def alert_on_a_look(context: dg.RunStatusSensorContext, loader: LoaderFile) -> None:
+        """Tell of a batch that came to its end and needs a look (exit code 1)."""
+        _send(context.log, alert_of_a_look(context.dagster_run, loader.landing))
+
+    @dg.sensor(name="watch_the_nights", default_status=status, minimum_interval_seconds=watch_every_s)
+    def watch_the_nights(context: dg.SensorEvaluationContext, loader: LoaderFile) -> dg.SensorResult:
+        """Evaluate last_nights_load_ran where something changed; tell of late nights and of runs that hang."""
+        return watch(context, loader.landing, datetime.now(UTC))
+
+    return [alert_on_failure, alert_on_a_look, watch_the_nights]
+
+
+def alert_of_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, landing: Landing) -> Alert | None:
+    """Return what to tell of a failed run; None where nobody has to do anything."""
+    key = run.tags.get(PARTITION_TAG)
+    if key is None or COMMAND_TAG in run.tags or RESUME_TAG in run.tags:
+        return None
+    store, batch = _names(landing, key)
+    link = _link(run.run_id)
+    if ENDED_TAG in run.tags:
+        return alert_of_error(store, batch, _error_of(run), link)
+    last = last_run_of(instance, key)
+    if last is None or last.runs < MOST_KILLED:
+        # The sensor starts it again.
+        return None
+    happened = f"its run was killed {last.runs} times in a row (memory, power, a restart)."
+    return Alert(
+        store, batch, happened, "See what ends it; then load the batch again: it goes on where it was.", link
+    )
+
+
+def alert_of_a_look(run: dg.DagsterRun, landing: Landing) -> Alert | None:
+    """Return what to tell of a batch that was loaded; None where all is well."""
+    key = run.tags.get(PARTITION_TAG)
+    if key is None or COMMAND_TAG in run.tags or run.job_name not in {"load_batch", "reconcile_batch"}:
+        return None
+    store, batch = _names(landing, key)
+    folder = landing.batch(key).folder
+    summary = Summary.read(folder / "summary.json")
+    if summary.exit_code == 0:
+        return None
+    return Alert(
+        store,
+        batch,
+        f"loaded. {verdict(summary)}",
+        f"See {folder / 'reconciliation.html'}; what was rejected is sent again by `corso-loader retry`.",
+        _link(run.run_id),
+    )
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """Something that the watch tells once."""
+
+    name: str
+    """Tells it from others, and stays as long as it does."""
+    alert: Alert
+
+
+def watch(context: dg.SensorEvaluationContext, landing: Landing, now: datetime) -> dg.SensorResult:
+    """Look at all stores and runs once; the cursor keeps what was told, and what each store's check said last."""
+    kept: dict[str, Any] = json.loads(context.cursor or "{}")
+    told, said = set(kept.get("told", [])), dict(kept.get("said", {}))
+    known = list(context.instance.get_dynamic_partitions(BATCHES.name or ""))
+    findings = list(_hanging(context.instance, landing, now))
+    events: list[dg.AssetCheckEvaluation | dg.AssetObservation | dg.AssetMaterialization] = []
+    judged: dict[str, str] = {}
+    nights: dict[str, Freshness] = {}
+    for store in landing.stores():
+        shown = landing.shown(store)
+        try:
+            found = freshness_of(context.instance, landing, store, known, now)
+        except (errors.CorsoError, OSError) as error:
+            alert = alert_of_error(shown, "", error)
+            found = Freshness(
+                now, "", is_loaded=False, sentence=alert.happened.rstrip("."), to_do=alert.to_do
+            )
+            judged[shown] = found.sentence
+            findings.append(_Finding(f"{shown} {found.sentence}", alert))
+        else:
+            if found is None:
+                continue
+            judged[shown] = f"{found.due_at.isoformat()} {found.is_loaded}"
+            if not found.is_loaded:
+                alert = Alert(shown, found.batch, f"{found.sentence}.", found.to_do)
+                findings.append(_Finding(f"{shown} late {found.due_at.isoformat()}", alert))
+        nights[shown] = found
+        if said.get(shown) != judged[shown]:
+            events.append(observation_of(shown, found))
+    if said != judged:
+        events.append(evaluation_of(nights))
+    for finding in findings:
+        if finding.name not in told:
+            _send(context.log, finding.alert)
+    cursor = {"told": sorted(each.name for each in findings), "said": judged}
+    late = sum(not night.is_loaded for night in nights.values())
+    return dg.SensorResult(
+        skip_reason=f"{len(nights)} stores are due or cannot be read, {late} are late; {len(findings)} things to tell",
+        asset_events=events,
+        cursor=json.dumps(cursor, separators=(",", ":")),
+    )
+
+
+def _hanging(instance: dg.DagsterInstance, landing: Landing, now: datetime) -> Iterator[_Finding]:
+    """Find runs that wait or run for too long."""
+    waiting = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
+    for record in instance.get_run_records(dg.RunsFilter(statuses=waiting)):
+        if now - record.create_timestamp > LONGEST_WAIT:
+            yield _hangs(
+                record.dagster_run,
+                landing,
+                f"its run has been waiting for more than {_hours(LONGEST_WAIT)}",
+                "See whether another run of the store hangs, and whether the daemon and the code server are well.",
+            )
+    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
+    for record in instance.get_run_records(started):
+        if record.start_time and now.timestamp() - record.start_time > LONGEST_RUN.total_seconds():
+            yield _hangs(
+                record.dagster_run,
+                landing,
+                f"its run has been under way for more than {_hours(LONGEST_RUN)}",
+                "See `corso-loader status`: if the numbers move, it is slow, else cancel the run; it is loaded again by hand.",
+            )
+
+
+def _hangs(run: dg.DagsterRun, landing: Landing, happened: str, to_do: str) -> _Finding:
+    store, batch = _names(landing, run.tags.get(PARTITION_TAG, ""))
+    return _Finding(f"{run.run_id} {happened}", Alert(store, batch, f"{happened}.", to_do, _link(run.run_id)))
+
+
+def _hours(span: timedelta) -> str:
+    hours = int(span.total_seconds() // 3600)
+    return "an hour" if hours == 1 else f"{hours} hours"
+
+
+def _names(landing: Landing, key: str) -> tuple[str, str]:
+    """Return store and batch of a partition as people call them."""
+    try:
+        store, batch = landing.split(key)
+    except errors.CorsoError:
+        return "", key
+    return landing.shown(store), batch
+
+
+def _error_of(run: dg.DagsterRun) -> BaseException:
+    """Return what ended a run as an error of its class: the tags tell class and sentence."""
+    kind = getattr(errors, run.tags[ENDED_TAG], None)
+    said = run.tags.get(SAID_TAG, "")
+    if isinstance(kind, type) and issubclass(kind, errors.CorsoError):
+        return _told(kind, said)
+    # What nobody expected is told by its class alone.
+    return (
+        OSError(said) if run.tags[ENDED_TAG] == "OSError" else type(run.tags[ENDED_TAG], (Exception,), {})()
+    )
+
+
+def _told(kind: type[errors.CorsoError], said: str) -> errors.CorsoError:
+    error = kind.__new__(kind)
+    error.args = (said,)
+    return error
+
+
+def _link(run_id: str) -> str:
+    """Return where the run is seen, if the environment says where Dagster's web UI is (CORSO_ALERT_UI)."""
+    root = os.environ.get("CORSO_ALERT_UI", "").rstrip("/")
+    return f"{root}/runs/{run_id}" if root else ""
+
+
+def _send(log: Any, alert: Alert | None) -> None:
+    if alert is None:
+        return
+    log.warning("%s", alert.text)
+    _log_failures(log, AlertWays.of(os.environ).send(alert))
+
+
+def _log_failures(log: Any, why: Iterable[str]) -> None:
+    for sentence in why:
+        log.error("%s", sentence)

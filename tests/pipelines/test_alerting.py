@@ -1,0 +1,229 @@
+"""Which runs and nights people are told of, and that they are told once."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import create_run_for_test
+
+from assets.freshness import CHECK, LANDING
+from assets.partitions import BATCHES
+from assets.run_tags import COMMAND_TAG, DROP_TAG, ENDED_TAG, PARTITION_TAG, RESUME_TAG, SAID_TAG, note_end
+from corso.errors import ExportError, Interrupted, LedgerInUse, Parked, Stopped
+from corso.report.summary import OutcomeCounts, ReconciliationCounts, Summary, TableCounts
+from corso.stages.alerts import AlertWays
+from corso.stages.landing import Landing
+from corso.stages.nightly import MOST_KILLED
+from pipelines.alerting import alert_of_a_look, alert_of_failure, watch
+from tests.loader_process import Shop
+
+FILES = {"orders": "{batch}/orders.csv", "line_items": "{batch}/lines.csv"}
+KEY = "north/2026-11-26"
+NOW = datetime(2026, 11, 26, 15, tzinfo=UTC)
+FAILURE, SUCCESS = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """An instance that is gone afterwards."""
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        yield instance
+
+
+@pytest.fixture
+def landing(tmp_path: Path) -> Landing:
+    """A folder with one store, whose nights are due at seven."""
+    Shop(tmp_path / "landing" / "north", files=FILES).configure('nightly: {due_by: "07:00"}')
+    return Landing(tmp_path / "landing")
+
+
+def run(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus = FAILURE, key: str = KEY, **tags: str
+) -> dg.DagsterRun:
+    """Make a load of a batch that ended so."""
+    known = {PARTITION_TAG: key, DROP_TAG: "d"}
+    return create_run_for_test(instance, job_name="load_batch", status=status, tags=known | tags)
+
+
+def told(instance: dg.DagsterInstance, landing: Landing, run_id: str) -> str | None:
+    """Return what is told of a run."""
+    found = instance.get_run_by_id(run_id)
+    assert found is not None
+    alert = alert_of_failure(instance, found, landing)
+    return alert.text if alert else None
+
+
+def test_a_run_that_a_guard_stopped_is_told_with_its_sentence(
+    instance: dg.DagsterInstance, landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Store, batch, what happened, what to do, where to look."""
+    monkeypatch.setenv("CORSO_ALERT_UI", "https://dagster.example/")
+    stopped = run(instance)
+    note_end(instance, stopped.run_id, Stopped("12.0% are quarantined; nothing was sent"))
+    said = told(instance, landing, stopped.run_id)
+    assert said is not None
+    assert said.startswith(
+        "corso-loader: store north, batch 2026-11-26: 12.0% are quarantined; nothing was sent.\nLook at"
+    )
+    assert said.endswith(f"https://dagster.example/runs/{stopped.run_id}")
+
+
+def test_nothing_personal_and_no_secret_is_told(instance: dg.DagsterInstance, landing: Landing) -> None:
+    """Neither in the tags nor in the alert; of an error that nobody expected, only its class."""
+    refused, strange = run(instance), run(instance)
+    note_end(instance, refused.run_id, ExportError("orders.csv:3: 'ann@example.com' is no date"))
+    note_end(instance, strange.run_id, ValueError("Ann Lee"))
+    tags = str([each.tags for each in instance.get_runs()])
+    said = f"{told(instance, landing, refused.run_id)}{told(instance, landing, strange.run_id)}"
+    assert "orders.csv:3: '•••' is no date" in said or "orders.csv:3: ••• is no date" in said
+    assert "(ValueError)" in said
+    assert "ann@" not in tags + said
+    assert "Ann Lee" not in tags + said
+
+
+@pytest.mark.parametrize("error", [Parked("later", resume_at=NOW), LedgerInUse("another"), Interrupted("^C")])
+def test_of_what_goes_on_by_itself_nobody_is_told(
+    instance: dg.DagsterInstance, landing: Landing, error: Exception
+) -> None:
+    """Where it takes too long, the night is late."""
+    ended = run(instance)
+    note_end(instance, ended.run_id, error)
+    assert told(instance, landing, ended.run_id) is None
+
+
+def test_a_run_of_the_command_is_left_to_its_user(instance: dg.DagsterInstance, landing: Landing) -> None:
+    """Who sits before it has read the sentence."""
+    ended = run(instance, **{COMMAND_TAG: "load_batch", ENDED_TAG: "Stopped"})
+    assert told(instance, landing, ended.run_id) is None
+
+
+def test_a_run_that_is_killed_again_and_again_is_told(instance: dg.DagsterInstance, landing: Landing) -> None:
+    """Not the first time: the sensor starts it again."""
+    said = [told(instance, landing, run(instance).run_id) for _ in range(MOST_KILLED)]
+    assert said[:-1] == [None] * (MOST_KILLED - 1)
+    assert said[-1] is not None
+    assert f"its run was killed {MOST_KILLED} times in a row" in said[-1]
+
+
+@pytest.mark.parametrize(("rejected", "is_told"), [(0, False), (1, True)])
+def test_a_batch_that_needs_a_look_is_told(
+    instance: dg.DagsterInstance, landing: Landing, rejected: int, is_told: bool
+) -> None:
+    """With the verdict that heads its report."""
+    folder = landing.batch(KEY).folder
+    folder.mkdir(parents=True)
+    Summary(
+        store_id=9359,
+        batch="2026-11-26",
+        exit_code=rejected,
+        source=TableCounts(orders=3),
+        accepted=TableCounts(orders=3),
+        outcome=OutcomeCounts(created=3 - rejected, rejected=rejected),
+        reconciliation=ReconciliationCounts(matched=3 - rejected, missing=rejected),
+    ).write(folder / "summary.json")
+    alert = alert_of_a_look(run(instance, SUCCESS), landing)
+    assert (alert is not None) is is_told
+    if alert:
+        assert "loaded. Needs a look: 1 of 3 source orders is not in Corso and equal: 1 missing" in alert.text
+
+
+class Watched:
+    """The watch, looked through again and again, and what it told."""
+
+    def __init__(
+        self, instance: dg.DagsterInstance, landing: Landing, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.instance, self.landing, self.cursor = instance, landing, None
+        self.told: list[str] = []
+        monkeypatch.setattr(AlertWays, "send", lambda _ways, alert: self.told.append(alert.text) or [])
+
+    def look(self, now: datetime = NOW) -> list[tuple[str | None, bool]]:
+        """Look once; return what the check says of which store where it changed."""
+        self.told.clear()
+        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
+        result: Any = watch(context, self.landing, now)
+        self.cursor = result.cursor
+        for event in result.asset_events:
+            assert event.asset_key == LANDING.key
+            self.instance.report_runless_asset_event(event)
+        seen = [event for event in result.asset_events if isinstance(event, dg.AssetObservation)]
+        checks = [event for event in result.asset_events if isinstance(event, dg.AssetCheckEvaluation)]
+        loaded = [(event.partition, bool(event.metadata["loaded"].value)) for event in seen]
+        assert [check.check_name for check in checks] == [CHECK] * bool(seen)
+        assert all(check.passed == all(each for _, each in loaded) for check in checks)
+        return loaded
+
+
+@pytest.fixture
+def watched(instance: dg.DagsterInstance, landing: Landing, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    """The watch of the store."""
+    return Watched(instance, landing, monkeypatch)
+
+
+def test_a_late_night_is_told_once_and_the_check_turns_green_when_it_is_loaded(watched: Watched) -> None:
+    """A backfill of an old day does not count."""
+    instance = watched.instance
+    instance.add_dynamic_partitions(BATCHES.name or "", ["north/2026-11-01", KEY, "south/2026-11-26"])
+    run(instance, SUCCESS, "north/2026-11-01")
+    run(instance, SUCCESS, "south/2026-11-26")
+    assert watched.look() == [("north", False)]
+    (text,) = watched.told
+    assert "batch 2026-11-26: it was not loaded by 2026-11-26 07:00 EST: no run was started." in text
+    assert watched.look(NOW + timedelta(minutes=5)) == []
+    assert watched.told == []
+    run(instance, SUCCESS)
+    assert watched.look(NOW + timedelta(minutes=10)) == [("north", True)]
+    assert watched.look(NOW + timedelta(days=1)) == [("north", True)]
+    assert watched.look(NOW + timedelta(days=2)) == [("north", False)]
+    assert len(watched.told) == 1
+
+
+def test_a_store_that_cannot_be_read_is_told_once_and_again_when_it_breaks_anew(watched: Watched) -> None:
+    """The others are watched all the same."""
+    config = watched.landing.path / "north" / "loader.yaml"
+    good = config.read_text(encoding="utf-8")
+    for text, count in (
+        (good, 1),
+        ("store: {id: one}", 1),
+        ("store: {id: one}", 0),
+        (good, 1),
+        ("store: 1", 1),
+    ):
+        config.write_text(text, encoding="utf-8")
+        watched.look()
+        assert len(watched.told) == count, text
+
+
+def test_runs_that_wait_or_run_for_too_long_are_told_once(watched: Watched) -> None:
+    """Stuck is not failed: nobody else would say so."""
+    (watched.landing.path / "north" / "loader.yaml").unlink()
+    run(watched.instance, dg.DagsterRunStatus.NOT_STARTED)
+    started = run(watched.instance, dg.DagsterRunStatus.STARTING, "north/2026-11-25")
+    watched.instance.report_dagster_event(
+        dg.DagsterEvent(event_type_value="PIPELINE_START", job_name="load_batch"), run_id=started.run_id
+    )
+    now = datetime.now(UTC)
+    watched.look(now)
+    assert watched.told == []
+    watched.look(now + timedelta(hours=2))
+    assert [
+        "batch 2026-11-26: its run has been waiting for more than an hour" in each for each in watched.told
+    ] == [True]
+    watched.look(now + timedelta(hours=7))
+    assert [
+        "batch 2026-11-25: its run has been under way for more than 6 hours" in each for each in watched.told
+    ] == [True]
+
+
+def test_the_tags_of_an_end_are_those_that_the_sensors_read(instance: dg.DagsterInstance) -> None:
+    """Parked has its time, a guard its sentence."""
+    parked, stopped = run(instance), run(instance)
+    note_end(instance, parked.run_id, Parked("too long a wait", resume_at=NOW))
+    note_end(instance, stopped.run_id, Stopped("too many"))
+    kept = {each.run_id: each.tags for each in instance.get_runs()}
+    assert kept[parked.run_id][RESUME_TAG] == "2026-11-26T15:00:00+00:00"
+    assert (kept[stopped.run_id][ENDED_TAG], kept[stopped.run_id][SAID_TAG]) == ("Stopped", "too many")
+    assert RESUME_TAG not in kept[stopped.run_id]
