@@ -176,6 +176,21 @@ def retry(
 
 
 @app.command()
+def doctor(
+    config: ConfigOption,
+    batch: BatchOption = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask nothing of the API (one token request, one read).")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Examine all that a load needs: files, disk, ledger, credentials, the API, its quota, the clock."""
+    from pipelines import examining  # noqa: PLC0415
+
+    _leave(lambda: examining.doctor(config, batch, offline=offline, as_json=as_json))
+
+
+@app.command()
 def status(config: ConfigOption, as_json: JsonOption = False) -> None:
     """Count the ledger's entries by state."""
     from pipelines import looking  # noqa: PLC0415

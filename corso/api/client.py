@@ -115,6 +115,11 @@ class CorsoApi:
         """What paces the requests; its counters are for the summary and the progress bar."""
         return self._exchange.limiter
 
+    @property
+    def ahead_s(self) -> float | None:
+        """Seconds by which this machine's clock is ahead of the API's, by an answer that came just now."""
+        return self._exchange.ahead_s
+
     async def __aenter__(self) -> Self:
         """Return itself; connections open as they are needed."""
         return self

@@ -11,6 +11,7 @@ held back before its first byte, and, once and with a fresh token, one that the 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 
 import httpx
 
@@ -94,6 +95,7 @@ class Exchange:
             (b"user-agent", user_agent.encode()),
             (b"accept", b"application/json"),
         ]
+        self._last_headers: httpx.Headers | None = None
         self._tokens = TokenSource(
             loader.corso,
             credentials,
@@ -103,6 +105,18 @@ class Exchange:
             user_agent=user_agent,
             jitter=jitter,
         )
+
+    @property
+    def ahead_s(self) -> float | None:
+        """Seconds by which this machine's clock is ahead of the API's, by an answer that came just now.
+
+        None where it did not tell. It tells whole seconds (RFC 9110, section 6.6.1).
+        """
+        try:
+            told = parsedate_to_datetime((self._last_headers or {}).get("date", ""))
+            return (self._clock.utc() - told).total_seconds()
+        except (ValueError, TypeError):
+            return None
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -170,6 +184,7 @@ class Exchange:
     async def _carry(self, ticket: Ticket, request: httpx.Request) -> Answer:
         what = f"{request.method} {request.url.path}"
         response, body = await self._transfer(ticket, request, self._transport, what, LONGEST_ANSWER)
+        self._last_headers = response.headers
         status = response.status_code
         pause_s = self.limiter.answered(ticket, status, self._notice(response))
         return Answer(request.method, request.url, status, body, pause_s)

@@ -59,9 +59,7 @@ def plan_orders(
         pl.when(pl.col("corso_id").is_null())
         .then(pl.lit("create"))
         # Corso does not change an order that was cancelled by DELETE.
-        .when(
-            same | (pl.col("held_cancelled") == "deleted") | pl.col("source_order_id").is_in(later)
-        )
+        .when(same | (pl.col("held_cancelled") == "deleted") | pl.col("source_order_id").is_in(later))
         .then(pl.lit("unchanged"))
         .when(newly_cancelled)
         .then(pl.lit("cancel"))
