@@ -112,8 +112,10 @@ class Exchange:
 
         None where it did not tell. It tells whole seconds (RFC 9110, section 6.6.1).
         """
+        if self._last_headers is None:
+            return None
         try:
-            told = parsedate_to_datetime((self._last_headers or {}).get("date", ""))
+            told = parsedate_to_datetime(self._last_headers.get("date", ""))
             return (self._clock.utc() - told).total_seconds()
         except (ValueError, TypeError):
             return None

@@ -156,7 +156,7 @@ def _note_later(batch: Batch, known: pl.DataFrame, later: Sequence[str], orders:
     if not later:
         return
     in_corso = known.lazy().filter(pl.col("corso_id").is_not_null(), pl.col("source_fulfillment_id") == "")
-    ids = pl.scan_parquet(orders).select("source_order_id").filter(pl.col("source_order_id").is_in(later))
+    ids = pl.scan_parquet(list(orders)).select("source_order_id").filter(pl.col("source_order_id").is_in(later))
     left_alone = ids.join(in_corso, on="source_order_id", how="semi").select(pl.len()).collect().item()
     if left_alone:
         facts = batch.read_facts()
