@@ -119,6 +119,8 @@ def read_options(arguments: argparse.Namespace) -> SandboxOptions:
             email=arguments.email_filter,
         ),
         listing_lag_s=arguments.listing_lag,
+        order_by=arguments.order_by,
+        cursor_lifetime_s=arguments.cursor_lifetime,
         normalise=arguments.normalise,
         extra_fields=arguments.extra_fields,
         revoke_after=arguments.revoke_after,
@@ -233,6 +235,19 @@ def _add_behaviour(group: argparse._ArgumentGroup) -> None:
         metavar="SECONDS",
         help="the listing, filtered or not, shows an order only so long after its creation, also over a restart; GET "
         "by id shows it at once (default %(default)g)",
+    )
+    group.add_argument(
+        "--order-by",
+        choices=["works", "ignored"],
+        default="works",
+        help="the listing's orderBy: works, or is silently not applied, so that the newest order comes first (default %(default)s)",
+    )
+    group.add_argument(
+        "--cursor-lifetime",
+        type=seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long a cursor is good; afterwards it answers 400 as one that was not made here (default: for ever)",
     )
     group.add_argument(
         "--normalise",

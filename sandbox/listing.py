@@ -2,7 +2,8 @@
 
 Pages are cut by the position after which they begin (the order's id, which grows in the order of creation),
 never by counting rows, so orders that come in while somebody pages neither shift a page nor repeat one.
-A cursor is a signed position; it is bound neither to a filter nor to a direction.
+A cursor is a signed position; it is bound neither to a filter nor to a direction. Where cursors grow old it also says when
+it was made.
 
 Assumed: "creation in Corso" as what `orderBy` orders by; `last` without `before` as the end of the list;
 `first` with `before`, `last` with `after`, both sizes and both cursors as errors; unknown parameters ignored.
@@ -13,7 +14,8 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -25,6 +27,9 @@ from sandbox.store import Store
 
 _SIGNATURE_BYTES = 8
 _POSITION_BYTES = 8
+_TIME_BYTES = 8
+OrderByMode = Literal["works", "ignored"]
+"""What `orderBy` does; ignored means that the newest order comes first, whatever was asked."""
 _PAIRS_THAT_EXCLUDE = (("first", "last"), ("after", "before"), ("first", "before"), ("last", "after"))
 
 
@@ -33,28 +38,33 @@ class CursorCodec:
     """Turns positions into opaque text and back."""
 
     key: bytes
+    lifetime_s: float = 0.0
+    """How long a cursor is good; 0 means for ever."""
+    clock: Callable[[], float] = time.time
 
     def encode(self, order_id: int) -> str:
         """Return the cursor of an order."""
-        position = order_id.to_bytes(_POSITION_BYTES, "big")
-        return base64.urlsafe_b64encode(position + self._signature(position)).decode()
+        made = int(self.clock() * 1000).to_bytes(_TIME_BYTES, "big") if self.lifetime_s else b""
+        return self._signed(order_id.to_bytes(_POSITION_BYTES, "big") + made)
 
     def decode(self, cursor: str) -> int | None:
-        """Return a cursor's order id, or None for one that was not made here."""
+        """Return a cursor's order id, or None for one that was not made here, or too long ago."""
         try:
             data = base64.b64decode(cursor, altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             return None
-        position, signature = data[:_POSITION_BYTES], data[_POSITION_BYTES:]
-        if (
-            not hmac.compare_digest(signature, self._signature(position))
-            or self.encode(int.from_bytes(position, "big")) != cursor
-        ):
+        content = data[:-_SIGNATURE_BYTES]
+        length = _POSITION_BYTES + (_TIME_BYTES if self.lifetime_s else 0)
+        if len(content) != length or not hmac.compare_digest(self._signed(content), cursor):
             return None
-        return int.from_bytes(position, "big")
+        made_s = int.from_bytes(content[_POSITION_BYTES:], "big") / 1000
+        if self.lifetime_s and self.clock() - made_s > self.lifetime_s:
+            return None
+        return int.from_bytes(content[:_POSITION_BYTES], "big")
 
-    def _signature(self, position: bytes) -> bytes:
-        return hmac.digest(self.key, position, hashlib.sha256)[:_SIGNATURE_BYTES]
+    def _signed(self, content: bytes) -> str:
+        signature = hmac.digest(self.key, content, hashlib.sha256)[:_SIGNATURE_BYTES]
+        return base64.urlsafe_b64encode(content + signature).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +109,11 @@ class Page:
 
 
 def read_query(
-    parameters: Mapping[str, str], cursors: CursorCodec, sizes: PageSizes, filters: FilterModes
+    parameters: Mapping[str, str],
+    cursors: CursorCodec,
+    sizes: PageSizes,
+    filters: FilterModes,
+    order_by_mode: OrderByMode = "works",
 ) -> ListQuery:
     """Read the query parameters, or refuse the request with every problem that they have."""
     problems: Problems = []
@@ -117,7 +131,8 @@ def read_query(
     if problems:
         raise validation_failed(problems)
     backwards = "last" in parameters or "before" in parameters
-    return ListQuery(conditions, values, order_by == "desc", backwards, cursor, size)
+    newest_first = order_by == "desc" or order_by_mode == "ignored"
+    return ListQuery(conditions, values, newest_first, backwards, cursor, size)
 
 
 def find_page(store: Store, query: ListQuery, lag_s: float = 0.0) -> Page:

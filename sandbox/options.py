@@ -6,7 +6,7 @@ from typing import Literal
 from sandbox.faults import Faults
 from sandbox.filters import FilterModes
 from sandbox.limits import LimitChange, WindowModel
-from sandbox.listing import PageSizes
+from sandbox.listing import OrderByMode, PageSizes
 from sandbox.quota_headers import HeaderForm, HeaderMode
 
 DuplicateMode = Literal["reject-400", "reject-409", "existing", "accept"]
@@ -41,6 +41,9 @@ class SandboxOptions:
     filters: FilterModes = field(default_factory=FilterModes)
     listing_lag_s: float = 0.0
     """How long a new order is missing from the listing."""
+    order_by: OrderByMode = "works"
+    cursor_lifetime_s: float = 0.0
+    """How long a cursor is good; 0 means for ever."""
     normalise: bool = False
     extra_fields: bool = False
     revoke_after: int | None = None

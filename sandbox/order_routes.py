@@ -26,7 +26,7 @@ class OrderRoutes:
     def __init__(self, options: SandboxOptions, store: Store) -> None:
         self._options = options
         self._store = store
-        self._cursors = CursorCodec(store.key("cursors"))
+        self._cursors = CursorCodec(store.key("cursors"), options.cursor_lifetime_s)
 
     def routes(self) -> list[Route | Mount]:
         """Return the operations with their paths."""
@@ -44,7 +44,9 @@ class OrderRoutes:
     async def list_orders(self, request: Request) -> Response:
         """GET /orders: one page of the listing."""
         options = self._options
-        query = read_query(request.query_params, self._cursors, options.page_sizes, options.filters)
+        query = read_query(
+            request.query_params, self._cursors, options.page_sizes, options.filters, options.order_by
+        )
         page = find_page(self._store, query, options.listing_lag_s)
         return json_answer(200, page.render(self._cursors))
 

@@ -56,6 +56,28 @@ def test_a_lagging_listing_shows_an_order_late():
         assert listed(client) == [3, 2, 1]
 
 
+def test_a_direction_that_is_ignored_is_newest_first():
+    """Asked for or not; its pages still follow each other."""
+    with sandbox_on_a_thread(SandboxOptions(order_by="ignored")) as sandbox, sandbox.client() as client:
+        fill(client)
+        assert [listed(client), listed(client, {"orderBy": "asc"})] == [[3, 2, 1], [3, 2, 1]]
+        page = client.get("/orders", params={"orderBy": "asc", "first": 2}).json()
+        rest = {"orderBy": "asc", "first": 2, "after": page["pageInfo"]["endCursor"]}
+        assert listed(client, rest) == [1]
+
+
+def test_a_cursor_grows_old():
+    """It is refused as one that was not made here; a new one is good."""
+    with sandbox_on_a_thread(SandboxOptions(cursor_lifetime_s=0.3)) as sandbox, sandbox.client() as client:
+        fill(client)
+        cursor = client.get("/orders", params={"first": 1}).json()["pageInfo"]["endCursor"]
+        assert listed(client, {"after": cursor}) == [2, 1]
+        time.sleep(0.35)
+        assert refused_paths(client.get("/orders", params={"after": cursor})) == ["after"]
+        cursor = client.get("/orders", params={"first": 1}).json()["pageInfo"]["endCursor"]
+        assert listed(client, {"after": cursor}) == [2, 1]
+
+
 def test_the_lag_goes_on_over_a_restart(tmp_path: Path):
     """It is counted from the creation, which the record tells."""
     db = tmp_path / "sandbox.sqlite"
