@@ -7,11 +7,14 @@ import dagster as dg
 import polars as pl
 
 from assets.delivering import API_POOL, uploaded_fulfillments, uploaded_orders
+from assets.figures import figures_of_findings, figures_of_report
 from assets.partitions import BATCHES
 from assets.resources import ApiConfig, LoaderFile, Progress, ReadBackConfig
-from corso.stages.books import close_books, reconcile
+from corso.report.certificate import Certificate
+from corso.stages.books import close_books
 from corso.stages.reading_back.fulfillments import read_fulfillments_back, remember_read
 from corso.stages.reading_back.reading import reading_back
+from corso.stages.reconciling import reconcile
 
 
 @dg.asset(
@@ -76,15 +79,12 @@ def corso_fulfillments(
 )
 def reconciliation(
     context: dg.AssetExecutionContext, loader: LoaderFile, corso_orders: pl.LazyFrame
-) -> dg.Output[pl.LazyFrame]:
+) -> Iterator[dg.Output[pl.LazyFrame]]:
     """Compare the source with the listing; one row = one finding."""
     batch = loader.batch(context.partition_key)
-    before = batch.table("reconciliation")
-    previous = pl.scan_parquet(before).collect().lazy() if before.exists() else None
-    result = reconcile(batch, corso_orders, previous, datetime.now(UTC))
-    causes = dict(result.findings.group_by("cause").len().sort("cause").iter_rows())
-    metadata = {**result.counts, **{f"findings, {cause}": count for cause, count in causes.items()}}
-    return dg.Output(result.findings.lazy(), metadata=metadata)
+    with batch.scratch() as scratch:
+        result = reconcile(batch, corso_orders, datetime.now(UTC), scratch)
+        yield dg.Output(result.findings, metadata=figures_of_findings(result))
 
 
 @dg.asset(partitions_def=BATCHES, group_name="reconcile", deps=[reconciliation])
@@ -94,13 +94,5 @@ def reconciliation_report(
     """Write the report files of the batch."""
     batch = loader.batch(context.partition_key)
     summary = close_books(batch, "reconcile", datetime.now(UTC))
-    return dg.MaterializeResult(
-        metadata={
-            "report": dg.MetadataValue.path(batch.folder / "reconciliation.html"),
-            "workbook": dg.MetadataValue.path(batch.folder / "reconciliation.xlsx"),
-            "exit code": summary.exit_code,
-            "source orders": summary.source.orders,
-            "accepted orders": summary.accepted.orders,
-            "matched orders": summary.reconciliation.matched,
-        }
-    )
+    certificate = Certificate.read(batch.folder / "certificate.json")
+    return dg.MaterializeResult(metadata=figures_of_report(batch.folder, summary, certificate))

@@ -104,6 +104,11 @@ FINDINGS = pa.DataFrameSchema(
         "source_fulfillment_id": pa.Column(
             pl.String, nullable=True, description="The fulfillment, where the finding is about one."
         ),
+        "seal": pa.Column(
+            pl.String,
+            nullable=True,
+            description="Tells what was changed in a copy of this row: hashes of what it says, and of its review.",
+        ),
     },
     strict=True,
     name="findings",

@@ -142,6 +142,6 @@ def certificate() -> Certificate:
         time_zone="UTC",
         made_at=NOW,
         not_compared=(),
-        inputs=[HashedFile(name="in/orders.csv", sha256="a" * 64, size=1234)],
-        outputs=[HashedFile(name="summary.json", sha256="b" * 64, size=567)],
+        inputs=[HashedFile(name="in/orders.csv", sha256="a" * 64)],
+        outputs=[HashedFile(name="summary.json", sha256="b" * 64)],
     )

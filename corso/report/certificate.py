@@ -44,8 +44,6 @@ class HashedFile(_Part):
     name: str
     """An input's: as loader.yaml's patterns found it. An output's: below the batch's folder."""
     sha256: str
-    size: int
-    """In bytes."""
 
 
 class CertifiedMoney(_Part):
@@ -138,8 +136,7 @@ def digest_of(content: dict[str, Any]) -> str:
 def hashed(path: Path, name: str) -> HashedFile:
     """Return a file as it is now. Raises OSError."""
     with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return HashedFile(name=name, sha256=digest, size=path.stat().st_size)
+        return HashedFile(name=name, sha256=hashlib.file_digest(stream, "sha256").hexdigest())
 
 
 def certify(

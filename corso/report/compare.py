@@ -2,335 +2,350 @@
 
 Every accepted order is in one class: `duplicated` (more than one record), `missing` (none), `different` (one
 record, and a compared field differs) or `matched`. Records are never paired away: each record of a duplicated order
-is a finding. Everything is joined by `source_order_id`, so the work can be done in buckets of it, one after the
-other, in the memory of one bucket.
+is a finding.
 
-Two decisions. An order that is quarantined in this batch and has no record is a finding (missing, quarantined) but
-not in the class `missing`, which counts accepted orders. One that has a record, though no batch of ours ever loaded
-it, is a `foreign` finding whose cause is `quarantined`: the order is ours, the record is somebody else's.
+The work is done in ranges of source_order_id (`corso.report.ranges`), each in bounded memory, in three passes:
+1. Each side is read once and becomes narrow: ids, totals, and two numbers that stand for the whole row.
+2. Orders and records are paired by them (`corso.report.pairing`). Pairs with equal numbers are equal.
+3. The others are read in full, and compared field by field.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import cached_property
+from pathlib import Path
 
 import polars as pl
 
-from corso.report.causes import cause_of_difference, cause_of_missing
-from corso.report.differences import line_differences, order_differences
-from corso.report.findings import aligned, finished
-from corso.report.tolerances import ignored_columns
+from corso.report import order_findings
+from corso.report.differences import DIFFERENCES, line_differences, order_differences
+from corso.report.findings import aligned, named, sorted_findings
+from corso.report.fulfillment_findings import FulfillmentSides, fulfillment_findings
+from corso.report.life import Earlier, FindingParts, lived
+from corso.report.pairing import Paired, latest, pair
+from corso.report.ranges import Ranges, cuts_between
+from corso.report.row_hashes import HASHES, line_hashes, listed_line_hashes, order_hashes
+from corso.report.tolerances import (
+    FILLED_BY_CORSO,
+    LINE_PREFIX,
+    LINES,
+    compared_line_columns,
+    compared_order_columns,
+    ignored_columns,
+)
+from corso.report.totals import range_totals, sum_up
 from corso.settings import Settings
-from schemas.fields import MONEY, TEXT
-from schemas.money import month_and_currency
+from schemas.line_items import LINE_ITEM_PATHS
+from schemas.money import NO_CURRENCY, currency_of
+from schemas.orders import ORDER_PATHS
 
 CLASSES = ("matched", "missing", "different", "duplicated")
 """In what state an accepted order was found; the order of the words is the order of the reports."""
 
-ORDERS_PER_BUCKET = 500_000
-"""How many orders are compared at once: some 60 columns on each side, about a gigabyte."""
+ORDERS_PER_RANGE = 1_500_000
+"""So many orders are paired at once, narrow: some 300 MB with their records."""
+ORDERS_IN_FULL = 100_000
+"""So many orders that may differ are compared at once, all their columns and lines on both sides: some 400 MB."""
 
-_MONEY_COLUMNS = {"currency": TEXT, "month": TEXT, "source": MONEY, "accepted": MONEY, "corso": MONEY}
+
+@dataclass(frozen=True)
+class Sides:
+    """What is compared."""
+
+    orders: pl.LazyFrame
+    """ORDERS that were accepted, each once."""
+    line_items: pl.LazyFrame
+    """LINE_ITEMS of these."""
+    quarantine: pl.LazyFrame
+    """QUARANTINE."""
+    listing: pl.LazyFrame
+    """LISTING."""
+    outcomes: pl.LazyFrame
+    """OUTCOME_TABLE, one row = one accepted order."""
+    known_ids: pl.LazyFrame
+    """source_order_id of every order of this store in the ledger, whatever its batch."""
+    fulfillments: FulfillmentSides | None = None
+    """None: none were read, and nothing is known of them."""
+    reads_whole_store: bool = True
+    """Whether the listing is that of the whole store; with look-ups, records of others are not seen."""
 
 
 @dataclass(frozen=True)
 class Reconciliation:
     """What comparing found."""
 
-    findings: pl.DataFrame
+    findings: pl.LazyFrame
     """FINDINGS, the gravest first: by kind, cause, order, record, field."""
-    classes: pl.DataFrame
-    """`source_order_id`, `class`; one row = one accepted order, sorted."""
+    healed: pl.LazyFrame
+    """HEALED, the latest first."""
     money: pl.DataFrame
     """`currency`, `month`, `source`, `accepted`, `corso`, `difference` (accepted - corso); sorted.
 
     `source`: accepted and quarantined orders, as far as their total can be read. `corso`: all records of accepted
-    orders, so that a duplicate counts twice, in the currency and month of the source's order.
+    orders, so that a duplicate counts twice; in which currency and month, see `corso.report.totals`.
     """
     counts: dict[str, int]
     """matched, missing, different, duplicated: accepted orders. foreign: records. unexplained: findings."""
 
 
 @dataclass(frozen=True)
-class _Sides:
-    """What is compared; frames as in `reconcile`."""
+class _Comparison:
+    """One comparison under way."""
 
-    orders: pl.LazyFrame
-    lines: pl.LazyFrame
-    quarantine: pl.LazyFrame
-    listing: pl.LazyFrame
-    outcomes: pl.LazyFrame
-    known: pl.LazyFrame
-    placed: list[pl.Expr]
-    ignored: frozenset[str]
+    sides: Sides
+    settings: Settings
+    ranges: Ranges
+    ignored: frozenset[str] = field(default_factory=frozenset)
 
-    def bucket(self, number: int, of: int) -> "_Sides":
-        """Return one part of everything; an order and all that belongs to it are in the same part."""
-        if of == 1:
-            return self
-        here = pl.col("source_order_id").hash(0) % of == number
-        return _Sides(
-            self.orders.filter(here),
-            self.lines.filter(here),
-            self.quarantine.filter(here),
-            self.listing.filter(here),
-            self.outcomes.filter(here),
-            self.known.filter(here),
-            self.placed,
-            self.ignored,
+    @cached_property
+    def hashed_columns(self) -> list[str]:
+        """The orders' columns that tell two orders apart.
+
+        Not those that Corso may fill in where the source says nothing in any order: they would make every pair suspect.
+        """
+        columns = compared_order_columns(self.ignored)
+        return _said_somewhere(self.sides.orders, columns, "")
+
+    @cached_property
+    def hashed_line_columns(self) -> list[str]:
+        """The same of the lines, with their id; none where lines are not compared."""
+        if LINES in self.ignored:
+            return []
+        columns = compared_line_columns(self.ignored)
+        return ["source_line_item_id", *_said_somewhere(self.sides.line_items, columns, LINE_PREFIX)]
+
+    def cut_both_sides(self) -> None:
+        """Read each side once, and keep what pairing needs."""
+        store = self.settings.loader.store
+        currency = currency_of(pl.col("customer_currency_code"), store.currency).alias("currency")
+        sides = self.sides
+        tables = {
+            "orders": sides.orders.select(
+                "source_order_id",
+                "file",
+                "line",
+                "source_created_on",
+                currency,
+                pl.col("customer_currency_code").is_not_null().alias("has_currency"),
+                pl.col("total_money").alias("source_total"),
+                *order_hashes(self.hashed_columns),
+            ),
+            "records": sides.listing.select(
+                "source_order_id",
+                "corso_order_id",
+                "created_on",
+                "updated_on",
+                pl.col("total_money").alias("corso_total"),
+                pl.col("customer_currency_code").alias("record_currency"),
+                pl.col("source_created_on").alias("record_created_on"),
+                *self._record_hashes(),
+            ),
+            "lines": sides.line_items.select("source_order_id", *line_hashes(self.hashed_line_columns)),
+        }
+        for name, table in tables.items():
+            self.ranges.cut(name, table)
+
+    def cut_the_rest(self, earlier: Earlier) -> None:
+        """Keep what it takes to name what is wrong; after pairing, which needs the memory."""
+        sides = self.sides
+        tables = {
+            "outcomes": sides.outcomes.select(
+                "source_order_id",
+                "outcome",
+                "holds_planned",
+                "accepted_at",
+                ledger_corso_order_id="corso_order_id",
+            ),
+            "known": sides.known_ids,
+            "quarantine": sides.quarantine.filter(table="orders", kind="quarantined").select(
+                "source_order_id", "file", "line", "currency", "month", source_total="total_money"
+            ),
+            **earlier.by_range(),
+        }
+        if sides.fulfillments:
+            tables |= sides.fulfillments.by_range()
+        for name, table in tables.items():
+            self.ranges.cut(name, table)
+
+    def _record_hashes(self) -> list[pl.Expr]:
+        of_order = order_hashes(self.hashed_columns)
+        of_lines = listed_line_hashes(self.hashed_line_columns)
+        return [
+            (own + lines).alias(name) for name, own, lines in zip(HASHES, of_order, of_lines, strict=True)
+        ]
+
+    def pair(self, number: int) -> pl.Series:
+        """Pair one range, keep the pairs, and return the ids of those that have to be looked at, sorted."""
+        part = self.ranges.part
+        paired = pair(part("orders", number), part("lines", number), part("records", number))
+        self.ranges.drop("orders", "lines", "records")
+        for name, frame in vars(paired).items():
+            self.ranges.put(name, number, frame)
+        return paired.apart.filter(pl.col("class") == "single")["source_order_id"].sort()
+
+    def cut_suspects(self, folder: Path, suspects: Sequence[pl.Series], at_once: int) -> Ranges:
+        """Read what has to be looked at in full."""
+        ids = pl.concat(suspects).implode()
+        full = self.ranges.finer(folder, suspects, at_once)
+        sides = self.sides
+        tables = {
+            "orders": sides.orders.select(list(ORDER_PATHS)),
+            "lines": sides.line_items.select("source_order_id", *LINE_ITEM_PATHS),
+            "records": sides.listing.select("corso_order_id", "updated_on", "line_items", *ORDER_PATHS),
+        }
+        for name, table in tables.items():
+            full.cut(name, table.filter(pl.col("source_order_id").is_in(ids)))
+        return full
+
+    def differences(self, full: Ranges, number: int) -> pl.DataFrame:
+        """Return the fields that differ in one range."""
+        parts = [pl.DataFrame(schema=DIFFERENCES)]
+        for inner in full.within(self.ranges, number):
+            orders, lines = full.part("orders", inner).lazy(), full.part("lines", inner).lazy()
+            records = latest(full.part("records", inner)).lazy()
+            parts += [
+                order_differences(orders, records, self.ignored),
+                line_differences(lines, records, self.ignored),
+            ]
+        return pl.concat(parts)
+
+    def paired(self, number: int) -> Paired:
+        """Return the pairs of one range; those that are apart with their outcomes."""
+        parts = {each.name: self.ranges.part(each.name, number) for each in fields(Paired)}
+        told = self.ranges.part("outcomes", number)
+        return Paired(**parts | {"apart": parts["apart"].join(told, on="source_order_id", how="left")})
+
+    def findings(
+        self, paired: Paired, differences: pl.DataFrame, quarantined: pl.DataFrame, number: int
+    ) -> pl.DataFrame:
+        """Return the findings of one range, named and sorted."""
+        store = self.settings.loader.store
+        known = self.ranges.part("known", number)
+        of_orders = [
+            order_findings.missing(paired),
+            order_findings.different(paired, differences),
+            order_findings.duplicated(paired),
+        ]
+        findings = [
+            *(order_findings.with_month(frame, store.time_zone) for frame in of_orders),
+            *self._of_fulfillments(paired, number),
+            order_findings.foreign(
+                paired, known, quarantined, store.time_zone, store.currency or NO_CURRENCY
+            ),
+            order_findings.missing_quarantined(paired, quarantined),
+        ]
+        return named(sorted_findings(pl.concat(aligned(frame) for frame in findings)), store.id)
+
+    def _of_fulfillments(self, paired: Paired, number: int) -> list[pl.DataFrame]:
+        if self.sides.fulfillments is None:
+            return []
+        tables = {name: self.ranges.part(name, number) for name in self.sides.fulfillments.by_range()}
+        spoken_of = pl.concat(table["source_order_id"] for table in tables.values()).unique().implode()
+        single = paired.pairs.filter(
+            pl.col("corso_order_id").is_not_null(), pl.col("source_order_id").is_in(spoken_of)
+        )
+        dated = order_findings.with_month(single, self.settings.loader.store.time_zone)
+        orders = dated.select("source_order_id", "corso_order_id", "currency", "month")
+        return fulfillment_findings(tables, orders, self.ignored)
+
+    def unread(self, paired: Paired, number: int) -> pl.Expr:
+        """Return which earlier findings are about what was not read this time, and so are neither seen nor healed.
+
+        Foreign records, where only the batch's own orders were looked up; and fulfillments of orders that have one
+        record, but whose fulfillments the budget did not reach.
+        """
+        id_, about_one = pl.col("source_order_id"), pl.col("source_fulfillment_id").is_not_null()
+        known = self.ranges.part("known", number)["source_order_id"].implode()
+        others = (pl.col("kind") == "foreign") & ~about_one & ~id_.is_in(known)
+        orders = self.ranges.part("open_before", number).filter(about_one).select("source_order_id").unique()
+        unread = orders.join(
+            paired.pairs.filter(pl.col("corso_order_id").is_not_null()), on="source_order_id", how="semi"
+        )
+        if self.sides.fulfillments:
+            unread = unread.join(
+                self.ranges.part("fulfillments_read", number), on="source_order_id", how="anti"
+            )
+        of_fulfillments = about_one & id_.is_in(unread["source_order_id"].implode())
+        return of_fulfillments if self.sides.reads_whole_store else others | of_fulfillments
+
+    def totals(self, paired: Paired, quarantined: pl.DataFrame) -> pl.DataFrame:
+        """Return the money of one range."""
+        return range_totals(
+            paired,
+            quarantined,
+            self.settings.loader.store.time_zone,
+            by_its_own_currency=order_findings.CURRENCY_FIELD not in self.ignored,
         )
 
 
 def reconcile(
-    *,
-    accepted_orders: pl.LazyFrame,
-    accepted_line_items: pl.LazyFrame,
-    quarantine: pl.LazyFrame,
-    listing: pl.LazyFrame,
-    outcomes: pl.LazyFrame,
-    known_ids: pl.LazyFrame,
-    previous: pl.LazyFrame | None,
+    sides: Sides,
+    earlier: Earlier,
     settings: Settings,
     now: datetime,
-    orders_per_bucket: int = ORDERS_PER_BUCKET,
+    scratch: Path,
+    *,
+    orders_per_range: int = ORDERS_PER_RANGE,
+    orders_in_full: int = ORDERS_IN_FULL,
 ) -> Reconciliation:
     """Compare a batch with the listing of its store.
 
-    Frames: `accepted_orders` ORDERS, each order once; `accepted_line_items` LINE_ITEMS; `quarantine` QUARANTINE;
-    `listing` LISTING; `outcomes` OUTCOME_TABLE, one row = one accepted order; `known_ids` one column
-    `source_order_id`, every order of this store in the ledger, whatever its batch; `previous` the FINDINGS of the
-    last reconciliation of this batch, for `first_seen`. Raises SettingsError if reconcile.ignore names no column.
+    `scratch` is an empty folder, from which the result is read lazily: it must stay until that is done. Raises
+    SettingsError if reconcile.ignore names no column.
     """
-    store = settings.loader.store
-    sides = _Sides(
-        accepted_orders,
-        accepted_line_items,
-        quarantine,
-        listing,
-        outcomes,
-        known_ids,
-        month_and_currency(store.time_zone, store.currency),
-        ignored_columns(settings),
-    )
-    rows = max(frame.select(pl.len()).collect().item() for frame in (accepted_orders, listing))
-    buckets = 1 + rows // orders_per_bucket
-    parts = [_reconcile(sides.bucket(number, buckets)) for number in range(buckets)]
-    findings = finished(pl.concat(part.findings for part in parts), previous, store.id, now)
-    classes = pl.concat(part.classes for part in parts).sort("source_order_id")
-    counted = dict(classes.group_by("class").len().iter_rows())
+    ignored = ignored_columns(settings)
+    cuts = cuts_between([sides.orders, sides.listing], orders_per_range)
+    comparison = _Comparison(sides, settings, Ranges(scratch / "narrow", cuts), ignored)
+    comparison.cut_both_sides()
+    suspects = [comparison.pair(number) for number in comparison.ranges.numbers]
+    full = comparison.cut_suspects(scratch / "full", suspects, orders_in_full)
+    comparison.cut_the_rest(earlier)
+    parts = FindingParts(scratch / "found")
+    counts = dict.fromkeys((*CLASSES, "foreign", "unexplained"), 0)
+    money = []
+    for number in comparison.ranges.numbers:
+        paired = comparison.paired(number)
+        differences = comparison.differences(full, number)
+        quarantined = order_findings.quarantined_orders(
+            comparison.ranges.part("quarantine", number), paired.pairs
+        )
+        found = lived(
+            comparison.findings(paired, differences, quarantined, number),
+            comparison.ranges,
+            number,
+            earlier.reviews,
+            comparison.unread(paired, number),
+            now,
+        )
+        parts.add(number, found)
+        money.append(comparison.totals(paired, quarantined))
+        for name, count in _counted(paired, differences, found.open):
+            counts[name] += count
     return Reconciliation(
-        findings,
-        classes,
-        _sum_money(part.money for part in parts).with_columns(
-            difference=pl.col("accepted") - pl.col("corso")
-        ),
-        {name: counted.get(name, 0) for name in CLASSES}
-        | {
-            "foreign": findings.filter(kind="foreign").height,
-            "unexplained": findings.filter(cause="unexplained").height,
-        },
+        parts.findings(),
+        parts.healed(),
+        sum_up(money).with_columns(difference=pl.col("accepted") - pl.col("corso")),
+        counts,
     )
 
 
-@dataclass(frozen=True)
-class _Part:
-    findings: pl.DataFrame
-    classes: pl.DataFrame
-    money: pl.DataFrame
+def _said_somewhere(table: pl.LazyFrame, columns: Sequence[str], prefix: str) -> list[str]:
+    """Return the columns without those that Corso may fill in, and that are empty in every row of the source."""
+    fillable = [name for name in columns if prefix + name in FILLED_BY_CORSO - {"order_number"}]
+    if not fillable:
+        return list(columns)
+    said = table.select(pl.col(fillable).is_not_null().any()).collect(engine="streaming")
+    empty = {name for name in fillable if not said[name].item()}
+    return [name for name in columns if name not in empty]
 
 
-def _reconcile(sides: _Sides) -> _Part:
-    listing, records = _records(sides)
-    orders = _orders(sides, records)
-    quarantined = _quarantined(sides, orders)
-    single = orders.lazy().filter(pl.col("records") == 1).select("source_order_id")
-    listing_of_single = listing.join(single, on="source_order_id", how="semi")
-    differences = pl.concat(
-        [
-            order_differences(sides.orders, listing_of_single, sides.ignored),
-            line_differences(
-                sides.lines.join(single, on="source_order_id", how="semi"), listing_of_single, sides.ignored
-            ),
-        ]
-    )
-    orders = orders.with_columns(_class(differences))
-    findings = [
-        _missing(orders),
-        _different(orders, records, differences),
-        _duplicated(orders, records),
-        _foreign(sides, orders, records, quarantined),
-        _missing_quarantined(quarantined, records),
-    ]
-    return _Part(
-        pl.concat(aligned(part) for part in findings),
-        orders.select("source_order_id", "class"),
-        _money(orders, records, quarantined),
-    )
-
-
-def _records(sides: _Sides) -> tuple[pl.LazyFrame, pl.DataFrame]:
-    """Return the listing with each record once, and its narrow columns collected.
-
-    Two cursors that meet, or a record that moved while the listing was read, give the same Corso id twice.
-    """
-    narrow = [
-        "corso_order_id",
-        "source_order_id",
-        "created_on",
-        "updated_on",
-        pl.col("total_money").alias("corso_total"),
-    ]
-    records = sides.listing.select(*narrow, *sides.placed).collect()
-    has_id = pl.col("corso_order_id") != ""
-    if not records.select((has_id & pl.col("corso_order_id").is_duplicated()).any()).item():
-        return sides.listing, records
-    latest = (
-        sides.listing.filter(has_id)
-        .sort("updated_on", nulls_last=False, maintain_order=True)
-        .unique("corso_order_id", keep="last", maintain_order=True)
-    )
-    listing = pl.concat([latest, sides.listing.filter(~has_id)])
-    return listing, listing.select(*narrow, *sides.placed).collect()
-
-
-def _orders(sides: _Sides, records: pl.DataFrame) -> pl.DataFrame:
-    """Return the accepted orders, narrow, with their outcome and the number of their records."""
-    counts = records.lazy().group_by("source_order_id").agg(records=pl.len())
-    known = sides.outcomes.select(
-        "source_order_id", "outcome", "holds_planned", "accepted_at", ledger_corso_order_id="corso_order_id"
-    )
-    narrow = ["source_order_id", "file", "line", pl.col("total_money").alias("source_total")]
-    return (
-        sides.orders.select(*narrow, *sides.placed)
-        .join(known, on="source_order_id", how="left")
-        .join(counts, on="source_order_id", how="left")
-        .with_columns(pl.col("records").fill_null(0))
-        .collect()
-    )
-
-
-def _quarantined(sides: _Sides, orders: pl.DataFrame) -> pl.DataFrame:
-    """Return the quarantined orders, each once; a row without an id is an order of its own."""
-    rows = (
-        sides.quarantine.filter(table="orders", kind="quarantined")
-        .select("source_order_id", "file", "line", "currency", "month", source_total="total_money")
-        .collect()
-        .sort("file", "line")
-    )
-    first = rows.filter(pl.col("source_order_id").is_null() | pl.col("source_order_id").is_first_distinct())
-    return first.join(orders, on="source_order_id", how="anti")
-
-
-def _class(differences: pl.DataFrame) -> pl.Expr:
-    different = differences["source_order_id"].unique().implode()
-    return (
-        pl.when(pl.col("records") == 0)
-        .then(pl.lit("missing"))
-        .when(pl.col("records") > 1)
-        .then(pl.lit("duplicated"))
-        .when(pl.col("source_order_id").is_in(different))
-        .then(pl.lit("different"))
-        .otherwise(pl.lit("matched"))
-        .alias("class")
-    )
-
-
-def _missing(orders: pl.DataFrame) -> pl.DataFrame:
-    return orders.filter(pl.col("class") == "missing").with_columns(
-        kind=pl.lit("missing"), cause=cause_of_missing(), source_money="source_total"
-    )
-
-
-def _different(orders: pl.DataFrame, records: pl.DataFrame, differences: pl.DataFrame) -> pl.DataFrame:
-    record = records.select("source_order_id", "corso_order_id", "updated_on", "corso_total")
-    return (
-        differences.join(orders, on="source_order_id")
-        .join(record, on="source_order_id")
-        .with_columns(
-            kind=pl.lit("different"),
-            cause=cause_of_difference(),
-            source_money="source_total",
-            corso_money="corso_total",
-        )
-    )
-
-
-def _duplicated(orders: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
-    """Return one finding for each record of a duplicated order, the oldest record first."""
-    number = pl.int_range(1, pl.len() + 1).over("source_order_id")
-    told = pl.format(
-        "record {} of {}, created {}{}",
-        number,
-        pl.col("records"),
-        pl.col("created_on").dt.strftime("%Y-%m-%dT%H:%M:%SZ").fill_null("at an unknown time"),
-        pl.when((pl.col("corso_order_id") == pl.col("ledger_corso_order_id")).fill_null(value=False))
-        .then(pl.lit(", the one in the ledger"))
-        .otherwise(pl.lit("")),
-    )
-    return (
-        orders.filter(pl.col("class") == "duplicated")
-        .join(
-            records.select("source_order_id", "corso_order_id", "created_on", "corso_total"),
-            on="source_order_id",
-        )
-        .sort("source_order_id", "created_on", "corso_order_id")
-        .with_columns(
-            kind=pl.lit("duplicated"),
-            cause=pl.lit("duplicate"),
-            rank=number.cast(pl.Int32),
-            corso_value=told,
-            source_money="source_total",
-            corso_money="corso_total",
-        )
-    )
-
-
-def _foreign(
-    sides: _Sides, orders: pl.DataFrame, records: pl.DataFrame, quarantined: pl.DataFrame
-) -> pl.DataFrame:
-    known = pl.concat([sides.known.select("source_order_id").collect(), orders.select("source_order_id")])
-    ours = quarantined.select(
-        "source_order_id", "file", "line", "source_total", quarantined=pl.lit(value=True)
-    )
-    return (
-        records.join(known, on="source_order_id", how="anti")
-        .join(ours, on="source_order_id", how="left")
-        .with_columns(
-            pl.when(pl.col("source_order_id") != "").then(pl.col("source_order_id")).alias("source_order_id"),
-            kind=pl.lit("foreign"),
-            cause=pl.when(pl.col("quarantined")).then(pl.lit("quarantined")).otherwise(pl.lit("foreign")),
-            source_money="source_total",
-            corso_money="corso_total",
-        )
-    )
-
-
-def _missing_quarantined(quarantined: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
-    return quarantined.join(records, on="source_order_id", how="anti").with_columns(
-        kind=pl.lit("missing"), cause=pl.lit("quarantined"), source_money="source_total"
-    )
-
-
-def _money(orders: pl.DataFrame, records: pl.DataFrame, quarantined: pl.DataFrame) -> pl.DataFrame:
-    nothing = pl.lit(0).cast(MONEY)
-    at = ["currency", "month"]
-    accepted = orders.select(*at, source="source_total", accepted="source_total", corso=nothing)
-    held = orders.select("source_order_id", *at).join(
-        records.select("source_order_id", "corso_total"), on="source_order_id"
-    )
-    parts = [
-        accepted,
-        quarantined.filter(pl.col("source_total").is_not_null()).select(
-            *at, source="source_total", accepted=nothing, corso=nothing
-        ),
-        held.select(*at, source=nothing, accepted=nothing, corso=pl.col("corso_total").fill_null(nothing)),
-    ]
-    return _sum_money(parts)
-
-
-def _sum_money(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    rows = pl.concat(
-        [pl.DataFrame(schema=_MONEY_COLUMNS), *(part.select(list(_MONEY_COLUMNS)) for part in parts)]
-    )
-    sums = rows.group_by("currency", "month").agg(pl.col("source", "accepted", "corso").sum())
-    return sums.cast(pl.Schema(_MONEY_COLUMNS)).sort("currency", "month")
+def _counted(paired: Paired, differences: pl.DataFrame, findings: pl.DataFrame) -> Iterator[tuple[str, int]]:
+    classes = dict(paired.apart.group_by("class").len().iter_rows())
+    missing, duplicated = classes.get("missing", 0), classes.get("duplicated", 0)
+    different = differences["source_order_id"].n_unique()
+    yield from (("missing", missing), ("duplicated", duplicated), ("different", different))
+    yield ("matched", paired.pairs.height - missing - duplicated - different)
+    about_orders = findings.filter(pl.col("source_fulfillment_id").is_null())
+    yield ("foreign", about_orders.filter(kind="foreign").height)
+    yield ("unexplained", findings.filter(cause="unexplained").height)

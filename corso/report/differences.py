@@ -13,6 +13,7 @@ from corso.report.tolerances import (
     IN_CORSO,
     LINE_PREFIX,
     LINES,
+    column_type,
     compared_line_columns,
     compared_order_columns,
     differs,
@@ -32,6 +33,7 @@ DIFFERENCES = {
 }
 """One row = one field that differs; `rank` orders the fields of an order as the schemas do."""
 
+_NAMED_BY = ("source_order_id", "source_line_item_id")
 _LINE_KEY = ("source_order_id", "source_line_item_id", "copy")
 
 
@@ -52,7 +54,7 @@ def order_differences(orders: pl.LazyFrame, listing: pl.LazyFrame, ignored: Iter
         .collect()
     )
     ranks = {name: rank for rank, name in enumerate(dtypes(ORDERS))}
-    return pl.concat(_one_field(suspects, name, "", ranks[name]) for name in columns)
+    return pl.concat(field_differences(suspects, name, "", ranks[name], *_NAMED_BY) for name in columns)
 
 
 def line_differences(lines: pl.LazyFrame, listing: pl.LazyFrame, ignored: Iterable[str]) -> pl.DataFrame:
@@ -98,7 +100,7 @@ def line_differences(lines: pl.LazyFrame, listing: pl.LazyFrame, ignored: Iterab
         [
             _one_sided(suspects.filter(pl.col("here").is_null()), IN_CORSO, "corso_value"),
             _one_sided(suspects.filter(pl.col("there").is_null()), "", "source_value"),
-            *(_one_field(both, name, LINE_PREFIX, ranks[name]) for name in columns),
+            *(field_differences(both, name, LINE_PREFIX, ranks[name], *_NAMED_BY) for name in columns),
         ]
     )
 
@@ -126,15 +128,22 @@ def _numbered(lines: pl.LazyFrame) -> pl.LazyFrame:
     return lines.with_columns(copy=pl.lit(0, pl.Int64()))
 
 
-def _one_field(pairs: pl.DataFrame, column: str, prefix: str, rank: int) -> pl.DataFrame:
-    dtype = dtypes(LINE_ITEMS if prefix else ORDERS)[column]
-    return pairs.filter(differs(column, prefix)).select(
-        "source_order_id",
-        "source_line_item_id",
-        field=pl.lit(prefix + column),
-        rank=pl.lit(rank, pl.Int32()),
-        source_value=value_text(pl.col(column), dtype),
-        corso_value=value_text(pl.col(IN_CORSO + column), dtype),
+def field_differences(pairs: pl.DataFrame, column: str, prefix: str, rank: int, *keys: str) -> pl.DataFrame:
+    """Return the pairs in which one field differs, with what each side says; `keys` name them.
+
+    A pair has the source's columns, and Corso's under the prefix `IN_CORSO`.
+    """
+    dtype = column_type(column, prefix)
+    return (
+        pairs.filter(may_differ(column, prefix))
+        .filter(differs(column, prefix))
+        .select(
+            *keys,
+            field=pl.lit(prefix + column),
+            rank=pl.lit(rank, pl.Int32()),
+            source_value=value_text(pl.col(column), dtype),
+            corso_value=value_text(pl.col(IN_CORSO + column), dtype),
+        )
     )
 
 

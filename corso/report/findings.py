@@ -1,15 +1,13 @@
-"""The findings table: its order, the ids that stay the same from run to run, and when each was first seen."""
+"""The findings table: its order, and the ids that stay the same from run to run."""
 
 import hashlib
-from datetime import datetime
 
 import polars as pl
 
-from schemas.fields import INSTANT, TEXT, dtypes
+from schemas.fields import TEXT, dtypes
 from schemas.reconciliation import CAUSES, FINDINGS, KINDS
 
-_ADDED = (
-    "finding_id",
+_OF_ITS_LIFE = (
     "first_seen",
     "age_days",
     "owner",
@@ -17,31 +15,31 @@ _ADDED = (
     "signed_off_by",
     "signed_off_at",
     "fallen_sign_off",
+    "seal",
 )
-"""What comparing does not say."""
-_RAW_COLUMNS = [name for name in dtypes(FINDINGS) if name not in _ADDED]
+"""What comparing does not say; see `corso.report.life`."""
+FOUND = {name: dtype for name, dtype in dtypes(FINDINGS).items() if name not in _OF_ITS_LIFE}
+"""The columns of FINDINGS that comparing says."""
 
 
 def aligned(findings: pl.DataFrame) -> pl.DataFrame:
-    """Give a frame of findings every column, in one order."""
-    wanted = {name: dtypes(FINDINGS)[name] for name in _RAW_COLUMNS} | {"rank": pl.Int32()}
+    """Give a frame of findings every column, in one order; `rank` orders the findings of an order."""
+    wanted = FOUND | {"rank": pl.Int32()}
+    del wanted["finding_id"]
     return findings.select(
         (pl.col(name) if name in findings.columns else pl.lit(None)).cast(dtype).alias(name)
         for name, dtype in wanted.items()
     )
 
 
-def finished(
-    findings: pl.DataFrame, previous: pl.LazyFrame | None, store_id: int, now: datetime
-) -> pl.DataFrame:
-    """Return FINDINGS: sort, say each total once, give every finding its id and the time when it was first seen."""
+def sorted_findings(findings: pl.DataFrame) -> pl.DataFrame:
+    """Return aligned findings in the order of the report, with each total said once."""
     ordered = findings.sort(
-        pl.col("kind").cast(pl.Enum(KINDS)),
-        pl.col("cause") != "unexplained",
-        pl.col("cause").cast(pl.Enum(CAUSES)),
+        *gravest_first(),
         "source_order_id",
         "rank",
         "source_line_item_id",
+        "source_fulfillment_id",
         "corso_order_id",
         "file",
         "line",
@@ -50,45 +48,45 @@ def finished(
         nulls_last=True,
         maintain_order=True,
     )
-    once = ordered.with_columns(
+    return ordered.with_columns(
         _said_once("source_money", "source_order_id"), _said_once("corso_money", "corso_order_id")
     )
-    named = once.with_columns(_finding_ids(once, store_id))
-    seen = pl.lit(now).cast(INSTANT)
-    if previous is None:
-        dated = named.with_columns(first_seen=seen)
-    else:
-        before = previous.select("finding_id", "first_seen").collect().unique("finding_id")
-        dated = named.join(before, on="finding_id", how="left", maintain_order="left").with_columns(
-            pl.col("first_seen").fill_null(seen)
-        )
-    aged = dated.with_columns(age_days=(seen - pl.col("first_seen")).dt.total_days().cast(pl.Int32))
-    return aged.select(
-        (pl.col(name) if name in aged.columns else pl.lit(None)).cast(dtype).alias(name)
-        for name, dtype in dtypes(FINDINGS).items()
-    )
+
+
+def gravest_first() -> tuple[pl.Expr, ...]:
+    """Return what findings are sorted by before their orders: the kind, what is unexplained, the cause."""
+    kinds, causes = pl.Enum(KINDS), pl.Enum(CAUSES)
+    return (pl.col("kind").cast(kinds), pl.col("cause") != "unexplained", pl.col("cause").cast(causes))
+
+
+def named(findings: pl.DataFrame, store_id: int) -> pl.DataFrame:
+    """Return the columns of FOUND: every finding with its id."""
+    return findings.with_columns(_finding_ids(findings, store_id)).select(list(FOUND))
 
 
 def _said_once(money: str, owner: str) -> pl.Expr:
-    """Keep an order's total on its first finding only, so that the column can be summed."""
+    """Keep an order's total on its first finding that says one, so that the column can be summed."""
     anonymous = pl.col(owner).is_null() | (pl.col(owner) == "")
-    return pl.when(anonymous | pl.col(owner).is_first_distinct()).then(pl.col(money)).alias(money)
+    first = pl.struct(owner, pl.col(money).is_not_null()).is_first_distinct()
+    return pl.when(anonymous | first).then(pl.col(money)).alias(money)
 
 
 def _finding_ids(findings: pl.DataFrame, store_id: int) -> pl.Series:
-    """Return 16 hexadecimal digits of SHA-256 over store, kind, order, record, line and field.
+    """Return 16 hexadecimal digits of SHA-256 over store, kind, order, record, line, field, and fulfillment if any.
 
     A row without an order id is known by its place in the export. Where the same key occurs again (two lines of a
-    record with one id), its number is added. Not polars' hash: that changes between its versions.
+    record with one id), its number is added. Not polars' hash: that changes between its versions. (A microsecond a
+    finding: hashlib is the fastest SHA-256 here, also against numpy by the column.)
     """
     place = pl.when(pl.col("source_order_id").is_null()).then(
         pl.concat_str("file", "line", separator=":", ignore_nulls=True)
     )
     parts = ("kind", "source_order_id", "corso_order_id", "source_line_item_id", "field")
+    fulfillment = pl.format("\x1f{}", "source_fulfillment_id").fill_null("")
     key = pl.concat_str(
         pl.lit(str(store_id)),
         *(pl.col(name).fill_null("") for name in parts),
-        place.fill_null(""),
+        place.fill_null("") + fulfillment,
         separator="\x1f",
     )
     keyed = findings.select(key.alias("key")).with_columns(again=pl.int_range(pl.len()).over("key"))

@@ -35,7 +35,11 @@ def order_outcomes(plan: pl.LazyFrame, ledger: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def fulfillment_outcomes(plan: pl.LazyFrame, ledger: pl.LazyFrame) -> pl.LazyFrame:
-    """Return source_order_id, source_fulfillment_id, outcome, corso_fulfillment_id, reason of every accepted fulfillment."""
+    """Return the outcome of every accepted fulfillment.
+
+    source_order_id, source_fulfillment_id, outcome, corso_fulfillment_id, reason, accepted_at, holds_planned: as in
+    OUTCOME_TABLE.
+    """
     fulfillments = _held_against(plan, ledger, "fulfillment")
     # A look-up may have found it there with other content, after the plan was made.
     there_but_different = pl.col("corso_id").is_not_null() & ~_holds_planned()
@@ -46,6 +50,8 @@ def fulfillment_outcomes(plan: pl.LazyFrame, ledger: pl.LazyFrame) -> pl.LazyFra
         pl.when(fixed).then(pl.lit("changed_but_fixed")).otherwise(_outcome()).alias("outcome"),
         pl.col("corso_id").alias("corso_fulfillment_id"),
         _reason().alias("reason"),
+        pl.col("held_at").alias("accepted_at"),
+        _holds_planned().alias("holds_planned"),
     )
 
 

@@ -166,10 +166,14 @@ class Summary(BaseModel):
     requests: Requests = Requests()
     money: tuple[MoneyRow, ...] = ()
 
+    def as_text(self) -> str:
+        """Return what is written into summary.json."""
+        return self.model_dump_json(indent=1) + "\n"
+
     def write(self, path: Path) -> None:
         """Write summary.json; a reader sees the old file or the new one, never a part."""
         with replacing(path) as draft:
-            draft.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            draft.write_text(self.as_text(), encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> "Summary":
@@ -203,22 +207,30 @@ def identities(summary: Summary, stage: Stage = "reconcile") -> list[str]:
     return broken
 
 
-def exit_code_of(summary: Summary, stage: Stage = "reconcile") -> int:
+def fulfillments_apart(findings: pl.DataFrame) -> int:
+    """Return how many findings about fulfillments somebody has to look at: all but foreign ones."""
+    about_one = pl.col("source_fulfillment_id").is_not_null()
+    return findings.filter(about_one, pl.col("kind") != "foreign").height
+
+
+def exit_code_of(summary: Summary, stage: Stage = "reconcile", fulfillments: int = 0) -> int:
     """Return 0 if every source order is in Corso and equal, 1 if somebody needs to look.
 
     `stage` says how far the batch was meant to come: after `plan`, orders that are not sent are as they should be;
     after `upload`, nothing was compared yet. Records that are `foreign` need no look: live integrations write them.
+    `fulfillments` are the findings about fulfillments that need a look (`fulfillments_apart`). A sign-off changes
+    nothing: what is signed off is still not equal.
     """
-    outcome, fulfillments, found = summary.outcome, summary.fulfillments, summary.reconciliation
+    outcome, ended, found = summary.outcome, summary.fulfillments, summary.reconciliation
     faults = [
         summary.quarantined.total,
         len(identities(summary, stage)),
         outcome.rejected + outcome.unknown,
-        fulfillments.rejected + fulfillments.unknown + fulfillments.changed_but_fixed,
+        ended.rejected + ended.unknown + ended.changed_but_fixed,
     ]
     if stage != "plan":
-        faults.append(outcome.not_sent + fulfillments.not_sent)
+        faults.append(outcome.not_sent + ended.not_sent)
     if stage == "reconcile":
-        faults += [found.missing, found.different, found.duplicated, found.unexplained]
+        faults += [found.missing, found.different, found.duplicated, found.unexplained, fulfillments]
         faults.append(sum(row.difference != 0 for row in summary.money))
     return int(any(faults))

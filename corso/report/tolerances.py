@@ -12,6 +12,7 @@ import polars as pl
 from corso.errors import SettingsError
 from corso.settings import Settings, nearest
 from schemas.fields import INSTANT, TEXT, dtypes
+from schemas.fulfillments import FULFILLMENT_PATHS, FULFILLMENTS
 from schemas.line_items import LINE_ITEM_PATHS, LINE_ITEMS
 from schemas.orders import NO_CANCEL_REASON, ORDER_PATHS, ORDERS
 
@@ -21,6 +22,12 @@ LINE_PREFIX = "line_items."
 """Prefix of a line item's column in findings and in reconcile.ignore."""
 LINES = "line_items"
 """The field of a finding about a whole line; in reconcile.ignore: lines are not compared at all."""
+FULFILLMENT_PREFIX = "fulfillments."
+"""Prefix of a fulfillment's column in findings and in reconcile.ignore."""
+DISPATCHES = "fulfillments"
+"""In reconcile.ignore: fulfillments are not compared at all."""
+
+_SCHEMAS = {"": ORDERS, LINE_PREFIX: LINE_ITEMS, FULFILLMENT_PREFIX: FULFILLMENTS}
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,16 @@ FILLED_BY_CORSO = frozenset(
             for part in ("name", "first_name", "last_name", "latitude", "longitude")
         ),
         *(f"{LINE_PREFIX}{name}" for name in ("product_id", "variant_id", "vendor", "img_url", "options")),
+        *(
+            f"{FULFILLMENT_PREFIX}{name}"
+            for name in (
+                "shipment_status",
+                "delivered_on",
+                "estimated_delivery_on",
+                "in_transit_on",
+                "tracking_info_url",
+            )
+        ),
     }
 )
 """Columns that Corso can derive or take from its own records. What it cannot know (a cancellation, a note, a
@@ -87,6 +104,10 @@ TOLERANCES = (
     ),
     Tolerance("Line items", "Paired by their source line item id; their order does not matter."),
     Tolerance(
+        "Fulfillments",
+        "Paired by their source fulfillment id. Those that an earlier batch sent are not foreign, and not compared.",
+    ),
+    Tolerance(
         "Read twice",
         "A record that the listing returned twice (the same Corso id) is one record, in its latest state.",
     ),
@@ -104,7 +125,13 @@ def ignored_columns(settings: Settings) -> frozenset[str]:
 
     Raises SettingsError for a name that is no compared column, with the nearest one that is.
     """
-    known = [LINES, *ORDER_PATHS, *(f"{LINE_PREFIX}{name}" for name in LINE_ITEM_PATHS)]
+    known = [
+        LINES,
+        DISPATCHES,
+        *ORDER_PATHS,
+        *(f"{LINE_PREFIX}{name}" for name in LINE_ITEM_PATHS),
+        *(f"{FULFILLMENT_PREFIX}{name}" for name in FULFILLMENT_PATHS),
+    ]
     for name in settings.loader.reconcile.ignore:
         if name not in known:
             hint = nearest(name, known)
@@ -120,8 +147,23 @@ def compared_order_columns(ignored: Iterable[str]) -> list[str]:
 
 def compared_line_columns(ignored: Iterable[str]) -> list[str]:
     """Return the columns of a line item that are compared, without their prefix."""
-    left_out = {"source_line_item_id", *(name.removeprefix(LINE_PREFIX) for name in ignored if "." in name)}
-    return [name for name in LINE_ITEM_PATHS if name not in left_out]
+    return _compared(LINE_ITEM_PATHS, LINE_PREFIX, "source_line_item_id", ignored)
+
+
+def compared_fulfillment_columns(ignored: Iterable[str]) -> list[str]:
+    """Return the columns of a fulfillment that are compared, without their prefix."""
+    return _compared(FULFILLMENT_PATHS, FULFILLMENT_PREFIX, "source_fulfillment_id", ignored)
+
+
+def _compared(columns: Iterable[str], prefix: str, key: str, ignored: Iterable[str]) -> list[str]:
+    left_out = set(ignored)
+    return [name for name in columns if name != key and prefix + name not in left_out]
+
+
+def column_type(column: str, prefix: str = "") -> pl.DataType:
+    """Return the type of a compared column."""
+    dtype: pl.DataType = dtypes(_SCHEMAS[prefix])[column]
+    return dtype
 
 
 def may_differ(column: str, prefix: str = "") -> pl.Expr:
@@ -137,7 +179,7 @@ def may_differ(column: str, prefix: str = "") -> pl.Expr:
 
 def differs(column: str, prefix: str = "") -> pl.Expr:
     """Return true where the two sides of `column` differ beyond every tolerance; never null."""
-    dtype = dtypes(LINE_ITEMS if prefix else ORDERS)[column]
+    dtype = column_type(column, prefix)
     source, corso = (
         _comparable(pl.col(column), column, dtype),
         _comparable(pl.col(IN_CORSO + column), column, dtype),

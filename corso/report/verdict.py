@@ -8,7 +8,7 @@ from typing import Literal
 import polars as pl
 
 from corso.report.bridge import money_bridge
-from corso.report.summary import Stage, Summary, exit_code_of, identities
+from corso.report.summary import Stage, Summary, exit_code_of, fulfillments_apart, identities
 from schemas.money import money_text
 
 NOT_COMPARED = "not compared with Corso yet"
@@ -41,11 +41,12 @@ def judge(summary: Summary, findings: pl.DataFrame | None = None, *, stage: Stag
     """Judge a batch. With `findings` the money is followed through its causes, without them only its totals."""
     promise = (_named_state(summary, stage), _once(summary, stage), _money(summary, findings, stage))
     source = summary.source.orders
+    apart = fulfillments_apart(findings) if findings is not None and stage == "reconcile" else 0
     if broken := identities(summary, stage):
         sentence = f"The counts do not add up: {'; '.join(broken)}."
-    elif wrong := _what_is_wrong(summary, stage):
+    elif wrong := _what_is_wrong(summary, stage, apart):
         sentence = f"Needs a look: {wrong}."
-    elif exit_code_of(summary, stage):
+    elif exit_code_of(summary, stage, apart):
         sentence = f"Needs a look: {_count(source, 'source order')} in Corso, but {promise[2].sentence}."
     elif stage == "reconcile":
         sentence = (
@@ -55,7 +56,7 @@ def judge(summary: Summary, findings: pl.DataFrame | None = None, *, stage: Stag
         sentence = f"Uploaded: {_every(source)} accepted by Corso; {NOT_COMPARED}."
     else:
         sentence = f"Planned: {_every(source)} ready to be sent."
-    if exit_code_of(summary, stage):
+    if exit_code_of(summary, stage, apart):
         return Verdict("look", sentence, promise)
     return Verdict("good" if stage == "reconcile" else "open", sentence, promise)
 
@@ -105,7 +106,7 @@ def _amounts(differences: Iterable[tuple[str, Decimal]]) -> str:
     )
 
 
-def _what_is_wrong(summary: Summary, stage: Stage) -> str:
+def _what_is_wrong(summary: Summary, stage: Stage, apart: int) -> str:
     """Name what needs a look, every order once: before comparing by its outcome, then by its class."""
     outcome, found = summary.outcome, summary.reconciliation
     counts = {"quarantined": summary.quarantined.orders}
@@ -123,6 +124,8 @@ def _what_is_wrong(summary: Summary, stage: Stage) -> str:
         words.append(f"{wrong:,} of {_count(source, 'source order')} {are} not {end}: {named}")
     if fulfillments := _fulfillments_to_look_at(summary, stage):
         words.append(fulfillments)
+    if apart:
+        words.append(f"{_count(apart, 'finding')} about fulfillments")
     if stage == "reconcile" and found.unexplained:
         words.append(f"{_count(found.unexplained, 'finding')} unexplained")
     return "; ".join(words)

@@ -73,6 +73,8 @@ class Facts(BaseModel):
     money: tuple[MoneyRow, ...] = ()
     drift: tuple[str, ...] = ()
     """How Corso's answers differ from the contract, as sentences."""
+    review_notes: tuple[str, ...] = ()
+    """What was taken up of workbooks that people edited, and what was not, as sentences."""
     upload_notes: tuple[str, ...] = ()
     """Sentences about the upload for the report."""
     notes: tuple[str, ...] = ()

@@ -1,9 +1,10 @@
-"""Reconcile and report: the batch compared with Corso, and its books closed in files that people read.
+"""The books: a batch in numbers and in files that people read.
 
 The books can be closed after every stage, also when a guard stopped the run: they say how far it came.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from importlib import metadata
 from urllib.parse import urlsplit
@@ -11,8 +12,7 @@ from urllib.parse import urlsplit
 import polars as pl
 
 from corso.delivery.ledger import Ledger
-from corso.report.compare import Reconciliation
-from corso.report.compare import reconcile as compare
+from corso.report.atomic import replacing
 from corso.report.facts import ReportFacts
 from corso.report.outcomes import LEDGER_COLUMNS, fulfillment_outcomes, order_outcomes
 from corso.report.page.writing import render_html
@@ -33,20 +33,24 @@ from corso.report.summary import (
     Summary,
     TableCounts,
     exit_code_of,
+    fulfillments_apart,
     money_rows,
 )
 from corso.report.workbook import write_workbook
 from corso.stages.batch import Batch, Facts
+from corso.stages.certifying import certify_batch
 from corso.stages.corrected import read_corrected_cells
 from corso.stages.counting import count_by, count_quarantined, count_rows
 from corso.stages.illustrating import months_of, opened_of, shows_personal_data
 from corso.stages.known_quota import keep_measured, said_length
+from corso.stages.reviewing import WORKBOOK, remember_written, save_late_edits
 from schemas.fields import empty_frame
 from schemas.filled_values import FILLED_VALUES
 from schemas.money import month_and_currency
 from schemas.raw import original_struct
-from schemas.reconciliation import FINDINGS, OUTCOME_TABLE
+from schemas.reconciliation import FINDINGS, HEALED, OUTCOME_TABLE
 
+HEALED_IN_REPORT = 100_000
 LIBRARIES = ("polars", "pandera", "httpx", "pyarrow", "dagster")
 
 
@@ -61,41 +65,13 @@ def ledger_frame(batch: Batch) -> pl.LazyFrame:
     return pl.concat([pl.DataFrame(schema=as_kept), *parts]).with_columns(held_at).lazy()
 
 
-def reconcile(
-    batch: Batch, listing: pl.LazyFrame, previous: pl.LazyFrame | None, now: datetime
-) -> Reconciliation:
-    """Compare the batch's accepted orders with the listing and keep the counts and the money among its facts."""
-    known = ledger_frame(batch)
-    reconciliation = compare(
-        accepted_orders=pl.scan_parquet(batch.table("accepted_orders")),
-        accepted_line_items=pl.scan_parquet(batch.table("accepted_line_items")),
-        quarantine=pl.scan_parquet(batch.table("quarantined_orders")),
-        listing=listing,
-        outcomes=order_outcomes(pl.scan_parquet(batch.table("upload_plan")), known),
-        known_ids=known.select("source_order_id").unique(),
-        previous=previous,
-        settings=batch.settings,
-        now=now,
-    )
-    facts = batch.read_facts()
-    batch.write_facts(
-        facts.model_copy(
-            update={
-                "reconciliation": ReconciliationCounts(**reconciliation.counts),
-                "money": money_rows(reconciliation.money),
-            }
-        )
-    )
-    return reconciliation
-
-
 def close_books(
     batch: Batch, stage: Stage, now: datetime, *, stopped: str | None = None, exit_code: int | None = None
 ) -> Summary:
     """Write the batch's files as they are after `stage`, and return the summary.
 
-    summary.json, results.csv, quarantine.csv and reconciliation.html always; the workbook and the findings once
-    the batch was compared. `stopped` and `exit_code` say that a guard ended the run, and how.
+    summary.json, results.csv, quarantine.csv and reconciliation.html always; the workbook, the findings and the
+    certificate once the batch was compared. `stopped` and `exit_code` say that a guard ended the run, and how.
     """
     facts = batch.read_facts().model_copy(update={"stage": stage})
     batch.write_facts(facts)
@@ -104,9 +80,10 @@ def close_books(
     quarantine = pl.scan_parquet(batch.table("quarantined_orders"))
     outcomes = _outcomes(batch, plan, stage)
     summary = _summary(batch, facts, plan, outcomes, stage)
-    summary = summary.model_copy(
-        update={"exit_code": exit_code_of(summary, stage) if exit_code is None else exit_code}
-    )
+    findings = _findings(batch, stage)
+    if exit_code is None:
+        exit_code = exit_code_of(summary, stage, fulfillments_apart(findings))
+    summary = summary.model_copy(update={"exit_code": exit_code})
     folder = batch.folder
     raw_orders = pl.scan_parquet(batch.table("raw_orders"))
     write_results(
@@ -118,12 +95,14 @@ def close_books(
         read_corrected_cells(batch),
     )
     write_quarantine(quarantine, folder / "quarantine.csv", read_corrected_cells(batch))
-    report = _report(batch, facts, summary, quarantine, outcomes, now, stopped)
+    report = _report(batch, facts, summary, findings, quarantine, outcomes, now, stopped)
     if stage == "reconcile":
-        report.findings.write_parquet(folder / "reconciliation.parquet")
-        write_workbook(
-            report, folder / "results.csv", folder / "quarantine.csv", folder / "reconciliation.xlsx"
-        )
+        with replacing(folder / "reconciliation.parquet") as draft:
+            findings.write_parquet(draft)
+        save_late_edits(batch)
+        write_workbook(report, folder / "results.csv", folder / "quarantine.csv", folder / WORKBOOK)
+        remember_written(batch)
+        report = replace(report, certificate=certify_batch(batch, report))
     render_html(report, folder / "reconciliation.html")
     # Last: whoever finds a new summary finds the files that it speaks of.
     summary.write(folder / "summary.json")
@@ -133,6 +112,17 @@ def close_books(
 def _table(batch: Batch, name: str) -> pl.LazyFrame | None:
     path = batch.table(name)
     return pl.scan_parquet(path) if path.exists() else None
+
+
+def _findings(batch: Batch, stage: Stage) -> pl.DataFrame:
+    table = _table(batch, "reconciliation") if stage == "reconcile" else None
+    return empty_frame(FINDINGS) if table is None else table.collect()
+
+
+def _healed(batch: Batch, stage: Stage) -> pl.DataFrame:
+    """Return what healed, the latest first; of very many not all: the report shows them, and proves nothing by them."""
+    table = _table(batch, "healed") if stage == "reconcile" else None
+    return empty_frame(HEALED) if table is None else table.head(HEALED_IN_REPORT).collect()
 
 
 def _filled_values(batch: Batch) -> pl.LazyFrame:
@@ -214,14 +204,13 @@ def _report(
     batch: Batch,
     facts: Facts,
     summary: Summary,
+    findings: pl.DataFrame,
     quarantine: pl.LazyFrame,
     outcomes: pl.LazyFrame,
     now: datetime,
     stopped: str | None,
 ) -> ReportFacts:
     loader = batch.settings.loader
-    table = _table(batch, "reconciliation") if facts.stage == "reconcile" else None
-    findings = table.collect() if table is not None else empty_frame(FINDINGS)
     return ReportFacts(
         summary=summary,
         findings=findings,
@@ -241,6 +230,7 @@ def _report(
         notes=_notes(facts),
         stopped=stopped,
         stage=facts.stage,
+        healed=_healed(batch, facts.stage),
         orders_by_month=months_of(batch, facts.stage, quarantine, outcomes, findings),
         opened=opened_of(batch, quarantine, outcomes, findings),
         personal=shows_personal_data(batch),
@@ -253,7 +243,14 @@ def _notes(facts: Facts) -> Sequence[str]:
         for kind, count in facts.times_settled.items()
         if count
     ]
-    return (*facts.upload_notes, *facts.notes, *_quota_notes(facts.quota), *times, *facts.drift)
+    return (
+        *facts.review_notes,
+        *facts.upload_notes,
+        *facts.notes,
+        *_quota_notes(facts.quota),
+        *times,
+        *facts.drift,
+    )
 
 
 def _quota_notes(quota: QuotaUse) -> Iterator[str]:

@@ -1,0 +1,116 @@
+"""What is wrong with whole orders: findings out of paired orders and records (`corso.report.pairing`).
+
+Two decisions. An order that is quarantined in this batch and has no record is a finding (missing, quarantined) but
+not in the class `missing`, which counts accepted orders. One that has a record, though no batch of ours ever loaded
+it, is a `foreign` finding whose cause is `quarantined`: the order is ours, the record is somebody else's.
+"""
+
+import polars as pl
+
+from corso.report.causes import cause_of_difference, cause_of_missing
+from corso.report.pairing import Paired
+from schemas.money import UNDATED, month_of
+
+CURRENCY_FIELD = "customer_currency_code"
+
+
+def missing(paired: Paired) -> pl.DataFrame:
+    """Return one finding for every accepted order without a record."""
+    return paired.apart.filter(pl.col("class") == "missing").with_columns(
+        kind=pl.lit("missing"), cause=cause_of_missing(), source_money="source_total"
+    )
+
+
+def different(paired: Paired, differences: pl.DataFrame) -> pl.DataFrame:
+    """Return one finding for every field that differs between an order and its only record.
+
+    Where the currency itself differs, the record's total stands on the finding that says so, and is in that currency.
+    """
+    found = differences.join(paired.apart, on="source_order_id").with_columns(
+        kind=pl.lit("different"), cause=cause_of_difference(), source_money="source_total"
+    )
+    other_currency = pl.col("currency") != pl.col("record_currency")
+    return found.with_columns(
+        corso_money=pl.when(~other_currency | (pl.col("field") == CURRENCY_FIELD)).then("corso_total")
+    )
+
+
+def duplicated(paired: Paired) -> pl.DataFrame:
+    """Return one finding for each record of a duplicated order, the oldest record first.
+
+    A record in another currency than the order's is in its own.
+    """
+    number = pl.int_range(1, pl.len() + 1).over("source_order_id")
+    told = pl.format(
+        "record {} of {}, created {}{}",
+        number,
+        pl.len().over("source_order_id"),
+        pl.col("created_on").dt.strftime("%Y-%m-%dT%H:%M:%SZ").fill_null("at an unknown time"),
+        pl.when((pl.col("corso_order_id") == pl.col("ledger_corso_order_id")).fill_null(value=False))
+        .then(pl.lit(", the one in the ledger"))
+        .otherwise(pl.lit("")),
+    )
+    orders = paired.apart.filter(pl.col("class") == "duplicated").drop(
+        "corso_order_id", "created_on", "updated_on", "corso_total", "record_currency", "record_created_on"
+    )
+    own = pl.when(pl.col("has_currency")).then("record_currency")
+    return (
+        orders.join(paired.surplus, on="source_order_id")
+        .sort("source_order_id", "created_on", "corso_order_id")
+        .with_columns(
+            kind=pl.lit("duplicated"),
+            cause=pl.lit("duplicate"),
+            rank=number.cast(pl.Int32),
+            corso_value=told,
+            source_money=pl.when((own == pl.col("currency")).fill_null(value=True)).then("source_total"),
+            corso_money="corso_total",
+            currency=pl.coalesce(own, "currency"),
+        )
+    )
+
+
+def foreign(
+    paired: Paired, known: pl.DataFrame, quarantined: pl.DataFrame, time_zone: str, no_currency: str
+) -> pl.DataFrame:
+    """Return one finding for each record of no batch in the ledger; `known` are the ids that the ledger knows."""
+    ours = quarantined.select(
+        "source_order_id", "file", "line", "source_total", quarantined=pl.lit(value=True)
+    )
+    return (
+        paired.others.join(known, on="source_order_id", how="anti")
+        .join(ours, on="source_order_id", how="left")
+        .with_columns(
+            pl.when(pl.col("source_order_id") != "").then(pl.col("source_order_id")).alias("source_order_id"),
+            kind=pl.lit("foreign"),
+            cause=pl.when(pl.col("quarantined")).then(pl.lit("quarantined")).otherwise(pl.lit("foreign")),
+            currency=pl.col("record_currency").fill_null(no_currency),
+            month=month_of(pl.col("record_created_on"), time_zone),
+            source_money="source_total",
+            corso_money="corso_total",
+        )
+    )
+
+
+def missing_quarantined(paired: Paired, quarantined: pl.DataFrame) -> pl.DataFrame:
+    """Return one finding for every quarantined order that nobody else wrote to Corso either."""
+    return quarantined.join(paired.others, on="source_order_id", how="anti").with_columns(
+        kind=pl.lit("missing"), cause=pl.lit("quarantined"), source_money="source_total"
+    )
+
+
+def quarantined_orders(rows: pl.DataFrame, orders: pl.DataFrame) -> pl.DataFrame:
+    """Return the quarantined orders, each once; a row without an id is an order of its own.
+
+    `rows`: source_order_id, file, line, currency, month, source_total of rows of orders. `orders`: the accepted ones.
+    """
+    first = rows.sort("file", "line").filter(
+        pl.col("source_order_id").is_null() | pl.col("source_order_id").is_first_distinct()
+    )
+    return first.join(orders, on="source_order_id", how="anti")
+
+
+def with_month(findings: pl.DataFrame, time_zone: str) -> pl.DataFrame:
+    """Give findings of accepted orders their month: only now, as writing it for every order would take a second."""
+    if findings.is_empty():
+        return findings.with_columns(month=pl.lit(UNDATED))
+    return findings.with_columns(month=month_of(pl.col("source_created_on"), time_zone))

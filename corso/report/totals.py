@@ -1,0 +1,61 @@
+"""The money of a batch and of its records in Corso, per currency and month; exact."""
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from corso.report.pairing import Paired
+from schemas.fields import MONEY, TEXT
+from schemas.money import month_of
+
+COLUMNS = {"currency": TEXT, "month": TEXT, "source": MONEY, "accepted": MONEY, "corso": MONEY}
+
+
+def range_totals(
+    paired: Paired, quarantined: pl.DataFrame, time_zone: str, *, by_its_own_currency: bool
+) -> pl.DataFrame:
+    """Return one range's sums, with the columns of COLUMNS.
+
+    A record counts in the month of the source's order; and in the order's currency, unless the source names one, the
+    record another, and currencies are compared (`by_its_own_currency`): two currencies are never added up.
+    """
+    nothing = pl.lit(0).cast(MONEY)
+    orders = paired.pairs
+    single = orders.filter(pl.col("corso_order_id").is_not_null()).select(
+        "currency", "has_currency", "source_created_on", "record_currency", "corso_total"
+    )
+    surplus = orders.drop("corso_order_id", "record_currency", "corso_total").join(
+        paired.surplus.select("source_order_id", "record_currency", "corso_total"), on="source_order_id"
+    )
+    own = pl.when(pl.col("has_currency") & by_its_own_currency).then("record_currency")
+    held = pl.concat([single, surplus.select(single.columns)]).with_columns(
+        currency=pl.coalesce(own, "currency")
+    )
+    parts = [
+        _by_month(orders, "source_total", time_zone).select(
+            "currency", "month", source="total", accepted="total", corso=nothing
+        ),
+        _by_month(held, "corso_total", time_zone).select(
+            "currency", "month", source=nothing, accepted=nothing, corso="total"
+        ),
+        quarantined.filter(pl.col("source_total").is_not_null()).select(
+            "currency", "month", source="source_total", accepted=nothing, corso=nothing
+        ),
+    ]
+    return sum_up(parts)
+
+
+def sum_up(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Return the sums of several parts, sorted by currency and month."""
+    rows = pl.concat([pl.DataFrame(schema=COLUMNS), *(part.select(list(COLUMNS)) for part in parts)])
+    sums = rows.group_by("currency", "month").agg(pl.col("source", "accepted", "corso").sum())
+    return sums.cast(pl.Schema(COLUMNS)).sort("currency", "month")
+
+
+def _by_month(orders: pl.DataFrame, total: str, time_zone: str) -> pl.DataFrame:
+    """Return currency, month, total. The month is written once for each, not for each order."""
+    local = pl.col("source_created_on").dt.convert_time_zone(time_zone)
+    sums = orders.group_by("currency", local.dt.year().alias("year"), local.dt.month().alias("number")).agg(
+        pl.col("source_created_on").first(), total=pl.col(total).sum()
+    )
+    return sums.with_columns(month=month_of(pl.col("source_created_on"), time_zone))

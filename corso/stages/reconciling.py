@@ -1,0 +1,93 @@
+"""Reconcile: the batch compared with what was read back, and its findings' lives carried on."""
+
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from corso.report.atomic import replacing
+from corso.report.compare import Reconciliation, Sides
+from corso.report.compare import reconcile as compare
+from corso.report.fulfillment_findings import FulfillmentSides
+from corso.report.life import Earlier
+from corso.report.outcomes import fulfillment_outcomes, order_outcomes
+from corso.report.review import drop_fallen, read_reviews
+from corso.report.summary import ReconciliationCounts, money_rows
+from corso.stages.batch import Batch
+from corso.stages.books import ledger_frame
+from corso.stages.reviewing import review_path, take_up_reviews
+
+OF_WHOLE_STORE = "Read back from the listing of the whole store"
+"""How the note on reading back begins where records of others were read, too."""
+
+
+def reconcile(batch: Batch, listing: pl.LazyFrame, now: datetime, scratch: Path) -> Reconciliation:
+    """Compare the batch's accepted orders with the listing and keep the counts and the money among its facts.
+
+    What people wrote into the workbook since it was written is taken up first. The result is read from `scratch`.
+    """
+    taken_up = take_up_reviews(batch, now)
+    reviews = read_reviews(review_path(batch.settings))
+    known = ledger_frame(batch)
+    facts = batch.read_facts()
+    sides = Sides(
+        orders=pl.scan_parquet(batch.table("accepted_orders")),
+        line_items=pl.scan_parquet(batch.table("accepted_line_items")),
+        quarantine=pl.scan_parquet(batch.table("quarantined_orders")),
+        listing=listing,
+        outcomes=order_outcomes(pl.scan_parquet(batch.table("upload_plan")), known),
+        known_ids=known.select("source_order_id").unique(),
+        fulfillments=_fulfillments(batch, known),
+        reads_whole_store=any(note.startswith(OF_WHOLE_STORE) for note in facts.notes),
+    )
+    result = compare(sides, _earlier(batch, reviews), batch.settings, now, scratch)
+    fallen = result.findings.filter(pl.col("fallen_sign_off").is_not_null()).collect()
+    drop_fallen(fallen, reviews, review_path(batch.settings))
+    with replacing(batch.table("healed")) as draft:
+        result.healed.sink_parquet(draft, compression="zstd", maintain_order=True)
+    found = {
+        "reconciliation": ReconciliationCounts(**result.counts),
+        "money": money_rows(result.money),
+        "review_notes": taken_up,
+    }
+    batch.write_facts(facts.model_copy(update=found))
+    return result
+
+
+def _fulfillments(batch: Batch, known: pl.LazyFrame) -> FulfillmentSides | None:
+    held, read = batch.table("corso_fulfillments"), batch.table("fulfillments_read")
+    if not (held.exists() and read.exists()):
+        return None
+    return FulfillmentSides(
+        accepted=pl.scan_parquet(batch.table("accepted_fulfillments")),
+        outcomes=fulfillment_outcomes(pl.scan_parquet(batch.table("upload_plan")), known),
+        known=known.filter(pl.col("source_fulfillment_id") != ""),
+        held=pl.scan_parquet(held),
+        read=pl.scan_parquet(read),
+    )
+
+
+def _earlier(batch: Batch, reviews: pl.DataFrame) -> Earlier:
+    """Return what earlier reconciliations found: of this batch all of it, of others when each finding was first seen."""
+    nothing = Earlier(reviews=reviews)
+    mine = {name: batch.table(name) for name in ("reconciliation", "healed")}
+    others = [
+        path
+        for name in mine
+        for path in sorted(batch.settings.store_dir.glob(f"*/tables/{name}.parquet"))
+        if path != mine[name]
+    ]
+    seen = [nothing.elsewhere]
+    for path in others:
+        # A batch that is being written anew at this moment is left out.
+        with suppress(OSError, pl.exceptions.PolarsError):
+            table = pl.scan_parquet(path).select(nothing.elsewhere.collect_schema().names())
+            table.collect_schema()
+            seen.append(table)
+    return Earlier(
+        open=pl.scan_parquet(mine["reconciliation"]) if mine["reconciliation"].exists() else nothing.open,
+        healed=pl.scan_parquet(mine["healed"]) if mine["healed"].exists() else nothing.healed,
+        elsewhere=pl.concat(seen),
+        reviews=reviews,
+    )
