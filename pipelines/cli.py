@@ -140,8 +140,27 @@ def upload(
 
 
 @app.command()
-def reconcile(config: ConfigOption, batch: BatchOption = None, as_json: JsonOption = False) -> None:
-    """Read Corso back, compare, write the report."""
+def reconcile(
+    config: ConfigOption,
+    batch: BatchOption = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            "--verify",
+            metavar="certificate.json",
+            help="Check a certificate again instead: hashes, counts and money, by the files themselves.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read Corso back, compare, write the report; or check a certificate again."""
+    if certificate is not None:
+        from pipelines.verifying import verify_certificate  # noqa: PLC0415
+
+        checked = certificate
+        _leave(lambda: verify_certificate(config, checked, as_json=as_json))
+        return
     from pipelines import verbs  # noqa: PLC0415
 
     _leave(lambda: verbs.reconcile(config, batch, as_json=as_json))

@@ -1,0 +1,50 @@
+"""reconcile --verify: a certificate checked again, line by line; changes nothing, asks the API nothing."""
+
+from pathlib import Path
+
+from corso.errors import UsageError
+from corso.settings import read_settings
+from corso.stages.verifying import Line, read_certificate, verify
+from pipelines.output import say, say_json
+
+_LONGEST = 16
+"""So many characters of a hash are shown; all of them with --json."""
+
+
+def verify_certificate(config: Path, path: Path, *, as_json: bool) -> int:
+    """Say of every statement of a certificate whether it is right; return 0 if all are, else 1."""
+    settings = read_settings(config)
+    if not path.exists():
+        message = f"{path} is not there; certificate.json lies in the batch's folder"
+        raise UsageError(message)
+    certificate = read_certificate(path, settings)
+    lines = list(verify(certificate, settings))
+    wrong = [line for line in lines if not line.is_right]
+    if as_json:
+        rows = [vars(line) | {"right": line.is_right} for line in lines]
+        say_json({"batch": certificate.batch, "right": not wrong, "lines": rows})
+        return int(bool(wrong))
+    say(
+        f"Certificate of batch {certificate.batch}, store {certificate.store_id}, {certificate.made_at:%Y-%m-%d %H:%M} UTC"
+    )
+    say(f"  {certificate.verdict}")
+    say()
+    for line in lines:
+        say(_said(line))
+    say()
+    if wrong:
+        say(f"Wrong: {len(wrong):,} of {len(lines):,} statements do not hold any more.")
+    else:
+        say(f"Right: all {len(lines):,} statements hold.")
+    return int(bool(wrong))
+
+
+def _said(line: Line) -> str:
+    if line.is_right:
+        return f"  right  {line.what}: {_short(line.certified)}"
+    return f"  WRONG  {line.what}: certified {_short(line.certified)}, found {_short(line.found)}"
+
+
+def _short(text: str) -> str:
+    is_hash = len(text) == 64 and all(each in "0123456789abcdef" for each in text)
+    return f"{text[:_LONGEST]}…" if is_hash else text
