@@ -4,6 +4,7 @@ Dagster retries none of it: retries live in `corso`, in one place. The pool is c
 one sender is the ledger's business.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -12,8 +13,11 @@ import polars as pl
 from assets.partitions import BATCHES
 from assets.resources import ApiConfig, LoaderFile, Progress
 from corso.report.outcomes import fulfillment_outcomes, order_outcomes
+from corso.report.summary import FulfillmentCounts, OutcomeCounts, Summary
+from corso.stages.batch import Batch
 from corso.stages.books import close_books, ledger_frame
 from corso.stages.delivering import plan_rejected_again, upload
+from corso.stages.metrics import oldest_unknown_s, orders_per_second
 
 API_POOL = "corso_api"
 
@@ -27,8 +31,26 @@ class UploadConfig(ApiConfig):
     """Send again what Corso rejected earlier."""
 
 
-def _counts(outcomes: pl.LazyFrame) -> dict[str, int]:
-    return dict(outcomes.group_by("outcome").len().sort("outcome").collect().iter_rows())
+def _counts(outcomes: pl.LazyFrame, names: Iterable[str]) -> dict[str, int]:
+    """Count by outcome; also those that did not come up, as a plot needs its zeros."""
+    found = dict(outcomes.group_by("outcome").len().collect().iter_rows())
+    return {name: found.get(name, 0) for name in names}
+
+
+def figures_of_upload(batch: Batch, summary: Summary, now: datetime) -> dict[str, float]:
+    """Return what an operator plots of an upload: pace, quota, refusals, and what is in doubt for how long."""
+    requests, quota = summary.requests, batch.read_facts().quota
+    figures = {
+        "orders a second": orders_per_second(summary),
+        "requests": float(requests.sent),
+        "answers with 429": float(requests.throttled),
+        "reads tried again": float(requests.retried),
+        "seconds of asking": requests.seconds,
+        "oldest unknown, hours": round(oldest_unknown_s(batch, now) / 3600, 3),
+    }
+    if quota.used_share is not None and quota.foreign_share is not None:
+        figures |= {"quota used": quota.used_share, "quota used by others": quota.foreign_share}
+    return figures
 
 
 @dg.asset(partitions_def=BATCHES, group_name="upload", pool=API_POOL)
@@ -45,7 +67,7 @@ def uploaded_orders(
         context.log.info("%d rejected operations are planned again", plan_rejected_again(batch, upload_plan))
     upload(batch, upload_plan, "order", progress.watch, limit=config.limit, until=config.ends)
     outcomes = order_outcomes(upload_plan, ledger_frame(batch))
-    return dg.Output(outcomes, metadata=_counts(outcomes))
+    return dg.Output(outcomes, metadata=_counts(outcomes, OutcomeCounts.model_fields))
 
 
 @dg.asset(partitions_def=BATCHES, group_name="upload", pool=API_POOL, deps=[uploaded_orders])
@@ -59,6 +81,7 @@ def uploaded_fulfillments(
     """Send the plan's fulfillments; one row = one accepted fulfillment and how it ended."""
     batch = loader.batch(context.partition_key)
     upload(batch, upload_plan, "fulfillment", progress.watch, until=config.ends)
-    close_books(batch, "upload", datetime.now(UTC))
+    summary = close_books(batch, "upload", datetime.now(UTC))
     outcomes = fulfillment_outcomes(upload_plan, ledger_frame(batch))
-    return dg.Output(outcomes, metadata=_counts(outcomes))
+    counts = _counts(outcomes, FulfillmentCounts.model_fields)
+    return dg.Output(outcomes, metadata={**counts, **figures_of_upload(batch, summary, datetime.now(UTC))})

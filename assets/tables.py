@@ -3,8 +3,10 @@
 Own, because dagster-polars 0.27 cannot read a file with polars 2.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,13 @@ from upath import UPath
 from assets.resources import LoaderFile
 from assets.run_tags import PARTITION_TAG, note_end, note_start
 from corso.errors import CorsoError
+from corso.logs import are_wanted, json_lines
+from corso.stages.batch import Batch
 from corso.stages.landing import Landing
+from corso.stages.metrics import write_metrics
 from corso.stages.parts import put_in_place
+
+_LOG = logging.getLogger("corso.run")
 
 
 class ParquetTables(dg.ConfigurableIOManagerFactory["TableFiles"]):
@@ -38,11 +45,31 @@ class ParquetTables(dg.ConfigurableIOManagerFactory["TableFiles"]):
         with ExitStack() as held:
             try:
                 note_start(instance, run, self.loader.landing)
-                held.enter_context(self.loader.batch(run.tags[PARTITION_TAG]).locked())
+                batch = self.loader.batch(run.tags[PARTITION_TAG])
+                held.enter_context(batch.locked())
             except CorsoError as error:
                 note_end(instance, run.run_id, error)
                 raise
-            yield self.create_io_manager(context)
+            if are_wanted():
+                held.enter_context(json_lines(_named(batch, run.run_id)))
+            _LOG.info("%s begins", run.job_name)
+            try:
+                yield self.create_io_manager(context)
+            finally:
+                _LOG.info("%s ends", run.job_name)
+                _measure(batch)
+
+
+def _named(batch: Batch, run_id: str) -> dict[str, str]:
+    return {"store": str(batch.settings.loader.store.id), "batch": batch.name, "run": run_id}
+
+
+def _measure(batch: Batch) -> None:
+    """Write what an operator plots. That it cannot be written does not undo the run."""
+    try:
+        write_metrics(batch, datetime.now(UTC))
+    except (CorsoError, OSError) as error:
+        _LOG.warning("metrics: %s", error)
 
 
 class TableFiles(dg.UPathIOManager):

@@ -41,6 +41,29 @@ YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before sendin
 JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 
 
+@app.callback()
+def options(
+    log: Annotated[
+        str | None,
+        typer.Option(
+            "--log",
+            envvar="CORSO_LOG",
+            metavar="json",
+            help="Write JSON lines to standard error.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Take what holds for every verb."""
+    if log is None or log == "text":
+        return
+    if log != "json":
+        message = f"--log {log}: the only form is json"
+        raise typer.BadParameter(message)
+    # Runs read it there, the daemon's and the command's alike.
+    os.environ["CORSO_LOG"] = log
+
+
 @app.command()
 def demo(
     orders: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many sample orders.")] = 2000,

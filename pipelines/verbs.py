@@ -1,6 +1,7 @@
 """plan, upload, reconcile, run, retry: each runs a Dagster job for one batch and says what came of it."""
 
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from corso.settings import Settings, check_batch_name, read_settings
 from corso.stages.batch import Batch
 from corso.stages.ending import close_unfinished_books, facts_written_at
 from corso.stages.forecast import forecast
+from corso.stages.metrics import write_metrics
 from corso.stages.retrying import causes_to_retry
 from pipelines.output import say, say_json
 from pipelines.running import run_job
@@ -124,6 +126,8 @@ def _run(job: str, batch: Batch, stage: Stage, until: datetime | None = None, **
     except CorsoError as error:
         summary = close_unfinished_books(batch, stage, error, facts_before, datetime.now(UTC))
         if summary is not None:
+            with suppress(OSError, SettingsError):
+                write_metrics(batch, datetime.now(UTC))
             facts = batch.read_facts()
             say_summary(summary, facts.quota)
             say_corrections(batch.settings.loader.corrections, facts.corrections)

@@ -6,6 +6,7 @@ rejects (of the whole, or of the last `RECENT_ENDS`), the circuit, and whoever c
 """
 
 import asyncio
+import logging
 import random
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -28,6 +29,11 @@ from corso.errors import (
     verdict,
 )
 from schemas.wire import Operation, Receipt
+
+_LOG = logging.getLogger(__name__)
+
+_LEVELS = {State.ACCEPTED: logging.DEBUG, State.REJECTED: logging.WARNING, State.UNKNOWN: logging.WARNING}
+"""How an attempt ended -> the level at which it is logged; there may be millions of accepted ones."""
 
 DRAIN_S = 30.0
 """Seconds that what is under way gets to finish after a stop."""
@@ -214,6 +220,7 @@ class Sender:
                 status=receipt.status,
             )
         )
+        _log(operation, State.ACCEPTED, receipt.status)
 
     async def _ended(
         self, operation: Operation, error: ApiError, tally: Tally, *, started: bool
@@ -246,13 +253,29 @@ class Sender:
         key = key_of(operation)
         tally.note(key, state, refused=refused)
         await self._journal.settle(Change(key, state, status=error.status, reason=_reason(error)))
+        _log(operation, state, error.status)
 
     async def _put_back(self, operation: Operation, ended_as: str, reason: str) -> None:
         await self._journal.settle(Change(key_of(operation), State.PLANNED, ended_as=ended_as, reason=reason))
+        _log(operation, State.PLANNED, None)
 
     async def _back_off(self, failures: int) -> None:
         longest = min(_BACKOFF_CAP_S, _BACKOFF_BASE_S * 2 ** (failures - 1))
         await self._clock.sleep(random.uniform(0, longest))  # noqa: S311  (jitter, no secret)
+
+
+def _log(operation: Operation, state: State, status: int | None) -> None:
+    """Log how an attempt ended: by ids, never with what was sent or answered."""
+    level = _LEVELS.get(state, logging.INFO)
+    if _LOG.isEnabledFor(level):
+        told = {
+            "order": operation.source_order_id,
+            "fulfillment": operation.source_fulfillment_id or None,
+            "operation": operation.kind,
+            "state": state.value,
+            "status": status,
+        }
+        _LOG.log(level, "%s is %s", operation.kind, state.value, extra=told)
 
 
 def _reason(error: ApiError) -> str:
