@@ -24,6 +24,8 @@ LONGEST = 400
 """Characters of a value in the opened order."""
 RECORDS_OPENED = 3
 """Records of one order that are shown beside each other."""
+NOT_READ = "not read back"
+"""Stands for Corso's side of fulfillments that were not asked for this time."""
 _MOST_REASONS = 5
 _MOST_ROWS = 400
 """Fields of one order that are shown, those of its lines and fulfillments included."""
@@ -44,8 +46,8 @@ class BatchTables:
     """The tables that orders are opened from; a batch has not all of them at every stage.
 
     `raw` and `accepted`: part (order, line, fulfillment) -> the canonical table, as text and converted. `listing`:
-    LISTING. `corso_fulfillments`: canonical fulfillments that Corso gave back. `quarantine`: QUARANTINE. `outcomes`:
-    OUTCOME_TABLE.
+    LISTING. `corso_fulfillments`: canonical fulfillments that Corso gave back, `fulfillments_read`: of which orders
+    (`source_order_id`). `quarantine`: QUARANTINE. `outcomes`: OUTCOME_TABLE.
     """
 
     raw: Mapping[str, pl.LazyFrame]
@@ -54,6 +56,7 @@ class BatchTables:
     outcomes: pl.LazyFrame
     listing: pl.LazyFrame | None = None
     corso_fulfillments: pl.LazyFrame | None = None
+    fulfillments_read: pl.LazyFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class OpenedOrder:
     """Why it is not in Corso, where somebody said why: broken rules, Corso's refusal."""
     columns: tuple[str, ...]
     rows: tuple[tuple[str | None, ...], ...]
+    left_out: int = 0
+    """Fields beyond those that are shown."""
 
 
 def opened_orders(
@@ -84,7 +89,18 @@ def opened_orders(
         "source_order_id", as_dict=True
     )
     nothing = pl.DataFrame(schema=_LONG)
-    return [_opened(order, of_order.get((order,), nothing), said) for order in ids]
+    wanted = _parts_of(findings, ids)
+    read = _read(tables, ids)
+    return [
+        _opened(
+            order,
+            of_order.get((order,), nothing),
+            wanted.get(order, set()),
+            order in read,
+            *said.get(order, (None, ())),
+        )
+        for order in ids
+    ]
 
 
 def chosen_orders(findings: pl.DataFrame, at_most: int) -> list[str]:
@@ -151,8 +167,30 @@ def _long(frame: pl.DataFrame, part: str, side: pl.Expr) -> pl.DataFrame:
     )
 
 
+def _parts_of(findings: pl.DataFrame, ids: list[str]) -> dict[str, set[str]]:
+    """Return order -> the lines and fulfillments that its findings are about."""
+    part = pl.coalesce("source_line_item_id", "source_fulfillment_id")
+    named = findings.filter(pl.col("source_order_id").is_in(ids), part.is_not_null())
+    return {
+        order: set(parts)
+        for order, parts in named.group_by("source_order_id").agg(part.alias("part")).iter_rows()
+    }
+
+
+def _read(tables: BatchTables, ids: list[str]) -> set[str]:
+    """Return the orders whose fulfillments were read back."""
+    if tables.fulfillments_read is None:
+        return set()
+    return set(_of(tables.fulfillments_read.select("source_order_id"), ids)["source_order_id"])
+
+
 def _opened(
-    order: str, long: pl.DataFrame, said: Mapping[str, tuple[str | None, tuple[str, ...]]]
+    order: str,
+    long: pl.DataFrame,
+    wanted: set[str],
+    is_read: bool,
+    outcome: str | None,
+    said: tuple[str, ...],
 ) -> OpenedOrder:
     records = [side for side in long["side"].unique(maintain_order=True) if side not in {_EXPORT, _SENT}]
     sides = [_EXPORT, _SENT, *records[:RECORDS_OPENED]]
@@ -167,10 +205,12 @@ def _opened(
     for part, part_id, field, side, value in ordered.select(
         "part", "part_id", "field", "side", "value"
     ).iter_rows():
-        values.setdefault((part, part_id, field), {})[side] = value
-    rows = [(*key, *(of_field.get(side) for side in sides)) for key, of_field in values.items()]
-    outcome, reasons = said.get(order, (None, ()))
-    return OpenedOrder(order, outcome, reasons, tuple(sides), tuple(rows[:_MOST_ROWS]))
+        not_read = dict.fromkeys(records, NOT_READ) if part == FULFILLMENT and not is_read else {}
+        values.setdefault((part, part_id, field), not_read)[side] = value
+    # What the findings are about must be there, however many lines the order has.
+    keys = sorted(values, key=lambda key: key[0] != ORDER and key[1] not in wanted)[:_MOST_ROWS]
+    rows = tuple((*key, *(values[key].get(side) for side in sides)) for key in keys)
+    return OpenedOrder(order, outcome, said, tuple(sides), rows, len(values) - len(rows))
 
 
 def _said(

@@ -38,6 +38,7 @@ def opened_of(
         outcomes=outcomes,
         listing=_table(batch, "corso_orders"),
         corso_fulfillments=_table(batch, "corso_fulfillments"),
+        fulfillments_read=_table(batch, "fulfillments_read"),
     )
     return opened_orders(findings, tables, personal=shows_personal_data(batch))
 

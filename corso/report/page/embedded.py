@@ -116,6 +116,7 @@ def embedded_orders(orders: Iterable[OpenedOrder]) -> str:
                 "said": order.said,
                 "sides": order.columns,
                 "rows": order.rows,
+                "left_out": order.left_out,
             }
             for order in orders
         }

@@ -17,7 +17,23 @@ from factories import (
 )
 from report_factories import finding, findings_frame
 
-from corso.report.opened import LINE, ORDER, BatchTables, OpenedOrder, chosen_orders, opened_orders
+from corso.report.opened import (
+    FULFILLMENT,
+    LINE,
+    ORDER,
+    BatchTables,
+    OpenedOrder,
+    chosen_orders,
+    opened_orders,
+)
+from schemas.fields import dtypes
+from schemas.fulfillments import FULFILLMENTS
+
+
+def fulfillments_frame() -> pl.DataFrame:
+    """Return the fulfillment f-1 of order 1."""
+    row = {"source_order_id": "o-1", "source_fulfillment_id": "f-1", "tracking_info_number": "T-1"}
+    return pl.DataFrame([row], schema=dtypes(FULFILLMENTS))
 
 
 def as_text(frame: pl.DataFrame) -> pl.LazyFrame:
@@ -122,6 +138,29 @@ def test_a_megabyte_is_cut() -> None:
     assert cell is not None
     assert cell.endswith("… (1000000 characters)")
     assert len(cell) < 500
+
+
+def test_fulfillments_that_were_not_read_back_say_so() -> None:
+    """An empty cell would look like one that is missing in Corso."""
+    sent = {**tables_of().accepted, FULFILLMENT: fulfillments_frame().lazy()}
+    (unread,) = opened(tables_of(accepted=sent), 1)
+    assert fields(unread)["f-1", "fulfillments.tracking_info_number"] == (None, "T-1", "not read back")
+    read = pl.LazyFrame({"source_order_id": ["o-1"]})
+    (missing,) = opened(tables_of(accepted=sent, fulfillments_read=read), 1)
+    assert fields(missing)["f-1", "fulfillments.tracking_info_number"] == (None, "T-1", None)
+    held = fulfillments_frame().lazy().with_columns(corso_order_id=pl.lit("7"))
+    (both,) = opened(tables_of(accepted=sent, fulfillments_read=read, corso_fulfillments=held), 1)
+    assert fields(both)["f-1", "fulfillments.tracking_info_number"] == (None, "T-1", "T-1")
+
+
+def test_of_very_many_lines_those_with_findings_are_there() -> None:
+    """And how many fields are left out is told."""
+    lines = lines_frame([line_row(1, number) for number in range(1, 200)]).lazy()
+    rows = [finding(1, source_line_item_id="199", field="line_items.price")]
+    (order,) = opened_orders(findings_frame(rows), tables_of(accepted={LINE: lines}), personal=False)
+    assert ("199", "line_items.price") in fields(order)
+    assert len(order.rows) == 400
+    assert order.left_out > 400
 
 
 def test_orders_that_are_opened_are_chosen_from_every_kind_of_finding() -> None:

@@ -141,7 +141,7 @@
     const differing = (id) => {
       const differ = new Set();
       for (let row = 0; row < total; row += 1) {
-        if (get("source_order_id", row) === id && get("kind", row) === "different") differ.add(`${get("source_line_item_id", row) ?? get("source_fulfillment_id", row) ?? ""}\n${get("field", row) ?? ""}`);
+        if (get("source_order_id", row) === id && (get("kind", row) === "different" || part(row) !== null)) differ.add(`${get("source_line_item_id", row) ?? get("source_fulfillment_id", row) ?? ""}\n${get("field", row) ?? ""}`);
       }
       return (kind, partId, field) => differ.has(`${partId ?? ""}\n${field}`) || (kind !== "order" && (differ.has(`${partId ?? ""}\n${kind === "line" ? "line_items" : "fulfillments"}`) || (kind === "fulfillment" && differ.has(`${partId ?? ""}\n`))));
     };
@@ -163,7 +163,7 @@
       const titles = order.sides.map((side) => (side === "sent" ? SENT[order.outcome] ?? SIDES.sent : SIDES[side] ?? `Corso ${side}`));
       if (order.sides.length === 2) titles.push("In Corso"), rows.forEach((each) => each.push(null));
       const apart = rows.filter(([isApart]) => isApart);
-      const all = el("details", apart.length ? {} : { open: "" }, el("summary", {}, `All ${counted(rows.length, "field")} of the order`), sideTable(titles, rows, `Order ${id}, all fields side by side`));
+      const all = el("details", apart.length ? {} : { open: "" }, el("summary", {}, order.left_out ? `${counted(rows.length, "field")} of the order, ${count(order.left_out)} more are left out` : `All ${counted(rows.length, "field")} of the order`), sideTable(titles, rows, `Order ${id}, all fields side by side`));
       return [apart.length ? sideTable(titles, apart, `Order ${id}, what differs, side by side`) : null, all];
     };
     const opened = (row) => {
@@ -200,7 +200,13 @@
       steps[2].disabled = steps[3].disabled = state.page === last;
       heads.forEach((head, column) => (column === state.by ? head.setAttribute("aria-sort", state.down ? "descending" : "ascending") : head.removeAttribute("aria-sort")));
     };
-    const narrow = () => { state.page = 0; find(); draw(); };
+    const narrow = () => {
+      performance.mark("asked");
+      state.page = 0;
+      find();
+      draw();
+      performance.measure("found", "asked");
+    };
     const sortBy = (column) => {
       state.down = column === state.by && !state.down;
       state.by = column;
@@ -277,13 +283,26 @@
     };
     window.addEventListener("hashchange", lead);
     clear.addEventListener("click", () => { choose({}); state.search = find_.value = ""; address(); narrow(); find_.focus(); });
-    window.addEventListener("beforeprint", () => { printing = true; draw(); });
-    window.addEventListener("afterprint", () => { printing = false; draw(); });
+    // On paper nothing can be opened: what belongs to the report is open there.
+    const closed = new Set();
+    window.addEventListener("beforeprint", () => {
+      for (const details of document.querySelectorAll("section > details, .card > details")) if (!details.open) closed.add(details);
+      for (const details of closed) details.open = true;
+      printing = true;
+      draw();
+    });
+    window.addEventListener("afterprint", () => {
+      for (const details of closed) details.open = false;
+      closed.clear();
+      printing = false;
+      draw();
+    });
 
     tools.hidden = byId("frame").hidden = false;
     follow();
     narrow();
     document.documentElement.dataset.ready = "findings";
+    performance.mark("findings");
   };
   // The verdict and the pictures are painted first; a hundred thousand findings are read after that.
   if (!byId("findings-data")) return;
