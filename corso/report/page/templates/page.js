@@ -129,7 +129,7 @@
     const amount = (name, row) => (get(name, row) === null ? null : `${money(get(name, row))} ${get("currency", row) ?? ""}`);
     const facts = (row) => el("dl", { class: "facts" },
       fact("Finding", code(get("finding_id", row))),
-      fact("First seen", `${get("first_seen", row)} UTC, ${counted(get("age_days", row), "day")} ago`),
+      fact("First seen", `${get("first_seen", row)} UTC${get("age_days", row) ? `, ${counted(get("age_days", row), "day")} ago` : ""}`),
       fact("In the exports", text(get("file", row) === null ? null : `${get("file", row)}:${get("line", row)}`)),
       fact("Total in the source", amount("source_money", row)),
       fact("Total in Corso", amount("corso_money", row)),
