@@ -6,7 +6,6 @@ commits (`tenure`).
 """
 
 import secrets
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -39,9 +38,9 @@ VERSIONS = sa.Table(
 
 _PROVENANCE_SINCE = 3
 
-LOCK_TIMEOUT_S = 10
+LOCK_TIMEOUT_S = 5.0
 """How long a transaction waits for another loader's. None is that slow."""
-ASLEEP_S = 60
+ASLEEP_S = 60.0
 """After so long without a word inside a transaction the server ends it: its loader's machine sleeps or is gone."""
 
 CONNECTING = {
@@ -54,11 +53,9 @@ CONNECTING = {
 }
 """A server that does not answer any more is noticed within half a minute; the URL's own options win."""
 
-_DURABLE = f"""
+_DURABLE = """
 SELECT set_config('synchronous_commit', 'on', false)
-WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply');
-SET lock_timeout = '{LOCK_TIMEOUT_S}s';
-SET idle_in_transaction_session_timeout = '{ASLEEP_S}s';
+WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')
 """
 
 _NOW: sa.ColumnElement[str] = sa.literal_column(
@@ -66,7 +63,8 @@ _NOW: sa.ColumnElement[str] = sa.literal_column(
 )
 """As `entry.text_of` writes it."""
 
-_GOES_BY = ("08", "40", "57P0")
+_LOCK_NOT_AVAILABLE = "55P03"
+_GOES_BY = ("08", "40", "57P0", _LOCK_NOT_AVAILABLE)
 """SQLSTATEs of what the next try may not meet: no connection, deadlock, the server stops or starts."""
 
 # Partial indexes, as on SQLite (`tables`).
@@ -87,6 +85,7 @@ def _rows(columns: Columns) -> sa.FromClause:
 class PostgresDatabase(Database):
     """A ledger on a server. Nothing is connected to before it is asked."""
 
+    rows = staticmethod(_rows)
     transitions = Transitions(_rows, postgresql.insert(ENTRIES))
 
     def __init__(self, url: DatabaseUrl) -> None:
@@ -148,6 +147,10 @@ class PostgresDatabase(Database):
         state = getattr(error.orig, "sqlstate", None)
         never_met = isinstance(error, sa.exc.OperationalError) and state is None
         return error.connection_invalidated or never_met or str(state).startswith(_GOES_BY)
+
+    def is_locked(self, error: sa.exc.DBAPIError) -> bool:
+        """Say whether somebody else's transaction had what was wanted, for longer than any should."""
+        return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
 
     def reason_of(self, error: BaseException) -> str:
         """See `Database.reason_of`. The server's details are left out: they may quote what was to be written."""
@@ -221,12 +224,11 @@ def _engine(url: DatabaseUrl, **options: Any) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def _set_up(connection: Any, _record: Any) -> None:
-        _out_of_transaction(connection, lambda: connection.execute(_DURABLE))
+        # Outside a transaction: what is set within one that is taken back is not set.
+        was, connection.autocommit = connection.autocommit, True
+        connection.execute(_DURABLE)
+        connection.execute(f"SET lock_timeout = {round(1000 * LOCK_TIMEOUT_S)}")
+        connection.execute(f"SET idle_in_transaction_session_timeout = {round(1000 * ASLEEP_S)}")
+        connection.autocommit = was
 
     return engine
-
-
-def _out_of_transaction(connection: Any, act: Callable[[], Any]) -> None:
-    was, connection.autocommit = connection.autocommit, True
-    act()
-    connection.autocommit = was

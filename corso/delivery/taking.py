@@ -10,17 +10,23 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
 
 from corso.clock import Clock
 from corso.database import LedgerPlace, SharedLedger
 from corso.delivery.database import Database
 from corso.delivery.entry import text_of
-from corso.delivery.lease import OF_FILE, Claim, Lease, holding, of_credentials, of_store
+from corso.delivery.lease import OF_FILE, Claim, Lease, holding, in_use, of_credentials, of_store
 from corso.delivery.lock import CredentialLock, Lock, this_process
 from corso.delivery.mark import Mark
 from corso.delivery.sqlite import SqliteFile
 from corso.delivery.tables import VERSION
-from corso.errors import LedgerError, LedgerInUse
+from corso.errors import LeaseHeld, LedgerError, LedgerInUse
+
+if TYPE_CHECKING:
+    from corso.delivery.postgres import PostgresDatabase
 
 
 @dataclass(frozen=True)
@@ -92,26 +98,20 @@ def _on_server(place: SharedLedger, wish: Wish, undo: ExitStack[None]) -> Taken:
     # What speaks to a server is imported where there is one.
     from corso.delivery.postgres import PostgresDatabase  # noqa: PLC0415
 
-    holder = f"{this_process()}, store {wish.store_id}: {wish.purpose}"
     database = PostgresDatabase(place.url)
     undo.callback(database.dispose)
-    with database.told(), database.writer.begin() as connection:
-        database.prepare(connection, text_of(wish.clock.utc()))
-    with database.told(), database.writer.begin() as connection:
-        salt = database.recognise(connection)
+    with database.told():
+        with database.writer.begin() as connection:
+            database.prepare(connection, text_of(wish.clock.utc()))
+            claims = _claims(wish, database.recognise(connection))
         mark = _marked(place.mark, undo)
-        claims = [
-            Claim(of_store(wish.store_id), f"store {wish.store_id}", wish.store_id, holder, is_shared=True)
-        ]
-        if wish.fingerprint is not None:
-            name, what = of_credentials(wish.fingerprint, salt), "the right to send with these credentials"
-            claims.insert(0, Claim(name, what, wish.store_id, holder, is_shared=True))
-        clock = partial(database.utc, connection, wish.clock)
-        leases = []
-        for claim in claims:
-            database.lock(connection, claim.name)
-            marked = mark.commits if claim is claims[-1] else 0
-            leases.append(Lease.take(connection, clock, claim, marked))
+        try:
+            with database.writer.begin() as connection:
+                leases = _leased(database, connection, claims, wish.clock, mark)
+        except sa.exc.OperationalError as error:
+            if not database.is_locked(error):
+                raise
+            raise _asleep(database, claims) or error from None
     mark.write(leases[-1].commits)
     try:
         release_credentials = _credentials(wish, place, undo)
@@ -121,6 +121,36 @@ def _on_server(place: SharedLedger, wish: Wish, undo: ExitStack[None]) -> Taken:
                 lease.release(connection, database.now(wish.clock))
         raise
     return Taken(database, leases, mark, release_credentials, undo.pop_all())
+
+
+def _claims(wish: Wish, salt: str) -> list[Claim]:
+    holder = f"{this_process()}, store {wish.store_id}: {wish.purpose}"
+    wanted = {of_store(wish.store_id): f"store {wish.store_id}"}
+    if wish.fingerprint is not None:
+        what = "the right to send with these credentials"
+        wanted = {of_credentials(wish.fingerprint, salt): what} | wanted
+    return [Claim(name, what, wish.store_id, holder, is_shared=True) for name, what in wanted.items()]
+
+
+def _leased(
+    database: "PostgresDatabase", connection: sa.Connection, claims: Sequence[Claim], clock: Clock, mark: Mark
+) -> list[Lease]:
+    leases = []
+    for claim in claims:
+        database.lock(connection, claim.name)
+        marked = mark.commits if claim is claims[-1] else 0
+        leases.append(Lease.take(connection, partial(database.utc, connection, clock), claim, marked))
+    return leases
+
+
+def _asleep(database: "PostgresDatabase", claims: Sequence[Claim]) -> LedgerInUse | LeaseHeld | None:
+    """Return the error that names who has a lease and does not end its transaction: its machine sleeps, or is gone."""
+    with database.reader.connect() as connection:
+        for claim in claims:
+            found = holding(connection, claim.name)
+            if found and not found.released:
+                return in_use(found, claim)
+    return None
 
 
 def _credentials(wish: Wish, place: LedgerPlace, undo: ExitStack[None]) -> Callable[[], None]:

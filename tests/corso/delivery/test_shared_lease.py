@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from corso.delivery import lease, process, taking
+from corso.delivery import postgres as postgres_module
 from corso.delivery.entry import instant_of, text_of
 from corso.delivery.lease import LEASE_S
 from corso.delivery.ledger import Change, Key, Ledger, key_of
@@ -233,6 +234,20 @@ def test_who_lost_the_store_or_the_credentials_writes_nothing(
         with pytest.raises(LeaseLost, match=r"took over .*\(process 5 on b, since "):
             write(ledger)
         assert rows_in(tmp_path, "entries", "attempts", "leases", "trusted_stores") == was
+
+
+@pytest.mark.parametrize("lease_", [f"store {STORE_ID}", "credential%%"])
+def test_a_holder_that_sleeps_in_the_middle_of_a_commit_is_waited_for_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lease_: str
+) -> None:
+    """Its transaction keeps the lease's row to itself; who comes second parks all the same, and is told who it is."""
+    monkeypatch.setattr(postgres_module, "LOCK_TIMEOUT_S", 0.1)
+    with opened(tmp_path), connected(tmp_path) as asleep:
+        asleep.exec_driver_sql("BEGIN")
+        asleep.exec_driver_sql(f"SELECT * FROM leases WHERE name LIKE '{lease_}' FOR UPDATE")
+        with pytest.raises(LeaseHeld, match=rf"store {STORE_ID}: upload, since "):
+            opened(tmp_path)
+        asleep.exec_driver_sql("ROLLBACK")
 
 
 def test_an_idle_holder_keeps_both_leases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
