@@ -1,27 +1,18 @@
 """The comparison: every accepted order in one class, every difference a finding with a cause."""
 
-import tempfile
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
+from comparing import Found, compared
 from factories import (
     NOW,
     SENT_AT,
-    STORE_ID,
     Row,
     line_row,
-    lines_frame,
-    listing_frame,
     order_row,
-    orders_frame,
     outcome_row,
-    outcomes_frame,
-    quarantine_frame,
     quarantine_row,
     record_of,
 )
@@ -30,75 +21,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from corso.errors import SettingsError
-from corso.report.compare import CLASSES, Sides, reconcile
+from corso.report.compare import CLASSES
 from corso.report.life import Earlier
-from corso.settings import Exports, Loader, Reconcile, Settings, Store
 from schemas.listing import LISTING
 from schemas.orders import ORDERS
-from schemas.reconciliation import FINDINGS, HEALED
-
-
-def settings(**reconcile_keys: Any) -> Settings:
-    """Return a loader.yaml of a store in New York."""
-    store = Store(id=STORE_ID, time_zone="America/New_York")
-    loader = Loader(store=store, exports=Exports(), reconcile=Reconcile(**reconcile_keys))
-    return Settings(Path("loader.yaml"), loader)
-
-
-@dataclass(frozen=True)
-class Found:
-    """A reconciliation, read into memory."""
-
-    findings: pl.DataFrame
-    healed: pl.DataFrame
-    money: pl.DataFrame
-    counts: dict[str, int]
-
-
-def compared(
-    orders: list[Row],
-    lines: list[Row],
-    records: list[Row],
-    *,
-    outcomes: list[Row] | None = None,
-    quarantined: list[Row] | None = None,
-    known: list[str] | None = None,
-    earlier: Earlier | None = None,
-    now: datetime = NOW,
-    ignore: tuple[str, ...] = (),
-    orders_per_range: int = 1000,
-    orders_in_full: int = 1000,
-) -> Found:
-    """Reconcile; orders without an outcome of their own were created and accepted."""
-    given_outcomes = {row["source_order_id"]: row for row in outcomes or []}
-    every = [
-        given_outcomes.get(
-            row["source_order_id"], outcome_row() | {"source_order_id": row["source_order_id"]}
-        )
-        for row in orders
-    ]
-    sides = Sides(
-        orders=orders_frame(orders).lazy(),
-        line_items=lines_frame(lines).lazy(),
-        quarantine=quarantine_frame(quarantined or []).lazy(),
-        listing=listing_frame(records).lazy(),
-        outcomes=outcomes_frame(every).lazy(),
-        known_ids=pl.LazyFrame({"source_order_id": known or []}, schema={"source_order_id": pl.String}),
-    )
-    with tempfile.TemporaryDirectory() as scratch:
-        found = reconcile(
-            sides,
-            earlier or Earlier(),
-            settings(ignore=ignore),
-            now,
-            Path(scratch),
-            orders_per_range=orders_per_range,
-            orders_in_full=orders_in_full,
-        )
-        read = Found(found.findings.collect(), found.healed.collect(), found.money, found.counts)
-    FINDINGS.validate(read.findings)
-    HEALED.validate(read.healed)
-    return read
 
 
 def one_order(
