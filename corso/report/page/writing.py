@@ -22,6 +22,7 @@ from corso.report.masking import masked_text, shown, visible
 from corso.report.page.bars import CAUSE_TONES, TONES, stage_bars
 from corso.report.page.embedded import (
     FINDINGS_ON_PAGE,
+    MONEY_STEPS,
     as_json,
     embedded_findings,
     embedded_orders,
@@ -60,6 +61,7 @@ def page(report: ReportFacts) -> str:
         waterfalls=waterfalls(bridge),
         amounts=[name for name in AMOUNTS if name in _SHOWN_ALWAYS or any(row[name] for row in money)],
         money=money,
+        money_steps=MONEY_STEPS,
         causes=causes,
         most_orders=max((row["orders"] for row in causes), default=0),
         tones=TONES | CAUSE_TONES,
