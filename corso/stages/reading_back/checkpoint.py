@@ -3,7 +3,8 @@
 One SQLite file (a page, its cursor and what is known of the pass are one commit, flushed to disk), and beside it parts
 in Parquet, into which pages go once there are many. A part counts once the file names it; others are left by a kill.
 
-A checkpoint is gone on with only by the same reading (`begin`) and not after a long pause; else it is begun anew.
+A checkpoint is gone on with only by the same reading (`begin`) and not after a long pause; else it is begun anew. It may be
+written to from any thread. What keeps it from writing (a full disk) is Stopped.
 """
 
 import io
@@ -11,7 +12,8 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Any, Self
 
 import polars as pl
 
+from corso.errors import Stopped
 from corso.report.atomic import OWNER_ONLY
 from corso.report.drift import Drift
 from schemas.fields import empty_frame
@@ -50,6 +53,7 @@ class Checkpoint:
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
         self._folder = folder
         self._connection = connection
+        self._lock = threading.RLock()
         self._waiting: dict[str, list[tuple[int, pl.DataFrame, Drift]]] = {}
         for number, lane, records, drift in connection.execute("SELECT * FROM pages ORDER BY number"):
             frame = pl.read_ipc(io.BytesIO(records))
@@ -67,7 +71,8 @@ class Checkpoint:
         except (sqlite3.DatabaseError, pl.exceptions.PolarsError, OSError):
             # Read again what is lost: nothing of it is evidence yet.
             shutil.rmtree(folder, ignore_errors=True)
-            return cls(folder, _connect(folder))
+            with _told(folder):
+                return cls(folder, _connect(folder))
 
     def __enter__(self) -> Self:
         return self
@@ -123,11 +128,25 @@ class Checkpoint:
         """
         buffer = io.BytesIO()
         records.write_ipc(buffer, compression="lz4")
+        with self._lock:
+            self._keep(
+                lane, records, buffer.getvalue(), drift, {**facts, "last_kept": now.isoformat()}, asked
+            )
+
+    def _keep(
+        self,
+        lane: str,
+        records: pl.DataFrame,
+        written: bytes,
+        drift: Drift,
+        facts: Mapping[str, Any],
+        asked: Iterable[str],
+    ) -> None:
         with self._transaction() as connection:
-            row = (lane, buffer.getvalue(), json.dumps(drift.as_dict()))
+            row = (lane, written, json.dumps(drift.as_dict()))
             done = connection.execute("INSERT INTO pages (lane, records, drift) VALUES (?, ?, ?)", row)
             connection.executemany("INSERT OR IGNORE INTO asked VALUES (?)", ((each,) for each in asked))
-            _set(connection, {**facts, "last_kept": now.isoformat()})
+            _set(connection, facts)
         pages = self._waiting.setdefault(lane, [])
         pages.append((int(done.lastrowid or 0), records, drift))
         if sum(frame.height for _, frame, _ in pages) >= ROWS_PER_PART:
@@ -195,7 +214,8 @@ class Checkpoint:
         name = f"{pages[-1][0]:09}.parquet"
         frame = pl.concat([_numbered(records, number) for number, records, _ in pages])
         drift = sum((each for _, _, each in pages), Drift())
-        _write_through(frame, self._folder / name)
+        with _told(self._folder):
+            _write_through(frame, self._folder / name)
         with self._transaction() as connection:
             connection.execute(
                 "INSERT INTO parts VALUES (?, ?, ?)", (name, lane, json.dumps(drift.as_dict()))
@@ -203,21 +223,32 @@ class Checkpoint:
             connection.execute("DELETE FROM pages WHERE lane = ?", (lane,))
 
     @contextmanager
-    def _transaction(self) -> Any:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._connection
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, _told(self._folder):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses into one sentence."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        message = f"{folder}: what is read back cannot be kept ({error}); nothing is lost: mend this and run the same command again"
+        raise Stopped(message) from error
 
 
 def _connect(folder: Path) -> sqlite3.Connection:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "checkpoint.sqlite"
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY, OWNER_ONLY))
-    connection = sqlite3.connect(path, isolation_level=None)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")

@@ -134,7 +134,7 @@ def debt_of(settings: Settings, fulfillments: pl.LazyFrame, listing: pl.LazyFram
     """Count the orders whose fulfillments are due, and choose those of the oldest debt."""
     in_corso = listing.filter(pl.col("corso_order_id") != "")
     there = fulfillments.select("source_order_id", "source_fulfillment_id").join(
-        in_corso, left_on=_hashed(), right_on=_hashed(), how="semi"
+        in_corso, left_on=_hashed(), right_on=_hashed(), how="semi", maintain_order="left"
     )
     before = _memory(settings).join(there, on="source_order_id", how="semi").sort("read_at").collect()
     sent_since = _sent_since(settings, before, there)

@@ -12,8 +12,8 @@ relied upon where `createdOn` contradicts it:
 - **One cursor.** Where creation does not fall (or rise) all the way, or one direction is refused, the oldest-first
   cursor goes on alone to its end: an order that comes, or moves, meanwhile is still before it then.
 
-A record that is read twice is kept twice; `records` puts it once. Each page is on the disk with its cursor before the
-next one is asked for.
+A record that is read twice is kept twice; `records` puts it once. Each page is on the disk, with how far its cursor came,
+before the next one is asked for; that happens on a thread, so that one cursor does not wait for the other one's disk.
 """
 
 import asyncio
@@ -58,8 +58,13 @@ class Lane:
     after: str | None = None
     """The cursor behind which its next page begins."""
     pages: int = 0
+    """Read since it began, the last time that it did."""
     largest: int = 0
     """Records of its largest page."""
+    all_pages: int = 0
+    """Read since the pass began."""
+    all_records: int = 0
+    """The records of those."""
     start: str | None = None
     """When the first record that it read was created, ISO 8601."""
     edge: str | None = None
@@ -172,17 +177,14 @@ class ListingPass:
         self._utc = utc
         self._down_to = down_to
         self._took = took
-        kept: dict[str, Any] = checkpoint.fact("pass") or {}
-        self._up = Lane(**kept.get("up", {"name": "oldest first", "order_by": "asc"}))
-        self._down = Lane(**kept.get("down", {"name": "newest first", "order_by": "desc"}))
-        self._closing = Lane(**kept.get("closing", {"name": "closing look", "order_by": "desc"}))
+        self._up = _lane_of(checkpoint, "oldest first", "asc")
+        self._down = _lane_of(checkpoint, "newest first", "desc")
+        self._closing = _lane_of(checkpoint, "closing look", "desc")
+        self._top = Top(**checkpoint.fact("top") or {})
+        self._has_crossed: bool = checkpoint.fact("has_crossed") or False
         self._down.is_given_up |= cursors == 1
-        self._top = Top(**kept.get("top", {}))
-        self._has_crossed: bool = kept.get("has_crossed", False)
-        self.records: int = kept.get("records", 0)
-        """Read so far, with those that were read twice."""
-        self.pages: int = kept.get("pages", 0)
-        """Read so far, with those that were read twice."""
+        self._give_up_what_proves_nothing()
+        self._writing: set[asyncio.Future[None]] = set()
         self._seen_by_down = dict.fromkeys(checkpoint.latest_ids(self._down.name, at_least=_IDS_REMEMBERED))
         self._last_ids: dict[str, list[str]] = {}
         if self._is_complete and self._is_closed:
@@ -204,6 +206,16 @@ class ListingPass:
             trail = CursorTrail(self._closing.after)
             while not self._is_closed:
                 trail = await self._step(self._closing, trail)
+
+    @property
+    def pages(self) -> int:
+        """How many were read so far, with those that were read twice."""
+        return sum(lane.all_pages for lane in (self._up, self._down, self._closing))
+
+    @property
+    def records(self) -> int:
+        """How many were read so far, with those that were read twice."""
+        return sum(lane.all_records for lane in (self._up, self._down, self._closing))
 
     @property
     def reached_all(self) -> bool:
@@ -271,7 +283,8 @@ class ListingPass:
         finally:
             for walk in walks:
                 walk.cancel()
-            await asyncio.gather(*walks, return_exceptions=True)
+            # What is being written is read: it is not given up half way.
+            await asyncio.gather(*walks, *self._writing, return_exceptions=True)
 
     async def _walk(self, lane: Lane) -> None:
         trail = CursorTrail(lane.after)
@@ -296,7 +309,7 @@ class ListingPass:
             return CursorTrail(None)
         if page.has_next:
             lane.after = trail.advance(page)
-        self._keep(lane, page)
+        await self._keep(lane, page)
         return trail
 
     async def _read(self, lane: Lane) -> Page:
@@ -314,10 +327,9 @@ class ListingPass:
         self._has_crossed = False
         if lane is self._down:
             self._seen_by_down.clear()
-        self._checkpoint.drop(lane.name, {"pass": self._standing()})
+        self._checkpoint.drop(lane.name, {lane.name: asdict(lane), "has_crossed": False})
 
-    def _keep(self, lane: Lane, page: Page) -> None:
-        frame, drift = read_records(page.orders, self._store_id)
+    async def _keep(self, lane: Lane, page: Page) -> None:
         ids = [id_text(record.get("orderId")) or "" for record in page.orders]
         if ids and ids == self._last_ids.get(lane.name):
             # The same page under another cursor: it says nothing new.
@@ -326,11 +338,23 @@ class ListingPass:
             lane.take(page)
             self._judge(lane, page.orders, ids)
         self._last_ids[lane.name] = ids
-        self.pages += 1
-        self.records += frame.height
-        drift += Drift.around(page.drift)
-        self._checkpoint.keep(lane.name, frame, drift, self._utc(), {"pass": self._standing()})
+        lane.all_pages += 1
+        lane.all_records += len(page.orders)
+        # Of this lane alone: what the other one has come to is not on the disk yet.
+        facts: dict[str, Any] = {lane.name: asdict(lane)}
+        if lane is self._up:
+            facts["has_crossed"] = self._has_crossed
+        elif lane is self._down:
+            facts["top"] = asdict(self._top)
+        writing = asyncio.ensure_future(asyncio.to_thread(self._write, lane.name, page, facts))
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+        await asyncio.shield(writing)
         self._took(self.records)
+
+    def _write(self, lane: str, page: Page, facts: dict[str, Any]) -> None:
+        frame, drift = read_records(page.orders, self._store_id)
+        self._checkpoint.keep(lane, frame, drift + Drift.around(page.drift), self._utc(), facts)
 
     def _judge(self, lane: Lane, records: Sequence[JsonObject], ids: Sequence[str]) -> None:
         """Draw from a page what it says of the other cursor, and of the listing's order."""
@@ -341,7 +365,11 @@ class ListingPass:
         elif lane is self._up:
             # Only this way round: a record that moved to the top meanwhile would deceive the newest-first one.
             self._has_crossed |= any(each in self._seen_by_down for each in ids if each)
-        if not lane.is_in_order and not self._up.is_given_up:
+        self._give_up_what_proves_nothing()
+
+    def _give_up_what_proves_nothing(self) -> None:
+        is_in_order = self._up.is_in_order and self._down.is_in_order
+        if not is_in_order and not self._up.is_given_up:
             self._down.is_given_up = True
 
     def _remember(self, ids: Sequence[str]) -> None:
@@ -349,16 +377,10 @@ class ListingPass:
         if len(self._seen_by_down) > 2 * _IDS_REMEMBERED:
             self._seen_by_down = dict.fromkeys(list(self._seen_by_down)[-_IDS_REMEMBERED:])
 
-    def _standing(self) -> dict[str, Any]:
-        return {
-            "up": asdict(self._up),
-            "down": asdict(self._down),
-            "closing": asdict(self._closing),
-            "top": asdict(self._top),
-            "has_crossed": self._has_crossed,
-            "records": self.records,
-            "pages": self.pages,
-        }
+
+def _lane_of(checkpoint: Checkpoint, name: str, order_by: OrderBy) -> Lane:
+    kept = checkpoint.fact(name)
+    return Lane(**kept) if kept else Lane(name, order_by)
 
 
 def instant(text: object) -> datetime | None:

@@ -1,10 +1,11 @@
 """A pass over the listing shows every order once and in its newest state, whatever the store does meanwhile."""
 
 import asyncio
+import contextlib
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,10 +77,10 @@ def test_every_order_is_there_once(tmp_path: Path, orders: int, ordered_by: Orde
 
 
 def test_two_cursors_ask_for_half_each_and_little_more(tmp_path: Path) -> None:
-    """Where they meet one page is read twice at most; one more is the look at what came meanwhile."""
+    """Where they meet a page or two are read twice; one more is the look at what came meanwhile."""
     listing = store(200, page_size=5)
     going, _ = read(listing, tmp_path)
-    assert going.pages <= 40 + 2
+    assert going.pages <= 40 + 4
     assert abs(listing.asked["asc"] - listing.asked["desc"]) <= 3
     assert going.newest == moment(200)
     assert going.reached_all
@@ -182,36 +183,49 @@ class Killed(BaseException):
     """The process is gone."""
 
 
+class Mortal(ModelListing):
+    """A listing that counts what it is asked for again, and with one of whose answers the process ends."""
+
+    last = -1
+    pages: Counter[tuple[str, str | None]]
+
+    async def page(self, order_by: str, after: str | None) -> Page:
+        """See `Listing.page`."""
+        self.pages[order_by, after] += 1
+        page = await super().page(order_by, after)
+        await asyncio.sleep(0)
+        if self.answers == self.last:
+            raise Killed
+        return page
+
+    @property
+    def asked_again(self) -> int:
+        """How many pages were asked for once more."""
+        return sum(count - 1 for count in self.pages.values())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("cursors", [1, 2])
 def test_a_kill_costs_two_pages_at_the_most(tmp_path: Path, cursors: Any) -> None:
     """Wherever it comes: what was read is on the disk before the next page is asked for."""
-
-    class Mortal(ModelListing):
-        last = -1
-
-        async def page(self, order_by: str, after: str | None) -> Page:
-            page = await super().page(order_by, after)
-            await asyncio.sleep(0)
-            if self.answers == self.last:
-                raise Killed
-            return page
-
-    for last in range(1, 24):
+    # The closing look asks for the first page anew, killed or not.
+    unkilled = 1 if cursors == 2 else 0
+    for last in range(1, 22):
         listing = Mortal(answers_by_itself=True, page_size=3)
+        listing.pages, listing.last = Counter(), last
         for _ in range(60):
             listing.now += 1
             listing.insert()
-        whole, _ = read(listing, tmp_path / f"whole {last}", cursors=cursors)
-        asked = listing.answers
-        listing.last = listing.answers + last
-        folder = tmp_path / f"killed {last}"
-        try:
-            read(listing, folder, cursors=cursors)
-        except Killed:
-            _, frame = read(listing, folder, cursors=cursors)
-            assert numbers(frame) == list(range(1, 61))
-            assert listing.answers - asked <= whole.pages + 2
+        with contextlib.suppress(Killed):
+            read(listing, tmp_path / f"{last}", cursors=cursors)
+        _, frame = read(listing, tmp_path / f"{last}", cursors=cursors)
+        assert numbers(frame) == list(range(1, 61))
+        assert listing.asked_again <= unkilled + 2
+
+
+async def at_once(work: Callable[..., None], *given: Any) -> None:
+    """Do what is to be done on a thread here and now: a machine has to know when it is done."""
+    work(*given)
 
 
 class Passes(RuleBasedStateMachine):
@@ -239,6 +253,7 @@ class Passes(RuleBasedStateMachine):
         self.cursors = cursors
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(checkpoints, "ROWS_PER_PART", rows_per_part)
+        self.patch.setattr(asyncio, "to_thread", at_once)
         self.listing = ModelListing(ordered_by, page_size)
         for number in range(orders):
             self.listing.now += not ties[number]
