@@ -11,17 +11,18 @@ from pathlib import Path
 from corso.database import DatabaseUrl
 from corso.errors import SettingsError
 from corso.settings import Settings
+from pipelines.instance import RUN_SETTINGS
 
 URL_VARIABLE = "CORSO_DAGSTER_URL"
 """The URL itself stands in no file: it may hold a password."""
 
 _TIMEOUT_S = 10
 
-_IN_FILES = """\
+_IN_FILES = f"""\
 # Made by corso-loader; yours to change.
-telemetry: {enabled: false}
-nux: {enabled: false}
-"""
+telemetry: {{enabled: false}}
+nux: {{enabled: false}}
+{RUN_SETTINGS}"""
 _ON_SERVER = f"""{_IN_FILES}\
 storage:
   postgres:
