@@ -16,7 +16,7 @@ import polars as pl
 from corso.errors import ExportError
 from corso.extract.cells import plain_amount, plain_time
 from corso.extract.files import ExportFile
-from corso.extract.headers import normal
+from corso.extract.headers import listed, normal
 from corso.extract.layouts import ITEM, PART, begins_like, spread_numbers, unpacked
 from corso.extract.money_policy import AMOUNT, apply_policy, written
 from corso.extract.profile import (
@@ -204,7 +204,7 @@ def _unpacked(rows: pl.LazyFrame, role: Role, table: Table) -> pl.LazyFrame:
         nothing = [pl.lit(None, pl.String).alias(PART + name) for name in wanted]
         return rows.clear().with_columns(pl.lit(None, pl.Int64).alias(ITEM), *nothing)
     if not found:
-        message = f"exports.{role.name}: no column {forms[0].from_[0]!r}, which holds the order's lines; the file has {', '.join(role.headers[:8])}"
+        message = f"exports.{role.name}: no column {forms[0].from_[0]!r}, which holds the order's lines; the file has {listed(role.headers)}"
         raise ExportError(message)
     parts = []
     for cell, form in found[:-1]:

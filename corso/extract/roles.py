@@ -12,7 +12,7 @@ from corso.errors import ExportError
 from corso.extract.correcting import Settled, settle, use_of, written_names
 from corso.extract.corrections import NO_CORRECTIONS, Corrections
 from corso.extract.files import ExportFile
-from corso.extract.headers import normal
+from corso.extract.headers import listed, normal
 from corso.extract.profile import FileForm, Profile
 from corso.extract.recognition import OrderHeaders
 from corso.extract.text import FAULT, LINE, CsvForm, form_of, other_layout, read_header, read_rows
@@ -232,7 +232,9 @@ def _check_needed(
         )
         raise ExportError(message)
     if missing := missing_headers(form, headers):
-        message = f"{file.name}:1: exports.{role} needs the column {missing[0]!r}; the file has {', '.join(headers[:8])}"
+        message = (
+            f"{file.name}:1: exports.{role} needs the column {missing[0]!r}; the file has {listed(headers)}"
+        )
         if found := other_layout(file, layout):
             message += f". It seems that {found}"
         raise ExportError(message)

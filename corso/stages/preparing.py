@@ -1,6 +1,6 @@
 """Extract, validate, plan: everything before the first byte leaves. Nothing here needs the API."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,9 +68,9 @@ def extract(batch: Batch, scratch: Path) -> dict[TableName, Path]:
         orders=cells["source_order_id"].drop_nulls().n_unique(),
         notes=(*use.notes, *keep_corrected_cells(batch, cells)),
     )
-    counts = _rows_by_file(rows)
     listed = [
-        (file.name, fingerprint(file.path), counts.get(file.name, 0))
+        # How many rows they have is counted with their orders.
+        (file.name, fingerprint(file.path), 0)
         for file in {file.path: file for group in files.values() for file in group}.values()
     ]
     batch.write_facts(Facts(profile=profile.name, files=tuple(listed), corrections=use))
@@ -96,24 +96,35 @@ def validate(batch: Batch, raw: Tables, scratch: Path) -> Validated:
     times: dict[str, int] = {}
     store = batch.settings.loader.store
 
-    def check(part: Part) -> Checked:
-        checked = check_bucket(part.frames(), store, fallbacks, policy)
+    rows: Counter[str] = Counter()
+
+    def check(part: Part) -> tuple[Checked, Counter[str]]:
+        frames = part.frames()
+        checked = check_bucket(frames, store, fallbacks, policy)
         for name, frame in checked.accepted.items():
             _write_part(frame, scratch / name, part.number)
         _write_part(_with_originals(checked.quarantine, part, headers), scratch / "quarantine", part.number)
         _write_part(checked.filled_values, scratch / "filled_values", part.number)
         part.discard()
-        return replace(checked, accepted={}, quarantine=pl.DataFrame(), filled_values=pl.DataFrame())
+        # What is written need not be kept.
+        counted = replace(checked, accepted={}, quarantine=pl.DataFrame(), filled_values=pl.DataFrame())
+        return counted, _rows_by_file(frames)
 
     size = orders_per_part(raw, batch.settings.loader.limits.memory)
-    for checked in worked_on(parts(raw, size, scratch / "dealt_out"), check):
+    for checked, own_rows in worked_on(parts(raw, size, scratch / "dealt_out"), check):
+        rows += own_rows
         moved.append(checked.moved)
         more = checked.fallbacks_used
         used = [one + other for one, other in zip(used, more, strict=True)] if used else more
         for kind, count in checked.times_settled.items():
             times[kind] = times.get(kind, 0) + count
     facts = batch.read_facts()
-    found = {"fallbacks_used": tuple(used), "moved": moved_amounts(moved), "times_settled": times}
+    found = {
+        "files": tuple((name, digest, rows[name]) for name, digest, _ in facts.files),
+        "fallbacks_used": tuple(used),
+        "moved": moved_amounts(moved),
+        "times_settled": times,
+    }
     batch.write_facts(facts.model_copy(update=found))
     return Validated(
         {name: scratch / name for name in TABLES},
@@ -156,7 +167,9 @@ def _note_later(batch: Batch, known: pl.DataFrame, later: Sequence[str], orders:
     if not later:
         return
     in_corso = known.lazy().filter(pl.col("corso_id").is_not_null(), pl.col("source_fulfillment_id") == "")
-    ids = pl.scan_parquet(list(orders)).select("source_order_id").filter(pl.col("source_order_id").is_in(later))
+    ids = (
+        pl.scan_parquet(list(orders)).select("source_order_id").filter(pl.col("source_order_id").is_in(later))
+    )
     left_alone = ids.join(in_corso, on="source_order_id", how="semi").select(pl.len()).collect().item()
     if left_alone:
         facts = batch.read_facts()
@@ -165,7 +178,7 @@ def _note_later(batch: Batch, known: pl.DataFrame, later: Sequence[str], orders:
 
 
 def _written(tables: Tables, folder: Path) -> dict[TableName, Path]:
-    """Write tables in one pass over what they are made of."""
+    """Write tables in one pass over the files that they are made of."""
     folder.mkdir(parents=True)
     files = {name: folder / f"{name}.parquet" for name in tables}
     sinks = [
@@ -176,12 +189,10 @@ def _written(tables: Tables, folder: Path) -> dict[TableName, Path]:
     return files
 
 
-def _rows_by_file(raw: Tables) -> dict[str, int]:
+def _rows_by_file(tables: Mapping[TableName, pl.DataFrame]) -> Counter[str]:
     """Return how many rows of each file came into the tables; one row may be in several tables."""
-    places = pl.concat([table.select("file", "line") for table in raw.values()])
-    return dict(
-        places.group_by("file").agg(pl.col("line").n_unique()).collect(engine="streaming").iter_rows()
-    )
+    places = pl.concat(table.lazy().select("file", "line") for table in tables.values())
+    return Counter(dict(places.group_by("file").agg(pl.col("line").n_unique()).collect().iter_rows()))
 
 
 def _with_originals(quarantine: pl.DataFrame, part: Part, headers: Sequence[str]) -> pl.DataFrame:
