@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from corso.database import DatabaseUrl, LedgerPlace, SharedLedger
 from corso.delivery.ledger import Key, Ledger
 from corso.delivery.states import State
 from sandbox.faults import Faults, Kind
@@ -31,8 +32,10 @@ from sandbox.listing import PageSizes
 from sandbox.options import DuplicateMode, SandboxOptions
 from sandbox.points import ARRIVED, BODY_READ, COMMITTED, TOKEN, Point
 from tests.doomed_loader import ANSWER_READ, LOOKED_UP, SENDING_COMMITTED
+from tests.ledger_places import url_of
 from tests.loader_process import STORE_ID, Ended, Shop, broken_identities, environment
 from tests.merchant import Merchant, held_as_wanted
+from tests.postgres_server import PostgresServer
 from tests.sandbox_process import SandboxAddresses, sandbox_on_a_thread
 
 DUPLICATE_MODES: tuple[DuplicateMode, ...] = get_args(DuplicateMode)
@@ -126,7 +129,9 @@ class Trap:
 class Story:
     """One shop, one sandbox, one seed."""
 
-    def __init__(self, folder: Path, seed: int, duplicates: DuplicateMode) -> None:
+    def __init__(
+        self, folder: Path, seed: int, duplicates: DuplicateMode, server: PostgresServer | None
+    ) -> None:
         self._name = f"seed {seed}, duplicates {duplicates}"
         self._chance = random.Random(seed)
         self._merchant = Merchant(seed)
@@ -134,6 +139,7 @@ class Story:
         self._options = self._how_the_sandbox_is(seed, duplicates)
         self._trap = Trap()
         self._shop = Shop(folder / "shop")
+        self._ledger_url = None if server is None else url_of(server, folder)
         self._told = Told()
         self._bag: list[str] = []
 
@@ -250,8 +256,14 @@ class Story:
 
     def _is_in_doubt(self) -> bool:
         """Say whether the next loader has anything to look up."""
-        with Ledger.read(self._shop.folder / "work" / "ledger.sqlite", STORE_ID) as ledger:
+        with Ledger.read(self._ledger_place(), STORE_ID) as ledger:
             return any(state in {State.SENDING, State.UNKNOWN} for _, state in ledger.counts())
+
+    def _ledger_place(self) -> LedgerPlace:
+        work = self._shop.folder / "work"
+        if self._ledger_url is None:
+            return work / "ledger.sqlite"
+        return SharedLedger(DatabaseUrl.parse(self._ledger_url), work / "ledger.mark")
 
     def _kill_at_random(self, process: "subprocess.Popen[str]") -> None:
         """Half of them counted from the process's start, half from its first request."""
@@ -274,7 +286,7 @@ class Story:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             text=True,
-            env=environment(),
+            env=environment(CORSO_LEDGER_URL=self._ledger_url),
         )
 
     def _ended(self, process: "subprocess.Popen[str]") -> Ended:
@@ -332,7 +344,7 @@ class Story:
         self._judge_the_ledger(held)
 
     def _judge_the_ledger(self, held: dict[Key, str]) -> None:
-        with Ledger.read(self._shop.folder / "work" / "ledger.sqlite", STORE_ID) as ledger:
+        with Ledger.read(self._ledger_place(), STORE_ID) as ledger:
             entries = {entry.key: entry for entry in ledger.entries()}
         for key, entry in entries.items():
             if entry.state != "accepted":
@@ -353,10 +365,12 @@ def _held_in(db: Path) -> tuple[list[tuple[int, str, dict[str, Any]]], list[tupl
     return [(number, source, json.loads(record)) for number, source, record in orders], fulfillments
 
 
-def tell_story(seed: int, duplicates: DuplicateMode, kills: int) -> Told:
-    """Tell one story in a folder of its own."""
+def tell_story(
+    seed: int, duplicates: DuplicateMode, kills: int, server: PostgresServer | None = None
+) -> Told:
+    """Tell one story in a folder of its own, its ledger in a file or on a server."""
     with tempfile.TemporaryDirectory() as name:
-        return Story(Path(name), seed, duplicates).tell(kills)
+        return Story(Path(name), seed, duplicates, server).tell(kills)
 
 
 def table(told: dict[DuplicateMode, Told]) -> Iterator[str]:

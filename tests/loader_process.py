@@ -32,6 +32,7 @@ REPORTS = {
     "reconciliation.parquet",
     "results.csv",
     "quarantine.csv",
+    "certificate.json",
 }
 _POLL_S = 0.02
 _BYTECODE = str(Path(tempfile.gettempdir()) / f"corso-loader-tests-{os.getuid()}")
@@ -163,9 +164,11 @@ class Shop:
         """Run a verb on it."""
         return loader(*self.command(verb, arguments, batch), **changes)
 
-    def start(self, verb: str, *arguments: str, batch: str | None = BATCH) -> "subprocess.Popen[str]":
+    def start(
+        self, verb: str, *arguments: str, batch: str | None = BATCH, **changes: str | None
+    ) -> "subprocess.Popen[str]":
         """Start a verb on it."""
-        return start(*self.command(verb, arguments, batch))
+        return start(*self.command(verb, arguments, batch), **changes)
 
     def command(self, verb: str, arguments: Iterable[str] = (), batch: str | None = BATCH) -> list[str]:
         """Return the command's arguments for a verb on it."""
