@@ -16,7 +16,7 @@ from corso.extract.fallbacks import read_fallbacks
 from corso.extract.files import ExportFile
 from corso.extract.mapping import map_exports
 from corso.extract.profile import TABLES, Profile, TableName, load_profile
-from corso.extract.validate import Checked, check_bucket
+from corso.extract.validate import Checked, check_part
 from corso.settings import Settings, Store, read_settings
 from schemas.raw import ORIGINAL, original_struct
 
@@ -162,7 +162,7 @@ def checked(
         "line_items": raw_table("line_items", line_items),
         "fulfillments": raw_table("fulfillments", fulfillments),
     }
-    return check_bucket(raw, store, read_fallbacks(fallbacks or {}))
+    return check_part(raw, store, read_fallbacks(fallbacks or {}))
 
 
 def broken_rules(result: Checked) -> set[tuple[str, int, str]]:

@@ -17,7 +17,7 @@ from corso.extract.fallbacks import read_fallbacks
 from corso.extract.files import ExportFile, find_exports
 from corso.extract.mapping import map_exports
 from corso.extract.profile import Profile, TableName, load_profile
-from corso.extract.validate import Checked, check_bucket
+from corso.extract.validate import Checked, check_part
 from corso.settings import Store, read_settings
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -124,7 +124,7 @@ def _checked(
     profile: Profile, lazy: Mapping[TableName, pl.LazyFrame], store: Store, fallbacks: Mapping[str, Any]
 ) -> Loaded:
     raw = {name: table.collect() for name, table in lazy.items()}
-    checked = check_bucket(raw, store, read_fallbacks(fallbacks), profile.money)
+    checked = check_part(raw, store, read_fallbacks(fallbacks), profile.money)
     return Loaded(profile, raw, checked)
 
 

@@ -153,9 +153,9 @@ def _read_column_rule(rule: DeclaredRule, table: TableName, target: str, key: st
 def apply_fallbacks(
     tables: Mapping[TableName, pl.DataFrame], fallbacks: Sequence[Fallback]
 ) -> tuple[dict[TableName, pl.DataFrame], list[Use]]:
-    """Fill the empty columns of a bucket's raw tables; return them with the uses of each fallback.
+    """Fill the empty columns of a part's raw tables; return them with the uses of each fallback.
 
-    All rows of an order are in the same bucket. Rows with a fault are left alone: their values may stand in the wrong
+    All rows of an order are in the same part. Rows with a fault are left alone: their values may stand in the wrong
     columns.
     """
     filled, uses = dict(tables), {}
@@ -175,7 +175,7 @@ def apply_fallbacks(
 def count_uses(
     uses: Iterable[Use], accepted: Mapping[TableName, pl.Series]
 ) -> tuple[list[FallbackUse], pl.DataFrame]:
-    """Count a bucket's uses, and say what was filled in which accepted order (FILLED_VALUES).
+    """Count a part's uses, and say what was filled in which accepted order (FILLED_VALUES).
 
     `accepted` has, for each row of a table, its order's id where the row is accepted, else null.
     """

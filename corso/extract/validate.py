@@ -1,7 +1,7 @@
 """Validation: which orders are accepted, which are quarantined, and every reason at once.
 
-It works on one bucket of orders at a time: all rows of the three tables whose order falls into it, so that
-memory is set by the bucket and not by the batch. The unit of quarantine is the order: one bad row quarantines
+It works on one part of a batch at a time: some orders, with all rows of the three tables that belong to them, so that
+memory is set by the part and not by the batch. The unit of quarantine is the order: one bad row quarantines
 all rows of its order. Exact repetitions of a row are set aside and their order is loaded once.
 """
 
@@ -36,7 +36,7 @@ _FOUND = pl.Schema({ROW: pl.UInt32(), **{field.name: field.dtype for field in PR
 
 @dataclass(frozen=True)
 class Checked:
-    """What validation made of one bucket."""
+    """What validation made of one part of a batch."""
 
     accepted: Mapping[TableName, pl.DataFrame]
     """The rows of accepted orders, in the canonical schemas."""
@@ -84,13 +84,13 @@ class _Table:
         return self.ids().gather(self.problems[ROW].unique()).drop_nulls()
 
 
-def check_bucket(
+def check_part(
     raw: Mapping[TableName, pl.DataFrame],
     store: Store,
     fallbacks: Sequence[Fallback],
     policy: MoneyPolicy = AS_EXPORTED,
 ) -> Checked:
-    """Validate all rows of a bucket's orders.
+    """Validate all rows of a part of a batch.
 
     `raw` are raw tables (`schemas.raw`; the rows as they stood in the export are not needed); `policy` is the profile's,
     by which `raw` was made.

@@ -18,7 +18,7 @@ from corso.extract.payloads import fulfillment_payloads, order_payloads
 from corso.extract.plan import KNOWN_COLUMNS, PLAN_COLUMNS, plan_fulfillments, plan_orders
 from corso.extract.profile import TABLES, TableName, load_profile
 from corso.extract.roles import read_roles, said_of_corrections
-from corso.extract.validate import ROW, Checked, check_bucket
+from corso.extract.validate import ROW, Checked, check_part
 from corso.report.tolerances import ignored_columns
 from corso.stages.batch import Batch, Facts
 from corso.stages.corrected import corrected_cells, keep_corrected_cells
@@ -100,7 +100,7 @@ def validate(batch: Batch, raw: Tables, scratch: Path) -> Validated:
 
     def check(part: Part) -> tuple[Checked, Counter[str]]:
         frames = part.frames()
-        checked = check_bucket(frames, store, fallbacks, policy)
+        checked = check_part(frames, store, fallbacks, policy)
         for name, frame in checked.accepted.items():
             _write_part(frame, scratch / name, part.number)
         _write_part(_with_originals(checked.quarantine, part, headers), scratch / "quarantine", part.number)

@@ -17,7 +17,7 @@ from corso.extract.files import ExportFile
 from corso.extract.mapping import map_exports
 from corso.extract.places import currencies
 from corso.extract.profile import TABLES, MoneyPolicy, Profile, TableName
-from corso.extract.validate import Checked, check_bucket
+from corso.extract.validate import Checked, check_part
 from corso.report.results import problems_by_frequency
 from corso.settings import Store
 from corso.stages.inspection.facts import Counts, Reason, TimeCounts
@@ -236,4 +236,4 @@ class Trial:
 
     def _check(self, raw: Mapping[TableName, pl.DataFrame], fallbacks: Sequence[Fallback]) -> Checked:
         store = Store(id=0, time_zone=self.time_zone or "UTC")
-        return check_bucket(raw, store, fallbacks, self.policy)
+        return check_part(raw, store, fallbacks, self.policy)

@@ -436,7 +436,7 @@ declarations = st.dictionaries(
 
 
 def raw_orders(rows: list[dict[str, str | None]]) -> dict[TableName, pl.DataFrame]:
-    """Return a bucket with these orders, blanks taken for nothing as validation does it."""
+    """Return a part with these orders, blanks taken for nothing as validation does it."""
     cleaned = [{key: ((text or "").strip() and text) or None for key, text in row.items()} for row in rows]
     orders = [GUEST | row | {"source_order_id": f"o-{number}"} for number, row in enumerate(cleaned)]
     return {name: raw_table(name, orders if name == "orders" else []) for name in TABLES}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from corso.extract.money_policy import IS_SHARED, share_tax
 from corso.extract.profile import MoneyPolicy
-from corso.extract.validate import check_bucket
+from corso.extract.validate import check_part
 from schemas.moved_money import MovedAmount, moved_amounts
 
 
@@ -102,7 +102,7 @@ def test_what_was_moved_is_counted_over_accepted_orders() -> None:
         "line_items": lines,
         "fulfillments": raw_table("fulfillments", []),
     }
-    result = check_bucket(raw, STORE, [], policy)  # type: ignore[arg-type]  # the keys are the tables' names
+    result = check_part(raw, STORE, [], policy)  # type: ignore[arg-type]  # the keys are the tables' names
     assert moved_amounts([result.moved, result.moved.clear()]) == (
         MovedAmount("discount", "subtotal", "USD", 2, Decimal("-3.5000")),
         MovedAmount("tax inside the prices", "tax", "USD", 1, Decimal("3.0000")),

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from corso.extract.fallbacks import read_fallbacks
 from corso.extract.mapping import used_headers
 from corso.extract.profile import Profile, TableName
-from corso.extract.validate import check_bucket
+from corso.extract.validate import check_part
 
 
 def profile_of(
@@ -213,7 +213,7 @@ def test_an_order_that_differs_from_file_to_file_is_quarantined(tmp_path: Path, 
     """Which of the two holds, or whether both do, nobody knows."""
     tables = mapped(tmp_path, OVERLAPPING, orders=[HEADER + "a,1,new\na,2,\n", HEADER + later])
     raw: dict[TableName, Any] = dict(tables)
-    result = check_bucket(raw, STORE, read_fallbacks({}))
+    result = check_part(raw, STORE, read_fallbacks({}))
     rules = {problem["rule"] for problems in result.quarantine["problems"] for problem in problems}
     assert rules & {"source_order_id_is_unique", "source_line_item_id_is_unique"}
     assert all(table.is_empty() for table in result.accepted.values())

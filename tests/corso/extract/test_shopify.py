@@ -8,7 +8,7 @@ from export_factories import STORE, csv_text, mapped
 
 from corso.extract.fallbacks import read_fallbacks
 from corso.extract.profile import TableName
-from corso.extract.validate import Checked, check_bucket
+from corso.extract.validate import Checked, check_part
 
 FALLBACKS = {
     "orders.customer_source_customer_id": "{customer_email}",
@@ -44,7 +44,7 @@ def more_row(name: str = "#1001", **changes: str | None) -> dict[str, str | None
 def validated(tables: dict[TableName, pl.DataFrame]) -> Checked:
     """Validate raw tables with the fallbacks that Shopify's export cannot do without."""
     store = STORE.model_copy(update={"fulfillment_locations": {"default": 12}})
-    return check_bucket(tables, store, read_fallbacks(FALLBACKS))
+    return check_part(tables, store, read_fallbacks(FALLBACKS))
 
 
 def test_an_order_is_its_first_row_and_its_lines_are_all_its_rows(tmp_path: Path) -> None:

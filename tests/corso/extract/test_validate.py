@@ -262,7 +262,7 @@ def test_times_that_daylight_saving_settles_are_counted_over_all_tables() -> Non
 
 
 def test_nothing_at_all_is_validated_too() -> None:
-    """An empty bucket is a bucket."""
+    """An empty part is a part."""
     result = checked([], [])
     assert all(table.is_empty() for table in result.accepted.values())
     assert result.quarantine.is_empty()

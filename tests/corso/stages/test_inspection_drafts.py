@@ -16,7 +16,7 @@ from corso.extract.files import find_exports
 from corso.extract.headers import normal
 from corso.extract.mapping import map_exports
 from corso.extract.profile import load_profile
-from corso.extract.validate import check_bucket
+from corso.extract.validate import check_part
 from corso.settings import Settings, read_settings
 from corso.stages.inspection.facts import FileFacts, Form, HeaderFacts, Inspection, Shape
 from corso.stages.inspection.inspecting import inspect_files
@@ -94,7 +94,7 @@ def accepted(settings_read: Settings, folder: Path) -> int:
     profile = load_profile(loader.exports.profile, settings_read.home)
     lazy = map_exports(profile, find_exports(settings_read, ""), folder / "maps", loader.exports.forms)
     raw = {name: table.collect() for name, table in lazy.items()}
-    result = check_bucket(raw, loader.store, read_fallbacks(loader.fallbacks), profile.money)
+    result = check_part(raw, loader.store, read_fallbacks(loader.fallbacks), profile.money)
     return result.accepted["orders"].height
 
 
