@@ -13,13 +13,22 @@ import polars as pl
 VEIL = "\u2022\u2022\u2022"
 LONGEST = 160
 """Characters of a value that the page shows."""
+LONGEST_SENTENCE = 1_000
+"""Characters of a sentence."""
 
 _PERSONAL = re.compile(
     r"customer_(first_name|last_name|email|phone)|notes|line_items\.options"
     r"|(billing|shipping)_address_(?!country_code$|state_or_province_code$).+"
 )
 _EMAIL = r"([^\s@\"'<>(),;:])[^\s@\"'<>(),;:]*@[^\s@\"'<>(),;:]+"
-_LONG_NUMBER = r"\+?\d[\d ()-]{7,}\d"
+_LONG_NUMBER = r"\+?\d(?:[ ()-]*\d){8,}"
+"""Nine digits or more: phones, cards, accounts."""
+_DATE, _DATE_APART, _DATE_AGAIN = (
+    r"\b(\d{4})-(\d\d)-(\d\d)\b",
+    "\ue000",
+    r"\b(\d{4})\ue000(\d\d)\ue000(\d\d)\b",
+)
+"""A date is no long number: while numbers are veiled, its dashes are others."""
 _INVISIBLE = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421}
 _INVISIBLE |= dict.fromkeys(
     (*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F), 0xFFFD
@@ -44,7 +53,12 @@ def masked_values(frame: pl.DataFrame, field: str, *columns: str) -> pl.DataFram
 
 def masked_texts(text: pl.Expr) -> pl.Expr:
     """Take the e-mail addresses and long numbers out of a column of free text."""
-    return text.str.replace_all(_EMAIL, f"${{1}}{VEIL}@{VEIL}").str.replace_all(_LONG_NUMBER, VEIL)
+    return (
+        text.str.replace_all(_EMAIL, f"${{1}}{VEIL}@{VEIL}")
+        .str.replace_all(_DATE, f"${{1}}{_DATE_APART}${{2}}{_DATE_APART}${{3}}")
+        .str.replace_all(_LONG_NUMBER, VEIL)
+        .str.replace_all(_DATE_AGAIN, "${1}-${2}-${3}")
+    )
 
 
 def shown_values(value: pl.Expr, longest: int = LONGEST) -> pl.Expr:
@@ -56,16 +70,18 @@ def shown_values(value: pl.Expr, longest: int = LONGEST) -> pl.Expr:
 
 
 def masked_text(text: str) -> str:
-    """Return free text without the e-mail addresses and long numbers in it."""
+    """Return a sentence without the e-mail addresses and long numbers in it; a very long one is cut."""
     veiled = re.sub(_EMAIL, rf"\1{VEIL}@{VEIL}", text)
-    return shown(re.sub(_LONG_NUMBER, VEIL, veiled)) or ""
+    apart = re.sub(_DATE, rf"\1{_DATE_APART}\2{_DATE_APART}\3", veiled)
+    masked = re.sub(_DATE_AGAIN, r"\1-\2-\3", re.sub(_LONG_NUMBER, VEIL, apart))
+    return shown(masked, LONGEST_SENTENCE) or ""
 
 
-def shown(value: str | None) -> str | None:
+def shown(value: str | None, longest: int = LONGEST) -> str | None:
     """Cut a long text, and make control characters visible."""
     if value is None:
         return None
-    return visible(value if len(value) <= LONGEST else f"{value[:LONGEST]}\u2026 ({len(value)} characters)")
+    return visible(value if len(value) <= longest else f"{value[:longest]}\u2026 ({len(value)} characters)")
 
 
 def visible(text: str) -> str:

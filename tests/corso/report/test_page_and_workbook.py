@@ -22,7 +22,7 @@ import corso.report.page.writing
 import corso.report.workbook
 from corso.report.bridge import money_bridge
 from corso.report.facts import ReportFacts
-from corso.report.masking import is_personal, masked_text, masked_values, shown, shown_values
+from corso.report.masking import is_personal, masked_text, masked_texts, masked_values, shown, shown_values
 from corso.report.page.writing import page, render_html
 from corso.report.tables import CAUSE_WORDS, by_cause, by_field
 from corso.report.tolerances import TOLERANCES
@@ -181,6 +181,7 @@ def test_masking_keeps_nothing_but_the_first_letter() -> None:
     assert veiled("", "notes") == "•••"
     assert veiled("x" * 1_000_000, "order_name") == "x" * 160 + "… (1000000 characters)"
     assert masked_text("order 12, call +1 202 555-0123") == "order 12, call •••"
+    assert masked_text("seen 2026-11-22 03:00, 12 345 678 9") == "seen 2026-11-22 03:00, •••"
     assert shown("a\x00b") == "a␀b"
 
 
@@ -188,6 +189,13 @@ def test_masking_keeps_nothing_but_the_first_letter() -> None:
 def test_a_column_is_shown_as_a_single_text_is(text: str) -> None:
     """Two ways, one result: control characters, marks of direction, length."""
     assert pl.DataFrame({"text": [text]}).select(shown_values(pl.col("text"))).item() == shown(text)
+
+
+@given(st.from_regex(r"([a-z]{0,3}[ @.+()-]?\d{0,4}[ -]?){0,6}(2026-11-2\d)? ?\d{0,9}", fullmatch=True))
+def test_a_column_of_free_text_is_veiled_as_a_single_text_is(text: str) -> None:
+    """Two ways, one result."""
+    frame = pl.DataFrame({"text": [text]})
+    assert frame.select(masked_texts(pl.col("text"))).item() == masked_text(text)
 
 
 def test_personal_data_is_shown_where_the_merchant_wants_it() -> None:
