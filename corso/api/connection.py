@@ -273,16 +273,19 @@ class Connection(httpx.AsyncBaseTransport):
 async def _content(request: httpx.Request) -> bytes:
     """Return the bytes of a request."""
     fields = request.headers.raw
-    lines = [request.method.encode("ascii") + b" " + request.url.raw_path + b" HTTP/1.1"]
-    lines += [name + b": " + value for name, value in fields]
+    lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
+    lines += [b"%b: %b" % each for each in fields]
     head = b"\r\n".join([*lines, b"", b""])
     if head.count(b"\n") != len(fields) + 2 or head.count(b"\r") != len(fields) + 2 or b"\0" in head:
         message = "a header field holds a line break"
         raise httpx.LocalProtocolError(message)
-    if "transfer-encoding" in request.headers:
+    if b"\r\ntransfer-encoding:" in head.lower():
         message = "a body has to have a known length"
         raise httpx.LocalProtocolError(message)
     stream = request.stream
-    if isinstance(stream, httpx.SyncByteStream):
+    if isinstance(stream, httpx.ByteStream):
         return head + b"".join(stream)
+    if not isinstance(stream, httpx.AsyncByteStream):
+        message = "a body that can only be read by blocking"
+        raise httpx.LocalProtocolError(message)
     return head + b"".join([chunk async for chunk in stream])

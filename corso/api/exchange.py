@@ -235,14 +235,17 @@ class Exchange:
 
     def _notice(self, response: httpx.Response) -> QuotaNotice:
         fields: dict[str, str] = {}
+        date = b""
         for raw_name, raw_value in response.headers.raw:
             lower = raw_name.lower()
             if lower in _QUOTA_FIELDS:
                 name, value = lower.decode(), raw_value.decode("latin-1")
                 fields[name] = f"{fields[name]}, {value}" if name in fields else value
+            elif lower == b"date":
+                date = raw_value
         if not fields:
             return NOTHING
-        fields["date"] = response.headers.get("date", "")
+        fields["date"] = date.decode("latin-1")
         return read_notice(fields, self._clock.utc())
 
     async def _exchange_token(self, request: httpx.Request) -> TokenAnswer:

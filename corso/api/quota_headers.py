@@ -7,7 +7,7 @@ that the next answer carries the fields too. What to do with the numbers belongs
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -56,7 +56,11 @@ def read_notice(fields: Mapping[str, str], utc: datetime) -> QuotaNotice:
     """
     if not fields:
         return NOTHING
-    server_utc = _http_date(fields.get("date", "")) or utc
+
+    def server_utc() -> datetime:
+        # Only some answers need it, and dates are slow to read.
+        return _http_date(fields.get("date", "")) or utc
+
     limit, window_s = _limit(fields.get("ratelimit-limit", ""))
     remaining = _integer(fields.get("ratelimit-remaining", ""))
     reset, is_epoch = _reset(fields.get("ratelimit-reset", ""), server_utc)
@@ -78,6 +82,8 @@ def _integer(text: str) -> int | None:
 
 def _limit(text: str) -> tuple[int | None, float | None]:
     # An older draft wrote "100, 100;w=60": the limit first, then the policies that it comes from.
+    if "," not in text and ";" not in text:
+        return _integer(text), None
     first, _, policies = text.partition(",")
     limit = _integer(first.partition(";")[0])
     for item in [first, *policies.split(",")]:
@@ -87,7 +93,7 @@ def _limit(text: str) -> tuple[int | None, float | None]:
     return limit, None
 
 
-def _reset(text: str, utc: datetime) -> tuple[float | None, bool]:
+def _reset(text: str, utc: Callable[[], datetime]) -> tuple[float | None, bool]:
     text = text.strip()
     if not _NUMBER.match(text):
         return None, False
@@ -95,18 +101,20 @@ def _reset(text: str, utc: datetime) -> tuple[float | None, bool]:
     if value <= EPOCH_FROM_S:
         return value, False
     seconds = value / 1000 if value >= _EPOCH_MS_FROM else value
-    ahead = seconds - utc.timestamp()
+    ahead = seconds - utc().timestamp()
     # A weekly window's delay (604800) read as an epoch would lie in 1970: it cannot be one.
     return (max(0.0, ahead), True) if ahead > -_DAY_S else (value, False)
 
 
-def _retry_after(text: str, utc: datetime) -> float | None:
+def _retry_after(text: str, utc: Callable[[], datetime]) -> float | None:
     text = text.strip()
+    if not text:
+        return None
     if _NUMBER.match(text):
         delay, _ = _reset(text, utc)
         return delay
     when = _http_date(text)
-    return max(0.0, (when - utc).total_seconds()) if when else None
+    return max(0.0, (when - utc()).total_seconds()) if when else None
 
 
 def _http_date(text: str) -> datetime | None:

@@ -124,7 +124,7 @@ async def read_bounded(response: httpx.Response, longest: int = LONGEST_ANSWER) 
     """Read and close an answer; BodyTooLong past `longest` bytes (after decompression)."""
     stream = response.stream
     try:
-        is_plain = "content-encoding" not in response.headers
+        is_plain = all(name.lower() != b"content-encoding" for name, _ in response.headers.raw)
         if isinstance(stream, httpx.ByteStream):
             content = b"".join(stream)
             if is_plain:
