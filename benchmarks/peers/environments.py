@@ -9,6 +9,7 @@ ENVIRONMENTS = Path(__file__).parents[2] / "data" / "bench" / "envs"
 REQUIREMENTS = {
     "drt": ("drt-core==1.2.1",),
     "dlt": ("dlt==1.31.0",),
+    "httpx": ("httpx==0.28.1",),
     "asyncio": ("httpx==0.28.1", "aiolimiter==1.3.0", "stamina==26.1.0"),
 }
 _STAMP = "requirements.txt"
