@@ -201,8 +201,8 @@ class ListingPass:
             await self._begin_from_the_top()
         while not self._is_complete:
             await self._walk_side_by_side([lane for lane in self._lanes if not lane.is_given_up])
-        # One page that is the whole listing was read at one moment.
-        if not self._down.is_given_up and self._down.pages > 1:
+        # Where one page is all that was read, it was read at one moment.
+        if not self._down.is_given_up and self.pages > 1:
             trail = CursorTrail(self._closing.after)
             while not self._is_closed:
                 trail = await self._step(self._closing, trail)
