@@ -22,6 +22,9 @@ app = typer.Typer(
     "75 parked, try later; 130 interrupted.",
 )
 
+ledger_app = typer.Typer(help="The ledger itself.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(ledger_app, name="ledger")
+
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The loader.yaml that says what to load and where to.")
 ]
@@ -250,6 +253,21 @@ def trace(
     from pipelines import tracing  # noqa: PLC0415
 
     _leave(lambda: tracing.trace(config, source_order_id, as_json=as_json))
+
+
+@ledger_app.command()
+def move(
+    config: ConfigOption,
+    source: Annotated[
+        Path | None,
+        typer.Argument(help="The file to move; by default ledger.sqlite in the workdir.", metavar="FILE"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Move the ledger from its file to the server that CORSO_LEDGER_URL or ledger.url names: docs/ledger.md."""
+    from pipelines import moving  # noqa: PLC0415
+
+    _leave(lambda: moving.move_ledger(config, source, as_json=as_json))
 
 
 @app.command(

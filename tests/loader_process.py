@@ -173,7 +173,7 @@ class Shop:
     def command(self, verb: str, arguments: Iterable[str] = (), batch: str | None = BATCH) -> list[str]:
         """Return the command's arguments for a verb on it."""
         named = ["--batch", batch] if batch and verb not in {"status", "trace"} else []
-        return [verb, "-c", str(self.config), *named, *arguments]
+        return [*verb.split(), "-c", str(self.config), *named, *arguments]
 
     def reports(self, batch: str = BATCH) -> Path:
         """Return a batch's folder."""

@@ -6,6 +6,8 @@ commits (`tenure`).
 """
 
 import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -90,6 +92,9 @@ class PostgresDatabase(Database):
 
     def __init__(self, url: DatabaseUrl) -> None:
         super().__init__(url.name, _engine(url, pool_pre_ping=True), _engine(url))
+        driver: Any = self.writer.dialect.dbapi
+        self._driver_error: type[Exception] = driver.Error
+        """What is asked past SQLAlchemy (`copy_in`) raises this."""
 
     def version_of(self, connection: sa.Connection) -> int:
         """See `Database.version_of`. Raises LedgerTooNew."""
@@ -148,6 +153,15 @@ class PostgresDatabase(Database):
         never_met = isinstance(error, sa.exc.OperationalError) and state is None
         return error.connection_invalidated or never_met or str(state).startswith(_GOES_BY)
 
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """See `Database.told`."""
+        try:
+            with super().told():
+                yield
+        except self._driver_error as error:
+            raise self.unusable(error) from error
+
     def is_locked(self, error: sa.exc.DBAPIError) -> bool:
         """Say whether somebody else's transaction had what was wanted, for longer than any should."""
         return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
@@ -199,6 +213,17 @@ def history_of(connection: sa.Connection) -> str:
             # A hosted server may keep it to itself.
             told.append(f"{name} unknown")
     return ", ".join(told)
+
+
+def copy_in(
+    connection: sa.Connection, table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]
+) -> None:
+    """Write many rows by COPY, within the transaction at hand: ten times as fast as any INSERT."""
+    driver: Any = connection.connection.driver_connection
+    statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
+    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
 def _setting(connection: sa.Connection, name: str) -> str:

@@ -101,3 +101,23 @@ def test_a_server_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
             assert answer.sentence.startswith("corso-loader: 127.0.0.1:1/corso: the ledger cannot be used (")
             assert "hush" not in answer.said
         assert sandbox.counts()["orders"] == 0
+
+
+def test_a_store_goes_on_where_its_ledger_was_moved_to(postgres: PostgresServer, tmp_path: Path) -> None:
+    """Loaded with a file, moved, loaded again: nothing is sent, and Corso is not looked through."""
+    with running_sandbox("--limit", "0", "--duplicates", "accept") as sandbox:
+        shop = shop_of(tmp_path, sandbox)
+        assert shop.run("upload").code == 0
+        nowhere = shop.run("ledger move", batch=None)
+        assert nowhere.code == 2
+        assert "where to? Set CORSO_LEDGER_URL" in nowhere.sentence
+        url = url_of(postgres, tmp_path)
+        moved = shop.run("ledger move", batch=None, CORSO_LEDGER_URL=url)
+        assert moved.code == 0, moved.said
+        assert f"Store {STORE_ID}: {COUNT} entries, {COUNT} attempts moved\n" in moved.out
+        assert moved.out.endswith("the file is called ledger.moved.sqlite\n")
+        sent = sandbox.counts()["orders"]
+        again = shop.run("run", CORSO_LEDGER_URL=url)
+        assert again.code == 0, again.said
+        assert shop.summary()["plan"] == {"create": 0, "update": 0, "cancel": 0, "unchanged": COUNT}
+        assert sandbox.counts()["orders"] == sent == COUNT

@@ -359,6 +359,14 @@ print(number, flush=True)
     assert all(row["store_id"] == by_id[row["tenure_id"]]["store_id"] for row in in_order)
     fences = [by_id[row["tenure_id"]]["fence"] for row in in_order]
     assert fences == sorted(fences)
+    # The documentation tells how to look it up.
+    page = (Path(__file__).parents[3] / "docs" / "ledger.md").read_text()
+    query = page.partition("```sql\n")[2].partition("```")[0].rstrip(";\n")
+    with connected(folder) as connection:
+        assert connection.exec_driver_sql(query).all() == []
+        last = max(row["id"] for row in in_order)
+        connection.exec_driver_sql(f"UPDATE attempts SET id = -id WHERE id = {last}")
+        assert connection.exec_driver_sql(query).all() != []
 
 
 def test_a_process_is_gone_only_where_that_is_sure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
