@@ -218,7 +218,7 @@ def history_of(connection: sa.Connection) -> str:
 def copy_in(
     connection: sa.Connection, table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]
 ) -> None:
-    """Write many rows by COPY, within the transaction at hand: ten times as fast as any INSERT."""
+    """Write many rows by COPY, within the transaction at hand: one road for millions, and no answer to wait for."""
     driver: Any = connection.connection.driver_connection
     statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
     with driver.cursor() as cursor, cursor.copy(statement) as copy:

@@ -12,7 +12,9 @@ import pytest
 
 from corso.delivery.ledger import Ledger
 from tests.fake_corso import operation
+from tests.ledger_places import shared, url_of
 from tests.loader_process import BATCH, STORE_ID, Shop, environment
+from tests.postgres_server import PostgresServer
 
 DAGSTER = {"dagster", "dagster_shared", "alembic", "upath"}
 FRAMES = {"polars", "pandera", "pyarrow"}
@@ -87,9 +89,28 @@ def shop(tmp_path: Path) -> Shop:
 @pytest.mark.parametrize("verb", NOT_NEEDED)
 def test_a_verb_imports_nothing_that_it_does_not_need(shop: Shop, verb: str) -> None:
     """Dagster alone costs more than all that `status` does, polars more than `--help`."""
+    assert NOT_NEEDED[verb].intersection(imported_by(verb, shop)) == set()
+
+
+@pytest.mark.slow
+def test_a_ledger_on_a_server_needs_what_speaks_to_it_and_no_more(
+    shop: Shop, postgres: PostgresServer
+) -> None:
+    """Neither what lays tables out anew nor what keeps Dagster's runs."""
+    place = shared(postgres, shop.folder)
+    with Ledger.open(place, STORE_ID) as ledger:
+        ledger.plan([operation()], BATCH)
+    imported = imported_by("status", shop, CORSO_LEDGER_URL=url_of(postgres, shop.folder))
+    assert "psycopg" in imported
+    not_needed = (NOT_NEEDED["status"] - {"sqlalchemy.dialects.postgresql"}) | {"psycopg2"}
+    assert not_needed.intersection(imported) == set()
+
+
+def imported_by(verb: str, shop: Shop, **changes: str) -> list[str]:
+    """Run a verb, with changes to its environment; return the names of all modules that it imported."""
     ended = subprocess.run(
         [sys.executable, "-c", _RUN, *arguments(verb, shop)],
-        env=environment(),
+        env=environment(**changes),
         capture_output=True,
         text=True,
         check=False,
@@ -98,7 +119,7 @@ def test_a_verb_imports_nothing_that_it_does_not_need(shop: Shop, verb: str) -> 
     assert ended.stdout, "the verb said nothing"
     imported = ended.stderr.splitlines()[-1].split()
     assert "pipelines.cli" in imported
-    assert NOT_NEEDED[verb].intersection(imported) == set()
+    return imported
 
 
 def test_what_must_not_be_imported_exists() -> None:
