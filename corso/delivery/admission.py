@@ -37,7 +37,7 @@ def _admitted(operations: Sequence[Operation], entries: dict[Key, Entry]) -> Ite
             continue
         corso_order_id = order.corso_id if order else None
         if step.kind != "create_fulfillment" or corso_order_id is not None:
-            yield replace(step, corso_order_id=corso_order_id)
+            yield step if corso_order_id is None else replace(step, corso_order_id=corso_order_id)
 
 
 def _next_step(operation: Operation, order: Entry | None) -> Operation:

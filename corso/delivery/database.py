@@ -14,7 +14,7 @@ from typing import ClassVar, TypeVar
 import sqlalchemy as sa
 
 from corso.clock import Clock
-from corso.delivery.transitions import Transitions
+from corso.delivery.transitions import Rows, Transitions
 from corso.errors import LedgerError
 
 Answer = TypeVar("Answer")
@@ -26,6 +26,8 @@ _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
 class Database(ABC):
     """An open database. Connecting raises LedgerError and LedgerTooNew for what is not a ledger of ours."""
 
+    rows: Rows
+    """What gives the rows of a JSON array as a table."""
     transitions: ClassVar[Transitions]
     """The statements that change entries' states."""
 

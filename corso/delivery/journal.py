@@ -43,6 +43,9 @@ class Journal:
 
     async def _write(self) -> None:
         while self._starting or self._settling:
+            # One turn of the event loop: whose operation has just ended is about to begin the next one. Nobody is waited
+            # for; where nothing else is to be done it takes no time.
+            await asyncio.sleep(0)
             settling, self._settling = self._settling, []
             starting, self._starting = self._starting, []
             try:

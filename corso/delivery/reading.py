@@ -1,8 +1,10 @@
 """What is known: the questions that can be asked of a ledger, whether it was opened for writing or for reading."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +14,7 @@ from corso.delivery.entry import Entry, Key, entry_from, text_of
 from corso.delivery.lease import holding
 from corso.delivery.states import State
 from corso.delivery.tables import ATTEMPTS, ENTRIES, IS_ORDER, TRUSTED_STORES, VERSION, columns_of
+from corso.delivery.transitions import KEY, ZERO_BYTE
 
 KEYS_PER_QUERY = 1_000
 """SQLite limits the variables of a statement."""
@@ -75,8 +78,13 @@ class Reading:
         found: dict[Key, Entry] = {}
         with self._reading() as connection:
             for some in chunks(keys):
-                query = self._entries().where(is_among(some))
-                found |= {entry.key: entry for entry in map(entry_from, connection.execute(query).mappings())}
+                rows = json.dumps(some, ensure_ascii=False)
+                if ZERO_BYTE in rows:
+                    query, given = self._entries().where(is_among(some)), {}
+                else:
+                    query, given = self._entries_among_rows, {"b_rows": rows}
+                entries = map(entry_from, connection.execute(query, given).mappings())
+                found |= {entry.key: entry for entry in entries}
         return found
 
     def latest_created(self, count: int) -> list[Entry]:
@@ -156,6 +164,11 @@ class Reading:
         with self._reading() as connection:
             for rows in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query).partitions():
                 yield [tuple(row) for row in rows]
+
+    @cached_property
+    def _entries_among_rows(self) -> sa.Select[Any]:
+        given = self._database.rows(KEY)
+        return self._entries().where(*(ENTRIES.c[name] == given.c[name] for name in KEY))
 
     def _entries(self) -> sa.Select[Any]:
         return sa.select(*columns_of(ENTRIES, self._version)).where(ENTRIES.c.store_id == self._store_id)

@@ -42,6 +42,7 @@ def _rows(columns: Columns) -> sa.FromClause:
 class SqliteFile(Database):
     """A ledger in a file. It keeps its version as `user_version`, which older programs look at, too."""
 
+    rows = staticmethod(_rows)
     transitions = Transitions(_rows, sqlite.insert(ENTRIES))
 
     def __init__(self, path: Path, *, read_only: bool = False, engine: sa.Engine | None = None) -> None:

@@ -19,6 +19,7 @@ from corso.errors import IllegalTransition
 if TYPE_CHECKING:
     # To import a database's own words costs a tenth of what `status` takes; whoever has that database brings them.
     from sqlalchemy.dialects import postgresql, sqlite
+    from sqlalchemy.sql.compiler import SQLCompiler
 
 Row = Sequence[str | int | bool | None]
 """One operation's values."""
@@ -26,6 +27,10 @@ Columns = Mapping[str, Any]
 """What stands in a row: name -> type."""
 Rows = Callable[[Columns], sa.FromClause]
 """What gives the rows of `b_rows`, a JSON array of arrays, as a table with these columns."""
+
+ZERO_BYTE = "\\u0000"
+"""A zero byte in JSON, or what looks like one. SQLite ends a text out of JSON at it, and an id may have one: such rows go
+one by one."""
 
 KEY: Columns = {"source_order_id": sa.Text, "source_fulfillment_id": sa.Text}
 PLANNED: Columns = {**KEY, "kind": sa.Text, "payload_hash": sa.Text, "cancelled": sa.Boolean}
@@ -38,6 +43,9 @@ SETTLED: Columns = {
     "status": sa.Integer,
     "reason": sa.Text,
 }
+
+_COUNTED = {"preserve_rowcount": True}
+"""Else SQLAlchemy asks a driver for the number of rows only where it updates."""
 
 _STORE = sa.bindparam("b_store", type_=sa.BigInteger)
 _NOW = sa.bindparam("b_now", type_=sa.Text)
@@ -63,23 +71,24 @@ class Transition:
     """A statement that runs for a group of rows."""
 
     def __init__(
-        self, columns: Columns, rows: Rows, statement: Callable[[sa.FromClause], sa.Executable]
+        self, columns: Columns, rows: Rows, statement: Callable[[sa.FromClause], sa.UpdateBase]
     ) -> None:
         self._columns = columns
-        self._of_all = statement(rows(columns))
+        self._of_all = _Compiled(statement(rows(columns)))
         self._of_one = statement(_one_row(columns))
+
+    def sql(self, dialect: sa.Dialect) -> str:
+        """Return what is run for a group."""
+        return self._of_all.sql(dialect)
 
     def run(self, connection: sa.Connection, rows: Sequence[Row], **common: Any) -> int:
         """Run it; return how many rows of the ledger were hit."""
-        # Else SQLAlchemy asks a driver for the number of rows only where it updates.
-        connection = connection.execution_options(preserve_rowcount=True)
         text = json.dumps(rows, ensure_ascii=False)
-        if "\\u0000" not in text:
-            return int(connection.execute(self._of_all, {"b_rows": text, **common}).rowcount)
-        # SQLite ends a text out of JSON at a zero byte; an id may have one.
+        if ZERO_BYTE not in text:
+            return self._of_all.run(connection, {"b_rows": text, **common})
         names = [f"b_{name}" for name in self._columns]
         values = [dict(zip(names, row, strict=True)) | common for row in rows]
-        return int(connection.execute(self._of_one, values).rowcount)
+        return int(connection.execute(self._of_one, values, execution_options=_COUNTED).rowcount)
 
     def run_guarded(self, connection: sa.Connection, rows: Sequence[Row], **common: Any) -> None:
         """Run it; each row must hit exactly one entry. Raises IllegalTransition."""
@@ -87,6 +96,30 @@ class Transition:
         if missed:
             message = f"{missed} of {len(rows)} operations were not in the state expected of them"
             raise IllegalTransition(message)
+
+
+class _Compiled:
+    """A statement for a database's driver: SQLAlchemy's own way costs five times as much a commit."""
+
+    def __init__(self, statement: sa.UpdateBase) -> None:
+        self._statement = statement
+        self._compiled: SQLCompiler | None = None
+
+    def sql(self, dialect: sa.Dialect) -> str:
+        return str(self._for(dialect))
+
+    def run(self, connection: sa.Connection, given: Mapping[str, Any]) -> int:
+        compiled = self._for(connection.dialect)
+        values = {**compiled.params, **given}
+        names = compiled.positiontup
+        parameters = values if names is None else tuple(values[name] for name in names)
+        result = connection.exec_driver_sql(str(compiled), parameters, execution_options=_COUNTED)
+        return int(result.rowcount)
+
+    def _for(self, dialect: sa.Dialect) -> "SQLCompiler":
+        if self._compiled is None:
+            self._compiled = self._statement.compile(dialect=dialect)
+        return self._compiled
 
 
 def _one_row(columns: Columns) -> sa.FromClause:
@@ -117,7 +150,7 @@ def _guarded(state: State, given: sa.FromClause) -> sa.Update:
     return ENTRIES.update().where(*_matches(ENTRIES, given), _state_is_one_of(before))
 
 
-def _planning(insert: "postgresql.Insert | sqlite.Insert", given: sa.FromClause) -> sa.Executable:
+def _planning(insert: "postgresql.Insert | sqlite.Insert", given: sa.FromClause) -> sa.UpdateBase:
     fresh = insert.excluded
     renewed = ("state", "kind", "payload_hash", "cancelled", "batch", "attempts", "updated_at")
     forgotten = ("first_sent_at", "last_started_at", "status", "reason")

@@ -102,26 +102,38 @@ def test_what_ended_is_written_though_what_begins_beside_it_may_not(tmp_path: Pa
 
     async def scene(ledger: Ledger) -> list[BaseException | None]:
         journal = Journal(ledger)
-        first = asyncio.create_task(journal.start(operation(2)))
-        await asyncio.sleep(0)
-        # These gather behind the first; order 9 was never planned.
+        # Order 9 was never planned.
         return await asyncio.gather(
-            first,
-            journal.settle(accepted(1)),
-            journal.start(operation(9)),
-            return_exceptions=True,
+            journal.settle(accepted(1)), journal.start(operation(9)), return_exceptions=True
         )
 
     with opened(tmp_path) as ledger:
         ledger.plan([operation(number) for number in range(4)], "b1")
         ledger.start([operation(1)])
         results = asyncio.run(scene(ledger))
-        assert ledger.counts() == {
-            ("order", State.ACCEPTED): 1,
-            ("order", State.SENDING): 1,
-            ("order", State.PLANNED): 2,
-        }
-    assert [type(result) for result in results] == [type(None), type(None), IllegalTransition]
+        assert ledger.counts() == {("order", State.ACCEPTED): 1, ("order", State.PLANNED): 3}
+    assert [type(result) for result in results] == [type(None), IllegalTransition]
+
+
+def test_who_ends_and_begins_again_shares_one_commit_with_all_who_do(tmp_path: Path) -> None:
+    """A worker's next operation goes with the ends of the others: one commit a round, not two."""
+
+    async def scene(ledger: Ledger) -> list[int]:
+        counting = Counting(ledger)
+        journal = Journal(counting)  # type: ignore[arg-type]  # as much of a ledger as it needs
+
+        async def work(first: int) -> None:
+            for number in range(first, TASKS, 10):
+                await journal.start(operation(number))
+                await journal.settle(accepted(number))
+
+        await asyncio.gather(*(work(first) for first in range(10)))
+        return counting.groups
+
+    with opened(tmp_path) as ledger:
+        ledger.plan([operation(number) for number in range(TASKS)], "b1")
+        groups = asyncio.run(scene(ledger))
+    assert groups == [10] * (2 * TASKS // 10)
 
 
 def test_a_change_is_written_though_its_task_is_cancelled(tmp_path: Path) -> None:

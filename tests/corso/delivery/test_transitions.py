@@ -100,8 +100,8 @@ def test_rows_are_found_by_their_key(tmp_path: Path, name: str) -> None:
     found = statements.settle[State.ACCEPTED] if name == "settle" else getattr(statements, name)
     assert isinstance(found, Transition)
     with opened(tmp_path) as ledger, ledger._database.reading() as connection:
-        compiled = found._of_all.compile(dialect=connection.dialect)
-        nothing = tuple(None for _ in compiled.positiontup or ())
-        steps = [str(row[3]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", nothing)]
+        sql = found.sql(connection.dialect)
+        nothing = (None,) * sql.count("?")
+        steps = [str(row[3]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", nothing)]
     assert not [step for step in steps if step.startswith(("SCAN entries", "SCAN attempts"))]
     assert any("source_order_id=? AND source_fulfillment_id=?" in step for step in steps), steps
