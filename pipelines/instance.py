@@ -24,6 +24,8 @@ concurrency:
     tag_concurrency_limits:
       - {key: corso-loader/store, value: {applyLimitPerUniqueValue: true}, limit: 1}
       - {key: corso-loader/credentials, value: {applyLimitPerUniqueValue: true}, limit: 1}
+# What Dagster's own code says of every table that it reads and writes is a sixth of all events, each a commit.
+python_logs: {python_log_level: INFO}
 # The sensors look every minute: what they saw is kept for a while.
 retention:
   sensor: {purge_after_days: {skipped: 1, success: 30, failure: 30}}
