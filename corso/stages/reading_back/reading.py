@@ -114,8 +114,8 @@ class _Reader:
         self._checkpoint = checkpoint
         self._watch = watch
         self._known: Known | None = read_known(self._settings)
-        count = int(orders.select(pl.len()).collect().item())
-        self._counted = count_requests(self._settings, orders, count=count)
+        self._count = int(orders.select(pl.len()).collect().item())
+        self._counted = count_requests(self._settings, orders, count=self._count)
         loader = self._settings.loader
         self._way = self._counted.way(loader.reconcile.mode)
         with self._ledger() as ledger:
@@ -125,7 +125,7 @@ class _Reader:
                 "batch": batch.name,
                 "mode": loader.reconcile.mode,
                 "way": self._way,
-                "known": self._known.passed_at.isoformat() if self._known else None,
+                "known": str(self._known.passed_at) if self._known and self._way == "newest first" else None,
                 # What is sent after it was begun would be read in part.
                 "last_attempt": ledger.last_attempt(),
             }
@@ -213,6 +213,7 @@ class _Reader:
             self._checkpoint.note({"refused": True})
             self._way, self._note = "look-ups", REFUSED
             return False
+        self._watch("read back", going.records, going.records)
         if down_to is not None and going.reached_all:
             # The order of the listing was another than assumed, or the watermark below all that there is.
             self._way = "listing"
@@ -230,6 +231,7 @@ class _Reader:
         if total:
             with self._ledger() as ledger:
                 await looking.look_up(counted(asked_of(orders, ledger)))
+            self._watch("look up", total, total)
 
     def _not_reached(self) -> pl.LazyFrame:
         """Return the batch's orders that the pass did not show, and that may be there all the same."""
@@ -250,8 +252,8 @@ class _Reader:
         """
         parts = self._checkpoint.parts()
         shown = pl.scan_parquet(parts).select("source_order_id")
-        count = int(shown.select(pl.len()).collect().item())
-        buckets = 1 + count // _ORDERS_AT_ONCE
+        rows = int(shown.select(pl.len()).collect().item())
+        buckets = 1 + max(rows, self._count) // _ORDERS_AT_ONCE
         here = pl.col("source_order_id").hash(0) % buckets
         found: list[tuple[str, str]] = []
         with self._ledger() as ledger:
@@ -259,8 +261,8 @@ class _Reader:
                 there = shown.filter(here == bucket)
                 missing = self._orders.select("source_order_id").filter(here == bucket)
                 ids = missing.join(there, on="source_order_id", how="anti").collect(engine="streaming")
-                for rows in ids.iter_slices(_ORDERS_AT_ONCE // 1_000):
-                    entries = ledger.entries_of(Key(each) for each in rows["source_order_id"])
+                for some in ids.iter_slices(_ORDERS_AT_ONCE // 1_000):
+                    entries = ledger.entries_of(Key(each) for each in some["source_order_id"])
                     may_be_there = (each for each in entries.values() if _may_be_there(each))
                     found += [(_since(each), each.key.source_order_id) for each in may_be_there]
         if self._way == "newest first" or len(found) <= LOOKED_UP_AGAIN:
