@@ -247,7 +247,7 @@
     }
     const sorter = el("select", {}, el("option", { value: "-1" }, "the gravest first"), ...shown.map((column, place) => el("option", { value: String(place) }, column.title)));
     sorter.addEventListener("change", () => { state.by = Number(sorter.value); state.down = false; narrow(); });
-    tools.append(labelled("sort", "Sort by", sorter));
+    tools.append(labelled("sort", "Sort by", sorter, "narrow"));
 
     const place = el("span", { class: "soft" });
     const steps = [["First", () => 0], ["Previous", () => state.page - 1], ["Next", () => state.page + 1], ["Last", () => Infinity]].map(([title, to]) => {
