@@ -5,7 +5,7 @@ record, and a compared field differs) or `matched`. Records are never paired awa
 is a finding.
 
 The work is done in ranges of source_order_id (`corso.report.ranges`), each in bounded memory, in three passes:
-1. Each side is read once and becomes narrow: ids, totals, and two numbers that stand for the whole row.
+1. Each side is read once and becomes narrow: ids, totals, and a number that stands for the whole row.
 2. Orders and records are paired by them (`corso.report.pairing`). Pairs with equal numbers are equal.
 3. The others are read in full, and compared field by field.
 """
@@ -23,9 +23,9 @@ from corso.report.differences import DIFFERENCES, line_differences, order_differ
 from corso.report.findings import aligned, named, sorted_findings
 from corso.report.fulfillment_findings import FulfillmentSides, fulfillment_findings
 from corso.report.life import Earlier, FindingParts, lived
-from corso.report.pairing import Paired, latest, pair
+from corso.report.pairing import Paired, latest, pair, single_records
 from corso.report.ranges import Ranges, cuts_between
-from corso.report.row_hashes import HASHES, line_hashes, listed_line_hashes, order_hashes
+from corso.report.row_hashes import HASH, line_hash, listed_lines_hash, order_hash
 from corso.report.tolerances import (
     FILLED_BY_CORSO,
     LINE_PREFIX,
@@ -42,6 +42,8 @@ from schemas.orders import ORDER_PATHS
 
 CLASSES = ("matched", "missing", "different", "duplicated")
 """In what state an accepted order was found; the order of the words is the order of the reports."""
+
+_COUNTED_BY = ("total_money", "customer_currency_code", "source_created_on")
 
 ORDERS_PER_RANGE = 1_500_000
 """So many orders are paired at once, narrow: some 300 MB with their records."""
@@ -103,8 +105,9 @@ class _Comparison:
         """The orders' columns that tell two orders apart.
 
         Not those that Corso may fill in where the source says nothing in any order: they would make every pair suspect.
+        What the money is counted by is among them in any case.
         """
-        columns = compared_order_columns(self.ignored)
+        columns = list(dict.fromkeys([*compared_order_columns(self.ignored), *_COUNTED_BY]))
         return _said_somewhere(self.sides.orders, columns, "")
 
     @cached_property
@@ -129,7 +132,7 @@ class _Comparison:
                 currency,
                 pl.col("customer_currency_code").is_not_null().alias("has_currency"),
                 pl.col("total_money").alias("source_total"),
-                *order_hashes(self.hashed_columns),
+                order_hash(self.hashed_columns),
             ),
             "records": sides.listing.select(
                 "source_order_id",
@@ -139,9 +142,9 @@ class _Comparison:
                 pl.col("total_money").alias("corso_total"),
                 pl.col("customer_currency_code").alias("record_currency"),
                 pl.col("source_created_on").alias("record_created_on"),
-                *self._record_hashes(),
+                (order_hash(self.hashed_columns) + listed_lines_hash(self.hashed_line_columns)).alias(HASH),
             ),
-            "lines": sides.line_items.select("source_order_id", *line_hashes(self.hashed_line_columns)),
+            "lines": sides.line_items.select("source_order_id", line_hash(self.hashed_line_columns)),
         }
         for name, table in tables.items():
             self.ranges.cut(name, table)
@@ -168,18 +171,11 @@ class _Comparison:
         for name, table in tables.items():
             self.ranges.cut(name, table)
 
-    def _record_hashes(self) -> list[pl.Expr]:
-        of_order = order_hashes(self.hashed_columns)
-        of_lines = listed_line_hashes(self.hashed_line_columns)
-        return [
-            (own + lines).alias(name) for name, own, lines in zip(HASHES, of_order, of_lines, strict=True)
-        ]
-
     def pair(self, number: int) -> pl.Series:
         """Pair one range, keep the pairs, and return the ids of those that have to be looked at, sorted."""
         part = self.ranges.part
         paired = pair(part("orders", number), part("lines", number), part("records", number))
-        self.ranges.drop("orders", "lines", "records")
+        self.ranges.drop("lines")
         for name, frame in vars(paired).items():
             self.ranges.put(name, number, frame)
         return paired.apart.filter(pl.col("class") == "single")["source_order_id"].sort()
@@ -213,7 +209,8 @@ class _Comparison:
     def paired(self, number: int) -> Paired:
         """Return the pairs of one range; those that are apart with their outcomes."""
         parts = {each.name: self.ranges.part(each.name, number) for each in fields(Paired)}
-        told = self.ranges.part("outcomes", number)
+        here = pl.col("source_order_id").is_in(parts["apart"]["source_order_id"].implode())
+        told = self.ranges.part("outcomes", number).filter(here)
         return Paired(**parts | {"apart": parts["apart"].join(told, on="source_order_id", how="left")})
 
     def findings(
@@ -242,9 +239,8 @@ class _Comparison:
             return []
         tables = {name: self.ranges.part(name, number) for name in self.sides.fulfillments.by_range()}
         spoken_of = pl.concat(table["source_order_id"] for table in tables.values()).unique().implode()
-        single = paired.pairs.filter(
-            pl.col("corso_order_id").is_not_null(), pl.col("source_order_id").is_in(spoken_of)
-        )
+        orders = self.ranges.part("orders", number).filter(pl.col("source_order_id").is_in(spoken_of))
+        single = single_records(orders, self.ranges.part("records", number), paired.apart)
         dated = order_findings.with_month(single, self.settings.loader.store.time_zone)
         orders = dated.select("source_order_id", "corso_order_id", "currency", "month")
         return fulfillment_findings(tables, orders, self.ignored)
@@ -259,8 +255,8 @@ class _Comparison:
         known = self.ranges.part("known", number)["source_order_id"].implode()
         others = (pl.col("kind") == "foreign") & ~about_one & ~id_.is_in(known)
         orders = self.ranges.part("open_before", number).filter(about_one).select("source_order_id").unique()
-        unread = orders.join(
-            paired.pairs.filter(pl.col("corso_order_id").is_not_null()), on="source_order_id", how="semi"
+        unread = orders.join(self.ranges.part("orders", number), on="source_order_id", how="semi").join(
+            paired.apart.filter(pl.col("class") != "single"), on="source_order_id", how="anti"
         )
         if self.sides.fulfillments:
             unread = unread.join(
@@ -269,9 +265,10 @@ class _Comparison:
         of_fulfillments = about_one & id_.is_in(unread["source_order_id"].implode())
         return of_fulfillments if self.sides.reads_whole_store else others | of_fulfillments
 
-    def totals(self, paired: Paired, quarantined: pl.DataFrame) -> pl.DataFrame:
+    def totals(self, paired: Paired, quarantined: pl.DataFrame, number: int) -> pl.DataFrame:
         """Return the money of one range."""
         return range_totals(
+            self.ranges.part("orders", number),
             paired,
             quarantined,
             self.settings.loader.store.time_zone,
@@ -305,11 +302,9 @@ def reconcile(
     counts = dict.fromkeys((*CLASSES, "foreign", "unexplained"), 0)
     money = []
     for number in comparison.ranges.numbers:
-        paired = comparison.paired(number)
+        orders, paired = comparison.ranges.part("orders", number), comparison.paired(number)
         differences = comparison.differences(full, number)
-        quarantined = order_findings.quarantined_orders(
-            comparison.ranges.part("quarantine", number), paired.pairs
-        )
+        quarantined = order_findings.quarantined_orders(comparison.ranges.part("quarantine", number), orders)
         found = lived(
             comparison.findings(paired, differences, quarantined, number),
             comparison.ranges,
@@ -319,8 +314,8 @@ def reconcile(
             now,
         )
         parts.add(number, found)
-        money.append(comparison.totals(paired, quarantined))
-        for name, count in _counted(paired, differences, found.open):
+        money.append(comparison.totals(paired, quarantined, number))
+        for name, count in _counted(orders.height, paired, differences, found.open):
             counts[name] += count
     return Reconciliation(
         parts.findings(),
@@ -340,12 +335,14 @@ def _said_somewhere(table: pl.LazyFrame, columns: Sequence[str], prefix: str) ->
     return [name for name in columns if name not in empty]
 
 
-def _counted(paired: Paired, differences: pl.DataFrame, findings: pl.DataFrame) -> Iterator[tuple[str, int]]:
+def _counted(
+    orders: int, paired: Paired, differences: pl.DataFrame, findings: pl.DataFrame
+) -> Iterator[tuple[str, int]]:
     classes = dict(paired.apart.group_by("class").len().iter_rows())
     missing, duplicated = classes.get("missing", 0), classes.get("duplicated", 0)
     different = differences["source_order_id"].n_unique()
     yield from (("missing", missing), ("duplicated", duplicated), ("different", different))
-    yield ("matched", paired.pairs.height - missing - duplicated - different)
+    yield ("matched", orders - missing - duplicated - different)
     about_orders = findings.filter(pl.col("source_fulfillment_id").is_null())
     yield ("foreign", about_orders.filter(kind="foreign").height)
     yield ("unexplained", findings.filter(cause="unexplained").height)

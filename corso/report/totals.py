@@ -9,31 +9,36 @@ from schemas.fields import MONEY, TEXT
 from schemas.money import month_of
 
 COLUMNS = {"currency": TEXT, "month": TEXT, "source": MONEY, "accepted": MONEY, "corso": MONEY}
+_OF_ORDER = ("source_order_id", "currency", "has_currency", "source_created_on", "source_total")
 
 
 def range_totals(
-    paired: Paired, quarantined: pl.DataFrame, time_zone: str, *, by_its_own_currency: bool
+    orders: pl.DataFrame,
+    paired: Paired,
+    quarantined: pl.DataFrame,
+    time_zone: str,
+    *,
+    by_its_own_currency: bool,
 ) -> pl.DataFrame:
-    """Return one range's sums, with the columns of COLUMNS.
+    """Return one range's sums, with the columns of COLUMNS; `orders` as in `corso.report.pairing.pair`.
 
     A record counts in the month of the source's order; and in the order's currency, unless the source names one, the
     record another, and currencies are compared (`by_its_own_currency`): two currencies are never added up.
+    What is not apart is equal, its total and its currency too: it counts on both sides as the source says.
     """
     nothing = pl.lit(0).cast(MONEY)
-    orders = paired.pairs
-    single = orders.filter(pl.col("corso_order_id").is_not_null()).select(
-        "currency", "has_currency", "source_created_on", "record_currency", "corso_total"
-    )
-    surplus = orders.drop("corso_order_id", "record_currency", "corso_total").join(
+    apart = paired.apart.select(*_OF_ORDER, "class", "record_currency", "corso_total")
+    surplus = apart.select(_OF_ORDER).join(
         paired.surplus.select("source_order_id", "record_currency", "corso_total"), on="source_order_id"
     )
+    single = apart.filter(pl.col("class") == "single").select(surplus.columns)
     own = pl.when(pl.col("has_currency") & by_its_own_currency).then("record_currency")
-    held = pl.concat([single, surplus.select(single.columns)]).with_columns(
-        currency=pl.coalesce(own, "currency")
-    )
+    held = pl.concat([single, surplus]).with_columns(currency=pl.coalesce(own, "currency"))
+    of_all = _by_month(orders, "source_total", time_zone)
     parts = [
-        _by_month(orders, "source_total", time_zone).select(
-            "currency", "month", source="total", accepted="total", corso=nothing
+        of_all.select("currency", "month", source="total", accepted="total", corso="total"),
+        _by_month(apart, "source_total", time_zone).select(
+            "currency", "month", source=nothing, accepted=nothing, corso=-pl.col("total")
         ),
         _by_month(held, "corso_total", time_zone).select(
             "currency", "month", source=nothing, accepted=nothing, corso="total"
@@ -47,7 +52,12 @@ def range_totals(
 
 def sum_up(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Return the sums of several parts, sorted by currency and month."""
-    rows = pl.concat([pl.DataFrame(schema=COLUMNS), *(part.select(list(COLUMNS)) for part in parts)])
+    rows = pl.concat(
+        [
+            pl.DataFrame(schema=COLUMNS),
+            *(part.select(pl.col(name).cast(dtype) for name, dtype in COLUMNS.items()) for part in parts),
+        ]
+    )
     sums = rows.group_by("currency", "month").agg(pl.col("source", "accepted", "corso").sum())
     return sums.cast(pl.Schema(COLUMNS)).sort("currency", "month")
 
@@ -55,7 +65,10 @@ def sum_up(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
 def _by_month(orders: pl.DataFrame, total: str, time_zone: str) -> pl.DataFrame:
     """Return currency, month, total. The month is written once for each, not for each order."""
     local = pl.col("source_created_on").dt.convert_time_zone(time_zone)
-    sums = orders.group_by("currency", local.dt.year().alias("year"), local.dt.month().alias("number")).agg(
-        pl.col("source_created_on").first(), total=pl.col(total).sum()
+    sums = (
+        orders.lazy()
+        .group_by("currency", local.dt.year().alias("year"), local.dt.month().alias("number"))
+        .agg(pl.col("source_created_on").first(), total=pl.col(total).sum())
+        .collect(engine="streaming")
     )
     return sums.with_columns(month=month_of(pl.col("source_created_on"), time_zone))
