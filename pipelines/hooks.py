@@ -12,6 +12,7 @@ from dagster._core.errors import DagsterAssetCheckFailedError
 from assets.run_tags import FACTS_TAG, PARTITION_TAG, note_end
 from corso.errors import CorsoError, Stopped, UsageError
 from corso.report.summary import Stage
+from corso.scrubbing import scrubbed
 from corso.stages.batch import Batch
 from corso.stages.ending import close_unfinished_books, guard_that_stopped
 
@@ -42,7 +43,7 @@ def note_how_it_ended(context: dg.HookContext) -> None:
     batch = context.resources.loader.batch(run.tags[PARTITION_TAG])
     error = error_of_ours(context.op_exception, batch)
     note_end(context.instance, run.run_id, error)
-    context.log.error("%s: %s", type(error).__name__, error)
+    context.log.error("%s: %s", type(error).__name__, scrubbed(str(error)))
     if isinstance(error, CorsoError) and not isinstance(error, UsageError):
         stage = _STAGES.get(run.job_name, "reconcile")
         facts_before = float(run.tags.get(FACTS_TAG, 0))

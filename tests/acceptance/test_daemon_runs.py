@@ -1,7 +1,11 @@
-"""Runs of a real daemon that do not simply go through: parked ones go on at their time, cancelled ones end well."""
+"""Runs of a real daemon that do not simply go through: parked, cancelled, stopped; and who is told."""
 
+import json
 import sqlite3
-from contextlib import closing
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import dagster as dg
@@ -16,11 +20,11 @@ BATCH = "2026-11-22"
 FILES = {"orders": "{batch}/orders.csv", "line_items": "{batch}/line_items.csv"}
 
 
-def shop(folder: Path, sandbox: object, orders: int, limits: str) -> Shop:
+def shop(folder: Path, sandbox: object, orders: int, limits: str, **changes: str) -> Shop:
     """Make a shop with one complete batch."""
     made = Shop(folder, sandbox, files=FILES)  # type: ignore[arg-type]
     made.configure(f"limits: {limits}\nupload: {{canary: 0, listing_delay_s: 0.5}}")
-    made.export(good_orders(range(orders)))
+    made.export([{**row, **changes} for row in good_orders(range(orders))])
     (folder / "in" / "_COMPLETE").touch()
     made.exports.rename(folder / BATCH)
     return made
@@ -33,6 +37,51 @@ def states(shop: Shop) -> dict[str, int]:
         return {}
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
         return dict(ledger.execute("SELECT state, count(*) FROM entries GROUP BY state").fetchall())
+
+
+@contextmanager
+def webhook() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """Run a webhook; yield its URL and what it was told."""
+    told: list[dict[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/T0KEN", told
+        server.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_batch_that_a_guard_stops_is_told_once(tmp_path: Path) -> None:
+    """The webhook gets the sentence that a person needs; the books are closed, and nothing was sent."""
+    landing = tmp_path / "landing"
+    with running_sandbox("--limit", "0") as sandbox, webhook() as (url, told):
+        west = shop(landing / "west", sandbox, 4, "{max_in_flight: 2}", total_money="much")
+        with running_daemon(
+            tmp_path / "home", landing, patience_s=150, CORSO_ALERT_WEBHOOK=url, CORSO_LOG="json"
+        ) as daemon:
+            stopped = daemon.wait_for_run(f"west/{BATCH}", 1)
+            assert stopped.status is dg.DagsterRunStatus.FAILURE
+            assert stopped.tags[ENDED_TAG] == "Stopped"
+            daemon.wait_for("an alert", lambda: bool(told))
+            daemon.wait_for("a look after it", lambda: daemon.said.count("new_batches skipped") > 2)
+            assert len(daemon.runs(f"west/{BATCH}")) == 1
+        assert sandbox.counts()["orders"] == 0
+    (alert,) = told
+    assert (alert["store"], alert["batch"]) == ("west", BATCH)
+    assert "100.0% of the source orders are quarantined" in alert["happened"]
+    assert alert["to_do"].startswith("Look at the batch's report")
+    assert "example.com" not in str(told)
+    assert west.summary(BATCH)["exit_code"] == 3
 
 
 @pytest.mark.slow
