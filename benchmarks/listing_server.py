@@ -2,12 +2,14 @@
 
     python benchmarks/listing_server.py ORDERS LATENCY_S
 
-It prints its port. GET /counts answers how many pages went out. It allows 1,000 requests in 10 s, which no cursor uses.
+It prints its port. GET /counts answers how many pages went out, and how many of them more than once, since it was last asked
+with ?forget=1. It allows 1,000 requests in 10 s, which no cursor uses.
 """
 
 import asyncio
 import json
 import sys
+from collections import Counter
 from urllib.parse import parse_qs, urlsplit
 
 LARGEST_PAGE = 250
@@ -62,7 +64,7 @@ class Server:
     def __init__(self, orders: int, latency_s: float) -> None:
         self._orders = orders
         self._latency_s = latency_s
-        self._pages = 0
+        self._pages: Counter[tuple[bool, int]] = Counter()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection's requests, one after the other."""
@@ -86,19 +88,22 @@ class Server:
     async def _answer(self, target: str) -> bytes:
         path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
         if path == "/counts":
-            return json.dumps(self._pages).encode()
+            total, again = self._pages.total(), self._pages.total() - len(self._pages)
+            if "forget" in query:
+                self._pages.clear()
+            return json.dumps([total, again]).encode()
         if path != "/v1/orders":
             return b'{"access_token": "t", "token_type": "Bearer", "expires_in": 36000}'
         asked = {name: values[0] for name, values in query.items()}
         began = asyncio.get_running_loop().time()
-        body = self._page(asked.get("orderBy", "desc") == "asc", int(asked["first"]), asked.get("after"))
+        rises, start = asked.get("orderBy", "desc") == "asc", int(asked.get("after", "0"))
+        body = self._page(start, int(asked["first"]), rises=rises)
         await asyncio.sleep(self._latency_s - (asyncio.get_running_loop().time() - began))
-        self._pages += 1
+        self._pages[rises, start] += 1
         return body
 
-    def _page(self, rises: bool, first: int, after: str | None) -> bytes:
+    def _page(self, start: int, first: int, *, rises: bool) -> bytes:
         size = min(first, LARGEST_PAGE)
-        start = int(after or 0)
         places = range(start, min(start + size, self._orders))
         numbers = [place + 1 if rises else self._orders - place for place in places]
         orders = ",".join(

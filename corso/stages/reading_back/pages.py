@@ -346,15 +346,16 @@ class ListingPass:
             facts["has_crossed"] = self._has_crossed
         elif lane is self._down:
             facts["top"] = asdict(self._top)
-        writing = asyncio.ensure_future(asyncio.to_thread(self._write, lane.name, page, facts))
+        # Not on the thread: Python would let it, and what arrives for the other cursor, run by turns of 5 ms.
+        frame, drift = read_records(page.orders, self._store_id)
+        drift += Drift.around(page.drift)
+        writing = asyncio.ensure_future(
+            asyncio.to_thread(self._checkpoint.keep, lane.name, frame, drift, self._utc(), facts)
+        )
         self._writing.add(writing)
         writing.add_done_callback(self._writing.discard)
         await asyncio.shield(writing)
         self._took(self.records)
-
-    def _write(self, lane: str, page: Page, facts: dict[str, Any]) -> None:
-        frame, drift = read_records(page.orders, self._store_id)
-        self._checkpoint.keep(lane, frame, drift + Drift.around(page.drift), self._utc(), facts)
 
     def _judge(self, lane: Lane, records: Sequence[JsonObject], ids: Sequence[str]) -> None:
         """Draw from a page what it says of the other cursor, and of the listing's order."""
