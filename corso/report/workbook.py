@@ -67,8 +67,9 @@ FINDING_COLUMNS = {
 """How the columns of FINDINGS look, in the order of the sheet; their titles are the columns' names."""
 
 _TO_REVIEW = (
-    "The yellow columns of the sheet Findings are yours: owner, note, signed_off_by. Write there, save the workbook in "
-    "its place; the next reconciliation takes up what you wrote. Leave finding_id as it is."
+    "The yellow columns of the sheet Findings are yours: owner, note, signed_off_by. Write there, and save the workbook "
+    "where it lies, or put a copy into the folder review beside it: the next reconciliation takes up what you wrote. "
+    "Leave finding_id and the hidden column seal as they are."
 )
 _MONEY_TITLES = {
     "currency": "Currency", "month": "Month", "source": "Source", "quarantined": "Quarantined", "rejected": "Rejected",

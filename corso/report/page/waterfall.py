@@ -60,9 +60,25 @@ class Waterfall:
     """Whether the bars of totals are cut at their left, so that small steps can be seen."""
 
 
-def waterfalls(bridge: pl.DataFrame) -> list[Waterfall]:
-    """Return one picture a currency from the money bridge (`corso.report.bridge.money_bridge`)."""
-    return [_drawn(currency, rows) for currency, rows in _by_currency(bridge)]
+def waterfalls(bridge: pl.DataFrame, *, is_compared: bool = True) -> list[Waterfall]:
+    """Return one picture a currency from the money bridge (`corso.report.bridge.money_bridge`).
+
+    Before anything was compared (`is_compared`) nothing is known of what Corso holds: it ends with what is expected.
+    """
+    return [_drawn(currency, rows, is_compared) for currency, rows in _by_currency(bridge)]
+
+
+def shown_amounts(rows: Iterable[Mapping[str, Any]], *, is_compared: bool) -> list[str]:
+    """Return the amounts that the table by month shows: those that are not zero everywhere, and the totals."""
+    of_months = list(rows)
+    names = AMOUNTS if is_compared else AMOUNTS[: AMOUNTS.index("expected") + 1]
+    always = (*ALWAYS, "difference")
+    has_foreign = any(row["foreign"] for row in of_months)
+    return [
+        name
+        for name in names
+        if name in always or (any(row[name] for row in of_months) and (has_foreign or name not in FOREIGN))
+    ]
 
 
 def money_rows(bridge: pl.DataFrame) -> Iterator[dict[str, Any]]:
@@ -83,11 +99,9 @@ def _sums(rows: Iterable[Mapping[str, Any]]) -> dict[str, Decimal]:
     return {name: sum((row[name] for row in of_currency), Decimal(0)) for name in AMOUNTS}
 
 
-def _drawn(currency: str, rows: list[dict[str, Any]]) -> Waterfall:
+def _drawn(currency: str, rows: list[dict[str, Any]], is_compared: bool) -> Waterfall:
     sums = _sums(rows)
-    names = [name for name in AMOUNTS if name != "difference" and (name in ALWAYS or sums[name])]
-    if "foreign" not in names:
-        names = [name for name in names if name != "corso_with_foreign"]
+    names = [name for name in shown_amounts([sums], is_compared=is_compared) if name != "difference"]
     effects = [sums[name] if name in TOTALS + ADDED else -sums[name] for name in names]
     levels = list(_levels(names, effects))
     scale = _scale_of([level for name, level in zip(names, levels, strict=True) if name not in FOREIGN])

@@ -15,7 +15,7 @@ import jinja2
 from markupsafe import Markup
 
 from corso.report.atomic import replacing
-from corso.report.bridge import AMOUNTS, money_bridge
+from corso.report.bridge import money_bridge
 from corso.report.corrected import said_corrections
 from corso.report.facts import ReportFacts
 from corso.report.masking import masked_text, shown, visible
@@ -28,7 +28,7 @@ from corso.report.page.embedded import (
     embedded_orders,
 )
 from corso.report.page.months import month_pictures
-from corso.report.page.waterfall import ALWAYS, money_rows, waterfalls
+from corso.report.page.waterfall import money_rows, shown_amounts, waterfalls
 from corso.report.tables import CAUSE_WORDS, by_cause, by_field, by_owner, healed_rows
 from corso.report.tolerances import TOLERANCES
 from schemas.money import money_text
@@ -58,8 +58,8 @@ def page(report: ReportFacts) -> str:
         verdict=report.verdict,
         bars=stage_bars(report),
         months=month_pictures(report.orders_by_month),
-        waterfalls=waterfalls(bridge),
-        amounts=[name for name in AMOUNTS if name in _SHOWN_ALWAYS or any(row[name] for row in money)],
+        waterfalls=waterfalls(bridge, is_compared=report.stage == "reconcile"),
+        amounts=shown_amounts(money, is_compared=report.stage == "reconcile"),
         money=money,
         money_steps=MONEY_STEPS,
         causes=causes,
@@ -76,7 +76,8 @@ def page(report: ReportFacts) -> str:
         words_data=Markup(as_json(CAUSE_WORDS)),  # noqa: S704 - the same
         healed=healed_rows(report.healed.head(HEALED_ON_PAGE), personal=report.personal),
         problems=report.problems.head(PROBLEMS_ON_PAGE).to_dicts(),
-        reasons=report.reasons.head(PROBLEMS_ON_PAGE).to_dicts(),
+        # A plan has sent nothing, and of every order that is its reason.
+        reasons=[] if report.stage == "plan" else report.reasons.head(PROBLEMS_ON_PAGE).to_dicts(),
         corrections=list(said_corrections(report.corrections)),
         tolerances=TOLERANCES,
         style=Markup(style),  # noqa: S704 - our own file, allowed by its hash
@@ -84,9 +85,6 @@ def page(report: ReportFacts) -> str:
         script=Markup(script),  # noqa: S704 - our own file, allowed by its hash
         script_hash=_hash(script),
     )
-
-
-_SHOWN_ALWAYS = (*ALWAYS, "difference")
 
 
 def _part(name: str) -> str:

@@ -14,7 +14,7 @@ from corso.report.bridge import money_bridge
 from corso.report.monthly import ORDERS_BY_MONTH, orders_by_month
 from corso.report.page.embedded import embedded_findings
 from corso.report.page.months import month_pictures
-from corso.report.page.waterfall import Waterfall, waterfalls
+from corso.report.page.waterfall import Waterfall, shown_amounts, waterfalls
 from corso.report.summary import MoneyRow
 from schemas.reconciliation import FINDINGS
 
@@ -45,6 +45,15 @@ def test_a_waterfall_goes_from_the_source_down_to_corso() -> None:
     for before, after in zip(fall.steps, fall.steps[1:], strict=False):
         assert after.before == before.after
     assert [step.after for step in fall.steps[2:]] == [fall.steps[2].after] * 3
+
+
+def test_before_comparing_the_picture_ends_with_what_is_expected() -> None:
+    """What Corso holds is not zero: it is not known."""
+    bridge = money_bridge([money_row("90", "0", source="100")], findings_frame([]))
+    (fall,) = waterfalls(bridge, is_compared=False)
+    assert [step.name for step in fall.steps] == ["source", "quarantined", "expected"]
+    assert shown_amounts(bridge.to_dicts(), is_compared=False) == ["source", "quarantined", "expected"]
+    assert "difference" in shown_amounts(bridge.to_dicts(), is_compared=True)
 
 
 def test_small_steps_are_seen_because_bars_are_cut_and_say_so() -> None:
