@@ -23,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -89,6 +90,18 @@ def a_server(quota: int = 0) -> Iterator[str]:
             yield process.stdout.readline().strip()
         finally:
             process.stdin.close()
+
+
+def flush_ms(folder: Path) -> float:
+    """Return the milliseconds that it takes to flush a little to the disk, the median of a hundred times."""
+    took = []
+    with (folder / "flushed").open("wb", buffering=0) as file:
+        for _ in range(100):
+            began = time.perf_counter()
+            file.write(b"x" * 4096)
+            os.fsync(file.fileno())
+            took.append(time.perf_counter() - began)
+    return 1000 * statistics.median(took)
 
 
 def write_plan(folder: Path, orders: int) -> int:
@@ -159,7 +172,11 @@ def compare(requests: int, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as name, a_server() as address, a_server(QUOTA) as telling:
         folder = Path(name)
         requests = write_plan(folder, requests)
-        print(f"{requests:,} requests, {os.cpu_count()} cores, Python {sys.version.split()[0]}\n", flush=True)
+        print(
+            f"{requests:,} requests, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python "
+            f"{sys.version.split()[0]}, a flush to the disk takes {flush_ms(folder):.1f} ms\n",
+            flush=True,
+        )
         bench = Bench(folder, address, telling)
         parts = {side: requests // INSTALLED_PART if side == "installed" else requests for side in SIDES}
         workers = {

@@ -15,7 +15,8 @@ from corso.delivery.ports import OrderApi
 from corso.delivery.sameness import holds
 from corso.delivery.states import State
 from corso.errors import Rejected
-from corso.stages.operations import operations_of, rows_of
+from corso.stages.operations import operations_of
+from corso.stages.selection import Selection
 from schemas.wire import JsonObject, Operation
 
 _RECORDS_AT_ONCE = 10_000
@@ -27,7 +28,7 @@ _MAY_BE_THERE = "it may be in Corso already: to be looked up"
 class Adoption:
     """Holds the store's listing against a plan, once."""
 
-    def __init__(self, plan: pl.LazyFrame, ledger: Ledger, api: OrderApi, batch: str) -> None:
+    def __init__(self, plan: Selection, ledger: Ledger, api: OrderApi, batch: str) -> None:
         self._plan = plan
         self._ledger = ledger
         self._api = api
@@ -64,8 +65,7 @@ class Adoption:
 
     async def _read_listing(self, stop_check: Callable[[], None]) -> bool:
         """Adopt page by page; say whether the end was reached: not where looking up one by one is cheaper."""
-        creates = self._plan.filter(subject="order", action="create").select(pl.len()).collect().item()
-        most = max(_PAGES_ALWAYS_READ, int(creates))
+        most = max(_PAGES_ALWAYS_READ, self._plan.where(subject="order", action="create").count())
         waiting: list[JsonObject] = []
         pages = 0
         async for page in self._api.newest_first():
@@ -92,14 +92,12 @@ class Adoption:
         self._adopted += len(orders)
         self._doubt(orders)
         self._ledger.settle([_found(each, by_id[each.source_order_id]) for each in orders])
-        adopted = pl.LazyFrame({"source_order_id": [each.source_order_id for each in orders]})
-        fulfillments = self._plan.filter(subject="fulfillment").join(
-            adopted, on="source_order_id", how="semi"
-        )
+        adopted = pl.Series([each.source_order_id for each in orders], dtype=pl.String)
+        fulfillments = self._plan.where(subject="fulfillment").of_orders(adopted).rows
         self._doubt(self._unknown_to_the_ledger(operations_of(fulfillments.collect())))
 
     def _planned(self, keys: Iterable[Key], subject: str) -> list[Operation]:
-        return operations_of(rows_of(self._plan.filter(subject=subject), keys).collect())
+        return operations_of(self._plan.where(subject=subject).of(keys).rows.collect())
 
     def _unknown_to_the_ledger(self, operations: Sequence[Operation]) -> list[Operation]:
         entries = self._ledger.entries_of(key_of(each) for each in operations)
@@ -112,8 +110,7 @@ class Adoption:
         return [each for each in creates if key_of(each) not in known]
 
     def _doubt_all(self, subject: str) -> None:
-        plan = self._plan.filter(subject=subject, action="create")
-        for rows in plan.collect_batches(chunk_size=_ROWS_AT_ONCE, maintain_order=True):
+        for rows in self._plan.where(subject=subject, action="create").slices(_ROWS_AT_ONCE):
             self._doubt(self._unknown_to_the_ledger(operations_of(rows)))
 
     def _doubt(self, operations: Sequence[Operation]) -> None:

@@ -1,8 +1,9 @@
 """Upload: the plan's operations go out, what is in doubt is looked up, every outcome is in the ledger."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, closing, contextmanager
 from copy import copy
 from datetime import datetime
 from typing import Literal
@@ -26,6 +27,7 @@ from corso.stages.adoption import Adoption
 from corso.stages.batch import Batch, Pace, ProgressWatch, add_requests
 from corso.stages.canary import Canary
 from corso.stages.operations import operations_of, rows_of
+from corso.stages.selection import Selection
 from corso.stages.signals import stopped_by_signals
 from schemas.wire import Operation
 
@@ -133,7 +135,7 @@ class Delivery:
         self._batch = batch
         self._ledger = ledger
         self._api = api
-        self._plan = plan
+        self._plan = Selection(plan)
         self._subject: Subject = subject
         self._max_rejected = loader.upload.max_rejected
         self._sender = Sender(
@@ -189,64 +191,82 @@ class Delivery:
     async def _send_orders(self, limit: int | None) -> None:
         """Send what there is to be sent of orders; first, of those to cancel, their fulfillments."""
         await self._look_up("order", wait=False)
-        orders = self._plan.filter(subject="order")
-        todo = orders.filter(pl.col("action").is_in(["create", "update", "cancel"]))
-        planned = _count(todo)
+        orders = self._plan.where(subject="order")
+        todo = orders.where(pl.col("action").is_in(["create", "update", "cancel"]))
+        planned = todo.count()
         total = planned if limit is None else min(limit, planned)
-        canary = Canary(self._batch, orders, self._ledger, self._api)
-        if canary.choose(todo, total):
-            await self._send_rows(self._rows_of(canary.keys), len(canary.keys), "order")
-            todo = rows_of(todo, await canary.check(), but=True)
-            total -= planned - _count(todo)
+        canary = Canary(self._batch, orders.rows, self._ledger, self._api)
+        if canary.choose(todo.rows, total):
+            await self._send_rows(self._plan.of(canary.keys), len(canary.keys), "order")
+            todo = todo.of(await canary.check(), but=True)
+            total -= planned - todo.count()
         await self._send_rows(todo, total, "order")
 
-    async def _send_fulfillments(self, plan: pl.LazyFrame) -> None:
-        """Send the fulfillments of a plan that there are to be sent."""
+    async def _send_fulfillments(self, of: Selection) -> None:
+        """Send the fulfillments among rows of the plan that there are to be sent."""
         await self._look_up("fulfillment", wait=False)
-        todo = plan.filter(subject="fulfillment", action="create")
-        await self._send_rows(todo, _count(todo), "fulfillment")
+        todo = of.where(subject="fulfillment", action="create")
+        await self._send_rows(todo, todo.count(), "fulfillment")
 
-    async def _send_rows(self, todo: pl.LazyFrame, total: int, subject: Subject) -> None:
+    async def _send_rows(self, todo: Selection, total: int, subject: Subject) -> None:
         """Send rows of the plan, at most `total`, in as many rounds as it takes."""
         for _ in range(_ROUNDS):
-            to_cancel = todo.filter((pl.col("action") == "cancel") | pl.col("cancellation").is_not_null())
-            if _count(to_cancel):
+            to_cancel = todo.where((pl.col("action") == "cancel") | pl.col("cancellation").is_not_null())
+            orders = to_cancel.rows.select("source_order_id").collect().to_series()
+            if orders.len():
                 # Corso takes no fulfillment of a cancelled order.
-                await self._send_fulfillments(self._plan.join(to_cancel, on="source_order_id", how="semi"))
+                await self._send_fulfillments(self._plan.of_orders(orders))
             # What was surely not there is planned again, what was there with other content is to be updated, what
             # was brought up to date for its cancellation is to be cancelled.
-            todo = self._rows_of(await self._deliver(todo, total, subject))
-            total = _count(todo)
-            if not total:
+            again = await self._deliver(todo, total, subject)
+            if not again:
                 return
+            todo = self._plan.of(again)
+            total = todo.count()
 
-    async def _deliver(self, todo: pl.LazyFrame, total: int, subject: Subject) -> list[Key]:
+    async def _deliver(self, todo: Selection, total: int, subject: Subject) -> list[Key]:
         """Send operations and look up what is in doubt of them; return what of it has to be sent again."""
         again: list[Key] = []
         tally = Tally.of(total, self._max_rejected)
-        operations = self._admitted(todo, total, again)
-        while True:
-            await self._sender.send(operations, total, tally)
-            paused = tally.must_look_up
-            recovered = await self._look_up(subject)
-            tally.note_looked_up(recovered.rejected)
-            again += recovered.to_send
-            if not paused:
-                return again
+        with closing(self._admitted(todo, total, again)) as operations:
+            while True:
+                await self._sender.send(operations, total, tally)
+                paused = tally.must_look_up
+                recovered = await self._look_up(subject)
+                tally.note_looked_up(recovered.rejected)
+                again += recovered.to_send
+                if not paused:
+                    return again
 
-    def _admitted(self, todo: pl.LazyFrame, total: int, again: list[Key]) -> Iterator[Operation]:
-        """Yield what has to be sent, at most `total`; note in `again` what a second step has to follow."""
-        left = total
-        for rows in todo.collect_batches(chunk_size=_ROWS_AT_ONCE, maintain_order=True):
+    def _admitted(self, todo: Selection, total: int, again: list[Key]) -> Generator[Operation, None, None]:
+        """Yield what has to be sent, at most `total`; note in `again` what a second step has to follow.
+
+        While some are sent, the next ones are read and admitted in a thread: the event loop waits for the first only.
+        """
+        rows_at_once = todo.slices(_ROWS_AT_ONCE)
+
+        def admit_some() -> tuple[list[Operation], set[Key]] | None:
+            if (rows := next(rows_at_once, None)) is None:
+                return None
             operations = operations_of(rows)
             cancelled = {key_of(each) for each in operations if each.cancelled}
-            admitted = admit(self._ledger, operations, self._batch.name)[:left]
-            # The update that goes before a cancellation does not say cancelled.
-            again += [key_of(step) for step in admitted if key_of(step) in cancelled and not step.cancelled]
-            yield from admitted
-            left -= len(admitted)
-            if left <= 0:
-                return
+            return admit(self._ledger, operations, self._batch.name), cancelled
+
+        left = total
+        with ThreadPoolExecutor(1, "admission") as beside:
+            coming = beside.submit(admit_some)
+            while some := coming.result():
+                admitted, cancelled = some[0][:left], some[1]
+                left -= len(admitted)
+                if left > 0:
+                    coming = beside.submit(admit_some)
+                # The update that goes before a cancellation does not say cancelled.
+                again += [
+                    key_of(step) for step in admitted if key_of(step) in cancelled and not step.cancelled
+                ]
+                yield from admitted
+                if left <= 0:
+                    return
 
     async def _look_up(self, subject: Subject, *, wait: bool = True) -> Recovered:
         """Find out about all orders, or all fulfillments, that are in doubt (`Recovery.resolve`)."""
@@ -256,18 +276,12 @@ class Delivery:
         return await self._recovery.resolve(doubtful, self._planned_operations, wait=wait)
 
     def _planned_operations(self, keys: Iterable[Key]) -> dict[Key, Operation]:
-        return {key_of(operation): operation for operation in operations_of(self._rows_of(keys).collect())}
-
-    def _rows_of(self, keys: Iterable[Key]) -> pl.LazyFrame:
-        return rows_of(self._plan, keys)
+        rows = self._plan.of(keys).rows.collect()
+        return {key_of(operation): operation for operation in operations_of(rows)}
 
     def _raise_if_stopped(self) -> None:
         if self._sender.stopped:
             raise self._sender.stopped
-
-
-def _count(rows: pl.LazyFrame) -> int:
-    return int(rows.select(pl.len()).collect().item())
 
 
 @contextmanager

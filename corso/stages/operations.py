@@ -34,30 +34,38 @@ def operations_of(rows: pl.DataFrame) -> list[Operation]:
     """
     return [
         Operation(
-            kind=_KINDS[row["subject"], row["action"]],
-            source_order_id=row["source_order_id"],
-            source_fulfillment_id=row["source_fulfillment_id"],
+            kind=kind,
+            source_order_id=source_order_id,
+            source_fulfillment_id=source_fulfillment_id,
             corso_order_id=None,
-            payload=row["payload"].encode(),
-            payload_hash=row["payload_hash"],
-            cancelled=row["cancelled"],
-            content=(row["content"] or "").encode(),
-            content_hash=row["content_hash"] or "",
-            cancellation=(row["cancellation"] or "").encode(),
+            payload=payload.encode(),
+            payload_hash=payload_hash,
+            cancelled=cancelled,
+            content=content.encode() if content else b"",
+            content_hash=content_hash or "",
+            cancellation=cancellation.encode() if cancellation else b"",
         )
-        for row in rows.select(_COLUMNS).iter_rows(named=True)
-        if (row["subject"], row["action"]) in _KINDS
+        for (
+            subject,
+            action,
+            source_order_id,
+            source_fulfillment_id,
+            payload,
+            payload_hash,
+            cancelled,
+            content,
+            content_hash,
+            cancellation,
+        ) in rows.select(_COLUMNS).iter_rows()
+        if (kind := _KINDS.get((subject, action)))
     ]
 
 
 def rows_of(plan: pl.LazyFrame, keys: Iterable[Key], *, but: bool = False) -> pl.LazyFrame:
     """Return the plan's rows of these entries, or of all `but` these, in the plan's order."""
-    wanted = pl.LazyFrame(
+    wanted = pl.DataFrame(
         list(keys), schema={"source_order_id": pl.String, "source_fulfillment_id": pl.String}, orient="row"
     )
-    return plan.join(
-        wanted,
-        on=["source_order_id", "source_fulfillment_id"],
-        how="anti" if but else "semi",
-        maintain_order="left",
-    )
+    # A filter and no join: of a plan that is a file the payloads of the rows found are read, and no others.
+    is_wanted = pl.struct(wanted.columns).is_in(wanted.to_struct().implode())
+    return plan.filter(~is_wanted if but else is_wanted)
