@@ -21,7 +21,7 @@ from assets.run_tags import COMMAND_TAG, ENDED_TAG, PARTITION_TAG, RESUME_TAG, S
 from corso import errors
 from corso.report.summary import Summary
 from corso.report.verdict import verdict
-from corso.stages.alerts import Alert, AlertWays, alert_of_error
+from corso.stages.alerts import Alert, AlertWays, alert_of_error, told_together
 from corso.stages.freshness import Freshness
 from corso.stages.landing import Landing
 from corso.stages.nightly import MOST_KILLED
@@ -139,9 +139,8 @@ def watch(context: dg.SensorEvaluationContext, landing: Landing, now: datetime) 
             events.append(observation_of(shown, found))
     if said != judged:
         events.append(evaluation_of(nights))
-    for finding in findings:
-        if finding.name not in told:
-            _send(context.log, finding.alert)
+    for alert in told_together([finding.alert for finding in findings if finding.name not in told]):
+        _send(context.log, alert)
     cursor = {"told": sorted(each.name for each in findings), "said": judged}
     late = sum(not night.is_loaded for night in nights.values())
     return dg.SensorResult(

@@ -12,9 +12,10 @@ import httpx
 from corso.errors import SettingsError
 from schemas.wire import JsonObject
 
-_TRIES = 3
+_TRIES = 2
 _PAUSE_S = 2.0
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 8.0
+"""Dagster gives a sensor a minute for all that it does."""
 
 
 def check_webhook(url: str) -> None:
@@ -33,7 +34,7 @@ def post_to_webhook(
     transport: httpx.BaseTransport | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> str | None:
-    """Post once it works, in three tries; return why it did not, in words without the URL, or None where it did.
+    """Post once it works, in two tries; return why it did not, in words without the URL, or None where it did.
 
     The same sentence twice does no harm, so a try whose answer was lost is tried again. Raises SettingsError.
     """

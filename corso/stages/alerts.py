@@ -10,7 +10,7 @@ CORSO_ALERT_FROM, CORSO_ALERT_TO   addresses, the second one several, parted by 
 
 import smtplib
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
 from urllib.parse import unquote, urlsplit
@@ -27,7 +27,10 @@ from corso.errors import (
 )
 from corso.scrubbing import scrubbed
 
-_TIMEOUT_S = 20.0
+_TIMEOUT_S = 15.0
+_LINES = 50
+MOST_AT_ONCE = 3
+"""More alerts at a time than so many are told as one: a night in which everything is late is one piece of news."""
 
 _REMEDIES: tuple[tuple[type[BaseException], str], ...] = (
     (SettingsError, "Mend what it names; then load the batch again."),
@@ -55,12 +58,14 @@ class Alert:
     to_do: str
     link: str = ""
     """Where to look, if there is a place."""
+    is_of_many: bool = False
+    """Whether `store` tells of how many alerts this is one."""
 
     @property
     def subject(self) -> str:
         """The first line."""
         batch = f", batch {self.batch}" if self.batch else ""
-        return f"corso-loader: store {self.store}{batch}"
+        return f"corso-loader: {self.store if self.is_of_many else f'store {self.store}'}{batch}"
 
     @property
     def text(self) -> str:
@@ -72,6 +77,22 @@ class Alert:
         """What the webhook gets."""
         told = {"store": self.store, "batch": self.batch, "happened": self.happened, "to_do": self.to_do}
         return {"text": self.text, **told, "link": self.link}
+
+
+def told_together(alerts: Sequence[Alert]) -> list[Alert]:
+    """Return the alerts, or where these are many one that has the first lines of all."""
+    if len(alerts) <= MOST_AT_ONCE:
+        return list(alerts)
+    lines = [f"{alert.subject.removeprefix('corso-loader: ')}: {alert.happened}" for alert in alerts]
+    return [
+        Alert(
+            f"{len(alerts)} alerts",
+            "",
+            "\n".join(lines[:_LINES]),
+            "See last_nights_load_ran on the asset landing.",
+            is_of_many=True,
+        )
+    ]
 
 
 def alert_of_error(store: str, batch: str, error: BaseException, link: str = "") -> Alert:

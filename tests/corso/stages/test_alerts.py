@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from corso.errors import ApiError, ExportError, NotAuthorised, SettingsError, Stopped
-from corso.stages.alerts import Alert, AlertWays, alert_of_error
+from corso.stages.alerts import MOST_AT_ONCE, Alert, AlertWays, alert_of_error, told_together
 
 ALERT = Alert(
     "north", "2026-11-22", "12.0% are quarantined.", "Look at the report.", "https://dagster.example/runs/1"
@@ -57,6 +57,19 @@ def test_each_error_has_its_remedy_and_a_strange_one_says_nothing_of_its_own(
     alert = alert_of_error("north", "2026-11-22", error)
     assert alert.happened == happened
     assert alert.to_do.startswith(to_do)
+
+
+def test_many_alerts_at_a_time_are_told_as_one() -> None:
+    """A file server that was down makes 200 stores late, and one mail is read."""
+    assert told_together([ALERT] * MOST_AT_ONCE) == [ALERT] * MOST_AT_ONCE
+    many = [Alert(f"s{number}", "2026-11-22", "late.", "Wait.") for number in range(200)]
+    (alert,) = told_together(many)
+    assert alert.subject == "corso-loader: 200 alerts"
+    assert alert.happened.splitlines()[:2] == [
+        "store s0, batch 2026-11-22: late.",
+        "store s1, batch 2026-11-22: late.",
+    ]
+    assert len(alert.text) < 5_000
 
 
 def test_without_ways_nothing_is_sent() -> None:
