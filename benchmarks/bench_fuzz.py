@@ -111,13 +111,14 @@ def _search(
         @given(promise.drawn)
         def play(file: Kept) -> None:
             read[name] += 1
-            began = time.perf_counter()
+            # Of the processor: a machine that is busy otherwise is no fault of a file.
+            began = time.process_time()
             try:
                 promise.check(file, Path(folder))
             except BaseException:
                 _keep(name, file)
                 raise
-            took = time.perf_counter() - began
+            took = time.process_time() - began
             slowest[name] = max(slowest[name], took)
             if took > SLOW_S:
                 _keep(name, file)
