@@ -544,6 +544,19 @@ def test_the_listing_is_read_to_its_end() -> None:
     assert {request.url.params["orderBy"] for request in fake.requests} == {"asc"}
 
 
+def test_what_is_new_or_missing_around_the_orders_is_told() -> None:
+    """By its path; what is not needed to go on is no error."""
+    info = {"hasNextPage": False, "total": 1}
+    fake = FakeCorso(lambda _: answer(200, {"orders": [], "pageInfo": info, "warnings": []}))
+
+    (page,) = run(fake, read_all)
+
+    assert page.drift == {
+        "unknown": ["warnings", "pageInfo.total"],
+        "missing": ["pageInfo.endCursor", "pageInfo.hasPreviousPage", "pageInfo.startCursor"],
+    }
+
+
 def test_an_api_that_takes_small_pages_only_is_asked_for_small_ones() -> None:
     """250, 50, 10, then none at all; what worked is kept for the next pages."""
 
