@@ -46,6 +46,7 @@ def last_run_of(instance: dg.DagsterInstance, key: str) -> LastRun | None:
         datetime.fromisoformat(resume_at) if resume_at else None,
         _in_a_row(runs, signature),
         last.create_timestamp,
+        last.dagster_run.run_id,
     )
 
 

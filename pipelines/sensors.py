@@ -20,6 +20,7 @@ from assets.run_history import LOAD_JOB, end_killed_runs, last_run_of
 from assets.run_tags import DROP_TAG, tags_of_batch
 from corso.errors import CorsoError
 from corso.extract.drops import changed_batches, has_batch_folders, look_at
+from corso.scrubbing import scrubbed
 from corso.stages.landing import Landing
 from corso.stages.nightly import Look, Seen, StoreMemory, look
 
@@ -103,13 +104,13 @@ def _look_at_all(context: dg.SensorEvaluationContext, landing: Landing) -> dg.Se
             key = landing.key(store, found.start.batch)
             requests.append(
                 dg.RunRequest(
-                    run_key=f"{key}@{found.start.signature}#{found.runs_before}",
+                    run_key=f"{key}@{found.start.signature} after {found.after or 'nothing'}",
                     partition_key=key,
                     tags={**tags_of_batch(landing, key), DROP_TAG: found.start.signature},
                 )
             )
     for sentence in said[:_SHOWN]:
-        context.log.info(sentence)
+        context.log.info(scrubbed(sentence))
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else _nothing_to_do(said, len(stores)),

@@ -41,7 +41,9 @@ class LastRun:
     """For `PARKED`: when to try again."""
     runs: int = 1
     """Runs that there were of this drop."""
+    """At the most `MOST_KILLED`: more are not asked for."""
     created_at: datetime | None = None
+    run_id: str = ""
 
     def is_since(self, due: datetime) -> bool:
         """Say whether it was started in the day that ended with the due time, or later."""
@@ -108,8 +110,8 @@ class Look:
     memory: StoreMemory
     start: Drop | None = None
     """The drop to start now."""
-    runs_before: int = 0
-    """Runs that there were of it."""
+    after: str = ""
+    """The id of the batch's run before: with it no two starts are alike, and the same start is not made twice."""
     waiting: Mapping[str, str] = field(default_factory=dict)
     """Batch -> why it is not started, in a few words."""
 
@@ -129,7 +131,7 @@ def look(
     seen: dict[str, Seen] = {}
     waiting: dict[str, str] = {}
     open_ns = list(changed_ns.values())
-    start, runs_before = None, 0
+    start, after = None, ""
     for batch, changed in changed_ns.items():
         drop, last = drop_of(batch), last_run_of(batch)
         known = memory.seen.get(batch)
@@ -146,10 +148,10 @@ def look(
                 waiting[batch] = _why(last)
             else:
                 seen[batch] = known
-                start, runs_before = drop, last.runs if last and last.signature == drop.signature else 0
+                start, after = drop, last.run_id if last else ""
             break
     settled = _settled(changed_ns.values(), open_ns, memory.settled_ns)
-    return Look(StoreMemory(settled, seen), start, runs_before, waiting)
+    return Look(StoreMemory(settled, seen), start, after, waiting)
 
 
 def _settled(changed_ns: Iterable[int], open_ns: list[int], before: int) -> int:

@@ -67,6 +67,7 @@ class Night:
         self.loader = LoaderFile(path=str(path))
         self.cursor: str | None = None
         self.result: Any = None
+        self.run_keys: set[str] = set()
 
     def look(self) -> list[str]:
         """Look once, do what Dagster does with the answer, and return the partitions whose runs were started."""
@@ -78,6 +79,8 @@ class Night:
         for request in self.result.dynamic_partitions_requests or []:
             self.instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
         for request in self.result.run_requests or []:
+            assert request.run_key not in self.run_keys, "Dagster would take it for one that it has started"
+            self.run_keys.add(request.run_key)
             tags = {**request.tags, PARTITION_TAG: request.partition_key, "dagster/run_key": request.run_key}
             create_run_for_test(
                 self.instance, job_name="load_batch", tags=tags, status=dg.DagsterRunStatus.STARTED
@@ -187,6 +190,31 @@ def test_how_a_run_ended_decides_what_comes_next(tmp_path: Path, instance: dg.Da
     assert night.look() == ["2026-11-21"]
     night.end("2026-11-21", failure, **{ENDED_TAG: "Stopped"})
     assert night.look() == ["2026-11-22"]
+
+
+@pytest.mark.slow
+def test_a_batch_is_parked_as_often_as_it_takes_and_an_older_delivery_may_come_back(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """Each start is another one to Dagster, which starts nothing twice."""
+    night = Night(instance, shop(tmp_path, "2026-11-21"))
+    now = datetime.now(UTC).isoformat()
+    for _ in range(6):
+        assert night.look() == ["2026-11-21"]
+        night.end("2026-11-21", dg.DagsterRunStatus.FAILURE, **{ENDED_TAG: "Parked", RESUME_TAG: now})
+    assert night.look() == ["2026-11-21"]
+    night.end("2026-11-21")
+    folder = tmp_path / "2026-11-21"
+    kept = {path: (path.read_text(encoding="utf-8"), path.stat().st_mtime_ns) for path in folder.iterdir()}
+    time.sleep(0.02)
+    write(folder, "_COMPLETE", text="other")
+    assert night.look() == ["2026-11-21"]
+    night.end("2026-11-21")
+    time.sleep(0.02)
+    for path, (text, modified_ns) in kept.items():
+        path.write_text(text, encoding="utf-8")
+        os.utime(path, ns=(modified_ns, modified_ns))
+    assert night.look() == ["2026-11-21"]
 
 
 @pytest.mark.slow
