@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,7 @@ class Daemon:
     instance: dg.DagsterInstance
     log: Path
     patience_s: float
+    environment: Mapping[str, str]
 
     @property
     def said(self) -> str:
@@ -44,6 +45,17 @@ class Daemon:
         return list(self.instance.get_runs(dg.RunsFilter(job_name="load_batch", tags={PARTITION_TAG: key})))[
             ::-1
         ]
+
+    def backfill(self, *keys: str) -> None:
+        """Launch a backfill of load_batch over these partitions, as the web UI does."""
+        command = ["-m", "dagster", "job", "backfill", "-m", "tests.nightly_location", "-j", "load_batch"]
+        subprocess.run(
+            [sys.executable, "-W", "ignore", *command, "--partitions", ",".join(keys), "--noprompt"],
+            cwd=_ROOT,
+            env=self.environment,
+            check=True,
+            capture_output=True,
+        )
 
     def wait_for(self, what: str, happened: Callable[[], bool]) -> None:
         """Wait until something has happened; fail the test where it does not."""
@@ -91,7 +103,7 @@ def running_daemon(
         ) as process,
     ):
         try:
-            yield Daemon(process, instance, log, patience_s)
+            yield Daemon(process, instance, log, patience_s, told)
         finally:
             process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):

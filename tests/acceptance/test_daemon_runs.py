@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.run_tags import ENDED_TAG, RESUME_TAG
+from assets.run_tags import ENDED_TAG, RESUME_TAG, STORE_TAG
 from tests.daemon_process import running_daemon
 from tests.loader_process import Shop, good_orders
 from tests.sandbox_process import running_sandbox
@@ -87,7 +87,7 @@ def test_a_batch_that_a_guard_stops_is_told_once(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_parked_batch_goes_on_by_itself_and_a_cancelled_one_ends_well(tmp_path: Path) -> None:
-    """Of two stores with credentials of their own; what Dagster says of a run is what became of it.
+    """And a backfill loads a batch once more. Of two stores with credentials of their own; what Dagster says of a run is what became of it.
 
     A cancelled run finishes what is in flight, writes its states and its books, and is not started again.
     """
@@ -121,5 +121,12 @@ def test_a_parked_batch_goes_on_by_itself_and_a_cancelled_one_ends_well(tmp_path
                 lambda: daemon.runs(f"north/{BATCH}")[-1].status is dg.DagsterRunStatus.SUCCESS,
             )
             assert len(daemon.runs(f"south/{BATCH}")) == 1
+
+            loads = len(daemon.runs(f"north/{BATCH}"))
+            daemon.backfill(f"north/{BATCH}")
+            again = daemon.wait_for_run(f"north/{BATCH}", loads + 1)
+            assert again.status is dg.DagsterRunStatus.SUCCESS, daemon.said[-3000:]
+            assert again.tags[STORE_TAG] == "north"
+            assert "dagster/backfill" in again.tags
         assert scarce.counts()["orders"] == 70
     assert north.summary(BATCH)["exit_code"] == 0
