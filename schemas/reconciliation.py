@@ -85,7 +85,8 @@ FINDINGS = pa.DataFrameSchema(
         "file": pa.Column(pl.String, nullable=True, description="Where the order stands in the exports."),
         "line": pa.Column(pl.Int64, nullable=True, description="The line in that file."),
         "first_seen": pa.Column(
-            INSTANT, description="The first reconciliation of this batch that had this finding."
+            INSTANT,
+            description="The first reconciliation of the store that had this finding, in whichever batch.",
         ),
         "age_days": pa.Column(pl.Int32, description="Whole days from `first_seen` to this reconciliation."),
         "owner": pa.Column(pl.String, nullable=True, description="Who looks after it; from the review."),

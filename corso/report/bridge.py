@@ -39,6 +39,7 @@ AMOUNTS = (
 
 _CAUSES: Mapping[str, tuple[str, ...]] = {step: (step,) for step in STEPS} | APART
 _KEYS = {"currency": TEXT, "month": TEXT}
+CURRENCY_FIELD = "customer_currency_code"
 _NOTHING = pl.lit(Decimal(0)).cast(MONEY)
 
 
@@ -69,11 +70,13 @@ def money_bridge(money: Iterable[MoneyRow], findings: pl.DataFrame) -> pl.DataFr
         schema=_KEYS | dict.fromkeys(("source", "accepted", "corso"), MONEY),
         orient="row",
     )
-    in_corso = pl.col("corso_money").fill_null(_NOTHING)
-    missing_there = pl.col("source_money").fill_null(_NOTHING) - in_corso
-    sums = findings.group_by("currency", "month").agg(
-        *(missing_there.filter(rows_of(name)).sum().alias(name) for name in _CAUSES),
-        in_corso.filter(rows_of("foreign")).sum().alias("foreign"),
+    sums = (
+        _amounts(findings)
+        .group_by("currency", "month")
+        .agg(
+            *(pl.col("amount").filter(rows_of(name)).sum().alias(name) for name in _CAUSES),
+            (-pl.col("amount")).filter(rows_of("foreign"), ~pl.col("is_source")).sum().alias("foreign"),
+        )
     )
     # A month in which nothing but foreign records was written is a row, too; findings about rows without amounts are not.
     moved = pl.any_horizontal(pl.col(name) != 0 for name in (*_CAUSES, "foreign"))
@@ -89,3 +92,20 @@ def money_bridge(money: Iterable[MoneyRow], findings: pl.DataFrame) -> pl.DataFr
         .select(*_KEYS, pl.col(AMOUNTS).cast(MONEY))
         .sort("currency", "month")
     )
+
+
+def _amounts(findings: pl.DataFrame) -> pl.DataFrame:
+    """Return each amount of a finding as a row: what the source says, and taken off what Corso says, in its currency.
+
+    On a finding that says that the currency differs, Corso's amount is in the currency that it names.
+    """
+    named = (pl.col("kind") == "different") & (pl.col("field") == CURRENCY_FIELD)
+    there = pl.coalesce(pl.when(named).then("corso_value"), "currency")
+    keys = ("month", "kind", "cause", "source_fulfillment_id")
+    parts = [
+        findings.select("currency", *keys, amount="source_money", is_source=pl.lit(value=True)),
+        findings.select(
+            there.alias("currency"), *keys, amount=-pl.col("corso_money"), is_source=pl.lit(value=False)
+        ),
+    ]
+    return pl.concat(parts).filter(pl.col("amount").is_not_null())

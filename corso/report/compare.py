@@ -19,6 +19,7 @@ from pathlib import Path
 import polars as pl
 
 from corso.report import order_findings
+from corso.report.bridge import CURRENCY_FIELD
 from corso.report.differences import DIFFERENCES, line_differences, order_differences
 from corso.report.findings import aligned, named, sorted_findings
 from corso.report.fulfillment_findings import FulfillmentSides, fulfillment_findings
@@ -117,6 +118,11 @@ class _Comparison:
             return []
         columns = compared_line_columns(self.ignored)
         return ["source_line_item_id", *_said_somewhere(self.sides.line_items, columns, LINE_PREFIX)]
+
+    @property
+    def by_its_own_currency(self) -> bool:
+        """Whether a record in another currency than its order's counts in its own."""
+        return CURRENCY_FIELD not in self.ignored
 
     def cut_both_sides(self) -> None:
         """Read each side once, and keep what pairing needs."""
@@ -221,8 +227,8 @@ class _Comparison:
         known = self.ranges.part("known", number)
         of_orders = [
             order_findings.missing(paired),
-            order_findings.different(paired, differences),
-            order_findings.duplicated(paired),
+            order_findings.different(paired, differences, by_its_own_currency=self.by_its_own_currency),
+            order_findings.duplicated(paired, by_its_own_currency=self.by_its_own_currency),
         ]
         findings = [
             *(order_findings.with_month(frame, store.time_zone) for frame in of_orders),
@@ -272,7 +278,7 @@ class _Comparison:
             paired,
             quarantined,
             self.settings.loader.store.time_zone,
-            by_its_own_currency=order_findings.CURRENCY_FIELD not in self.ignored,
+            by_its_own_currency=self.by_its_own_currency,
         )
 
 

@@ -7,11 +7,10 @@ it, is a `foreign` finding whose cause is `quarantined`: the order is ours, the 
 
 import polars as pl
 
+from corso.report.bridge import CURRENCY_FIELD
 from corso.report.causes import cause_of_difference, cause_of_missing
 from corso.report.pairing import Paired
 from schemas.money import UNDATED, month_of
-
-CURRENCY_FIELD = "customer_currency_code"
 
 
 def missing(paired: Paired) -> pl.DataFrame:
@@ -21,21 +20,24 @@ def missing(paired: Paired) -> pl.DataFrame:
     )
 
 
-def different(paired: Paired, differences: pl.DataFrame) -> pl.DataFrame:
+def different(paired: Paired, differences: pl.DataFrame, *, by_its_own_currency: bool) -> pl.DataFrame:
     """Return one finding for every field that differs between an order and its only record.
 
-    Where the currency itself differs, the record's total stands on the finding that says so, and is in that currency.
+    Where the currency itself differs, the record's total stands on the finding that says so, and is in that currency
+    (`by_its_own_currency`: currencies are compared; see `corso.report.totals`).
     """
     found = differences.join(paired.apart, on="source_order_id").with_columns(
         kind=pl.lit("different"), cause=cause_of_difference(), source_money="source_total"
     )
-    other_currency = pl.col("currency") != pl.col("record_currency")
+    other_currency = _own_currency(by_its_own_currency) != pl.col("currency")
     return found.with_columns(
-        corso_money=pl.when(~other_currency | (pl.col("field") == CURRENCY_FIELD)).then("corso_total")
+        corso_money=pl.when(
+            ~other_currency.fill_null(value=False) | (pl.col("field") == CURRENCY_FIELD)
+        ).then("corso_total")
     )
 
 
-def duplicated(paired: Paired) -> pl.DataFrame:
+def duplicated(paired: Paired, *, by_its_own_currency: bool) -> pl.DataFrame:
     """Return one finding for each record of a duplicated order, the oldest record first.
 
     A record in another currency than the order's is in its own.
@@ -53,7 +55,7 @@ def duplicated(paired: Paired) -> pl.DataFrame:
     orders = paired.apart.filter(pl.col("class") == "duplicated").drop(
         "corso_order_id", "created_on", "updated_on", "corso_total", "record_currency", "record_created_on"
     )
-    own = pl.when(pl.col("has_currency")).then("record_currency")
+    own = _own_currency(by_its_own_currency)
     return (
         orders.join(paired.surplus, on="source_order_id")
         .sort("source_order_id", "created_on", "corso_order_id")
@@ -114,3 +116,8 @@ def with_month(findings: pl.DataFrame, time_zone: str) -> pl.DataFrame:
     if findings.is_empty():
         return findings.with_columns(month=pl.lit(UNDATED))
     return findings.with_columns(month=month_of(pl.col("source_created_on"), time_zone))
+
+
+def _own_currency(counts: bool) -> pl.Expr:
+    """Return the currency that a record names, where the source names one, too, and that `counts`."""
+    return pl.when(pl.col("has_currency") & counts).then("record_currency")
