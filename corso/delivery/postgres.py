@@ -224,6 +224,8 @@ def copy_in(
     with driver.cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:
             copy.write_row(row)
+    # Else the first questions would be answered as if the table were empty.
+    connection.exec_driver_sql(f"ANALYZE {table}")
 
 
 def _setting(connection: sa.Connection, name: str) -> str:
