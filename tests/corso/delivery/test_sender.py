@@ -38,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("each_database")
 
 THROTTLED = Fault(RateLimited("429", retry_after_s=1))
 RESET = Fault(OutcomeUnknown("connection reset"), carried_out=True)
-PATIENCE_S = 20
+PATIENCE_S = 60
 """Real seconds after which a sender that hangs fails its test."""
 REFUSED = Fault(Rejected("POST /orders answered 400", status=400, body="postalCode is missing"))
 
