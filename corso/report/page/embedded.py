@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from corso.report.bridge import rows_of
+from corso.report.bridge import CURRENCY_FIELD, rows_of
 from corso.report.masking import masked_texts, masked_values, shown, shown_values
 from corso.report.opened import OpenedOrder
 from schemas.fields import MONEY, TEXT
@@ -61,7 +61,7 @@ def embedded_findings(findings: pl.DataFrame, *, personal: bool) -> str:
 
     A column is `{"words": […], "codes": […]}` (a code is the place of a word, -1 for none) or `{"values": […]}`; one
     without any value is left out. Amounts are text with all their decimals; `apart` is source less Corso, where they are
-    apart; `steps` names the steps of the money bridge that a finding is part of. `personal` says that personal data is shown, not veiled.
+    apart in one currency; `steps` names the steps of the money bridge that a finding is part of. `personal` says that personal data is shown, not veiled.
     """
     frame = _as_shown(findings.head(FINDINGS_ON_PAGE), personal=personal)
     columns = {column.name: _column(column) for column in frame if column.null_count() < frame.height}
@@ -88,7 +88,13 @@ def _as_shown(findings: pl.DataFrame, *, personal: bool) -> pl.DataFrame:
     steps = pl.concat_str(
         [pl.when(rows_of(name)).then(pl.lit(name)) for name in MONEY_STEPS], separator=" ", ignore_nulls=True
     )
-    return findings.with_columns(pl.when(apart != 0).then(apart).alias("apart")).select(
+    # A record that names another currency has its amount in that one: it is not held against the source's.
+    is_other = (pl.col("kind") == "different") & (pl.col("field") == CURRENCY_FIELD)
+    return findings.with_columns(
+        pl.when(apart != 0, ~is_other.fill_null(value=False)).then(apart).alias("apart"),
+        pl.when(is_other).then("corso_value").alias("corso_currency"),
+    ).select(
+        shown_values(pl.col("corso_currency")),
         pl.when(steps != "").then(steps).alias("steps"),
         *(shown_values(pl.col(name)) for name in _TEXTS),
         *(amount_text(pl.col(name)) for name in _AMOUNTS),

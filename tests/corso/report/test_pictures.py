@@ -220,6 +220,15 @@ def test_a_finding_names_the_steps_of_the_money_that_it_is_part_of() -> None:
     assert [row["steps"] for row in said] == ["rejected", "changed", "quarantined foreign", None]
 
 
+def test_amounts_of_two_currencies_are_not_held_against_each_other() -> None:
+    """A record in another currency names it; its amount is in that one."""
+    row = finding(
+        1, field="customer_currency_code", source_value="USD", corso_value="EUR", corso_money=Decimal(25)
+    )
+    (said,) = decoded(embedded_findings(findings_frame([row]), personal=True))
+    assert (said["corso_currency"], said["corso_money"], "apart" in said) == ("EUR", "25.00", False)
+
+
 def test_no_findings_are_embedded_as_none() -> None:
     """An empty table has no columns."""
     assert json.loads(embedded_findings(findings_frame([]), personal=False)) == {"rows": 0, "columns": {}}

@@ -37,7 +37,7 @@
       facet("kind", "What", (row) => [get("kind", row)]),
       facet("cause", "Cause", (row) => [get("cause", row)], words),
       facet("field", "Field", (row) => [get("field", row) ?? ""], (value) => value || "the whole order"),
-      facet("currency", "Currency", (row) => [get("currency", row) ?? ""], (value) => value || "none"),
+      facet("currency", "Currency", (row) => Array.from(new Set([get("currency", row) ?? "", get("corso_currency", row) ?? get("currency", row) ?? ""])), (value) => value || "none"),
       facet("month", "Month", (row) => [get("month", row) ?? ""], (value) => value || "none"),
       facet("owner", "Owner", (row) => [get("owner", row) ?? NOBODY]),
       facet("signed", "Sign-off", (row) => [signed(row)]),
@@ -126,13 +126,13 @@
       return button;
     };
     const fact = (name, ...value) => (value.every((each) => each === null || each === "") ? null : el("div", {}, el("dt", {}, name), el("dd", {}, ...value)));
-    const amount = (name, row) => (get(name, row) === null ? null : `${money(get(name, row))} ${get("currency", row) ?? ""}`);
+    const amount = (name, row, currency) => (get(name, row) === null ? null : `${money(get(name, row))} ${currency ?? get("currency", row) ?? ""}`);
     const facts = (row) => el("dl", { class: "facts" },
       fact("Finding", code(get("finding_id", row))),
       fact("First seen", `${get("first_seen", row)} UTC${get("age_days", row) ? `, ${counted(get("age_days", row), "day")} ago` : ""}`),
       fact("In the exports", text(get("file", row) === null ? null : `${get("file", row)}:${get("line", row)}`)),
       fact("Total in the source", amount("source_money", row)),
-      fact("Total in Corso", amount("corso_money", row)),
+      fact("Total in Corso", amount("corso_money", row, get("corso_currency", row))),
       fact("Owner", text(get("owner", row))),
       fact("Note", text(get("note", row))),
       fact("Signed off", text(get("signed_off_by", row)), get("signed_off_at", row) === null ? null : `, ${get("signed_off_at", row)} UTC`),
