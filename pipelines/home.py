@@ -44,9 +44,7 @@ def prepare_home(settings: Settings) -> Path:
     home = dagster_home(settings)
     home.mkdir(parents=True, exist_ok=True)
     file = home / "dagster.yaml"
-    wanted = _IN_FILES if settings.dagster_database is None else _ON_SERVER
-    if not file.exists() or file.read_text(encoding="utf-8") in {_IN_FILES, _ON_SERVER}:
-        file.write_text(wanted, encoding="utf-8")
+    _write_ours(file, _IN_FILES if settings.dagster_database is None else _ON_SERVER)
     if settings.dagster_database is not None:
         _check_uses(file)
         _check_answers(settings.dagster_database)
@@ -55,6 +53,16 @@ def prepare_home(settings: Settings) -> Path:
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
     return home
+
+
+def _write_ours(file: Path, wanted: str) -> None:
+    found = file.read_text(encoding="utf-8") if file.exists() else None
+    if found == wanted or found not in {None, _IN_FILES, _ON_SERVER}:
+        return
+    # Whole: other loaders may be reading it.
+    part = file.with_name(f"{file.name}.{os.getpid()}")
+    part.write_text(wanted, encoding="utf-8")
+    part.replace(file)
 
 
 def _check_uses(file: Path) -> None:
