@@ -129,31 +129,30 @@ class _Comparison:
         store = self.settings.loader.store
         currency = currency_of(pl.col("customer_currency_code"), store.currency).alias("currency")
         sides = self.sides
-        tables = {
-            "orders": sides.orders.select(
-                "source_order_id",
-                "file",
-                "line",
-                "source_created_on",
-                currency,
-                pl.col("customer_currency_code").is_not_null().alias("has_currency"),
-                pl.col("total_money").alias("source_total"),
-                order_hash(self.hashed_columns),
-            ),
-            "records": sides.listing.select(
-                "source_order_id",
-                "corso_order_id",
-                "created_on",
-                "updated_on",
-                pl.col("total_money").alias("corso_total"),
-                pl.col("customer_currency_code").alias("record_currency"),
-                pl.col("source_created_on").alias("record_created_on"),
-                (order_hash(self.hashed_columns) + listed_lines_hash(self.hashed_line_columns)).alias(HASH),
-            ),
-            "lines": sides.line_items.select("source_order_id", line_hash(self.hashed_line_columns)),
-        }
-        for name, table in tables.items():
-            self.ranges.cut(name, table)
+        of_orders = [
+            "source_order_id",
+            "file",
+            "line",
+            "source_created_on",
+            currency,
+            pl.col("customer_currency_code").is_not_null().alias("has_currency"),
+            pl.col("total_money").alias("source_total"),
+            order_hash(self.hashed_columns),
+        ]
+        of_records = [
+            "source_order_id",
+            "corso_order_id",
+            "created_on",
+            "updated_on",
+            pl.col("total_money").alias("corso_total"),
+            pl.col("customer_currency_code").alias("record_currency"),
+            pl.col("source_created_on").alias("record_created_on"),
+            (order_hash(self.hashed_columns) + listed_lines_hash(self.hashed_line_columns)).alias(HASH),
+        ]
+        of_lines = ["source_order_id", line_hash(self.hashed_line_columns)]
+        self.ranges.cut_wide("orders", sides.orders, lambda table: table.select(of_orders))
+        self.ranges.cut_wide("records", sides.listing, lambda table: table.select(of_records))
+        self.ranges.cut_wide("lines", sides.line_items, lambda table: table.select(of_lines))
 
     def cut_the_rest(self, earlier: Earlier) -> None:
         """Keep what it takes to name what is wrong; after pairing, which needs the memory."""
@@ -191,13 +190,12 @@ class _Comparison:
         ids = pl.concat(suspects).implode()
         full = self.ranges.finer(folder, suspects, at_once)
         sides = self.sides
-        tables = {
-            "orders": sides.orders.select(list(ORDER_PATHS)),
-            "lines": sides.line_items.select("source_order_id", *LINE_ITEM_PATHS),
-            "records": sides.listing.select("corso_order_id", "updated_on", "line_items", *ORDER_PATHS),
-        }
-        for name, table in tables.items():
-            full.cut(name, table.filter(pl.col("source_order_id").is_in(ids)))
+        here = pl.col("source_order_id").is_in(ids)
+        of_lines = ["source_order_id", *LINE_ITEM_PATHS]
+        of_records = ["corso_order_id", "updated_on", "line_items", *ORDER_PATHS]
+        full.cut_wide("orders", sides.orders, lambda table: table.filter(here).select(list(ORDER_PATHS)))
+        full.cut_wide("lines", sides.line_items, lambda table: table.filter(here).select(of_lines))
+        full.cut_wide("records", sides.listing, lambda table: table.filter(here).select(of_records))
         return full
 
     def differences(self, full: Ranges, number: int) -> pl.DataFrame:

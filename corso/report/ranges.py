@@ -6,12 +6,13 @@ has to be sorted as a whole. Where one range holds everything, nothing is writte
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
 
 _RANGE = "__range"
+_ROWS_AT_ONCE = 500_000
 _SAMPLED = 64
 """So many ids a range are looked at for finding where ranges begin."""
 
@@ -33,20 +34,39 @@ class Ranges:
         return range(len(self.cuts) + 1)
 
     def cut(self, name: str, table: pl.LazyFrame) -> None:
-        """Cut a table, which has the column source_order_id."""
+        """Cut a narrow table, which has the column source_order_id."""
         if not self.cuts:
             self._whole[name, 0] = table.collect(engine="streaming")
             return
-        parts = pl.PartitionBy(self._folder / name, key={_RANGE: self._number()}, include_key=False)
-        table.sink_parquet(parts, mkdir=True, compression="lz4")
+        self._write(name, table, 0)
         # An empty range leaves no file to learn the columns from.
         self._whole[name, -1] = table.head(0).collect()
+
+    def cut_wide(
+        self, name: str, table: pl.LazyFrame, select: Callable[[pl.LazyFrame], pl.LazyFrame]
+    ) -> None:
+        """Cut what `select` makes of a wide table, row by row; it is read slice by slice.
+
+        polars decodes a Parquet file far ahead of what it writes: four million wide rows took 3 GB at once.
+        """
+        if not self.cuts:
+            self._whole[name, 0] = select(table).collect(engine="streaming")
+            return
+        rows = table.select(pl.len()).collect().item()
+        for number, offset in enumerate(range(0, rows, _ROWS_AT_ONCE)):
+            self._write(name, select(table.slice(offset, _ROWS_AT_ONCE)), number)
+        self._whole[name, -1] = select(table.head(0)).collect()
+
+    def _write(self, name: str, table: pl.LazyFrame, number: int) -> None:
+        folder = self._folder / name / f"{number:05}"
+        parts = pl.PartitionBy(folder, key={_RANGE: self._number()}, include_key=False)
+        table.sink_parquet(parts, mkdir=True, compression="lz4")
 
     def part(self, name: str, number: int) -> pl.DataFrame:
         """Return the rows of one range."""
         if (kept := self._whole.get((name, number))) is not None:
             return kept
-        files = sorted((self._folder / name / f"{_RANGE}={number}").glob("*.parquet"))
+        files = sorted((self._folder / name).glob(f"*/{_RANGE}={number}/*.parquet"))
         if not files:
             return self._whole[name, -1]
         return pl.concat(pl.scan_parquet(file) for file in files).collect()
@@ -56,7 +76,7 @@ class Ranges:
         if not self.cuts:
             self._whole[name, number] = frame
             return
-        folder = self._folder / name / f"{_RANGE}={number}"
+        folder = self._folder / name / "00000" / f"{_RANGE}={number}"
         folder.mkdir(parents=True)
         frame.write_parquet(folder / "0.parquet", compression="lz4")
 
