@@ -31,12 +31,16 @@ def server_programs() -> Path | None:
 
 
 class PostgresServer:
-    """A running server; leave it as a context manager. It keeps what it promises: fsync is on."""
+    """A running server; leave it as a context manager. It keeps what it promises: fsync is on.
 
-    def __init__(self) -> None:
+    One of a `primary` begins as its standby, which has what was committed there until now.
+    """
+
+    def __init__(self, primary: "PostgresServer | None" = None) -> None:
         programs = server_programs()
         assert programs is not None, HOW_TO_INSTALL
         self._programs = programs
+        self._primary = primary
         self._undo = ExitStack()
         self.port = _free_port()
 
@@ -45,9 +49,12 @@ class PostgresServer:
         if os.geteuid() == 0:
             shutil.chown(self._folder, "postgres", "postgres")
         self.data = self._folder / "data"
-        self._run("initdb", "-A", "trust", "-U", "loader", "-E", "UTF8", "--locale", "C.UTF-8")
+        if self._primary:
+            self._run("pg_basebackup", "-R", "-c", "fast", "-d", self._primary.url())
+        else:
+            self._run("initdb", "-A", "trust", "-U", "loader", "-E", "UTF8", "--locale", "C.UTF-8")
         self.start()
-        self._undo.callback(self.stop, "immediate")
+        self._undo.callback(self._end)
         return self
 
     def __exit__(
@@ -64,6 +71,10 @@ class PostgresServer:
         """Stop it; `immediate` is as hard as a kill, `fast` ends what is under way."""
         self._run("pg_ctl", "-w", "-m", mode, "stop")
 
+    def promote(self) -> None:
+        """Make a standby a server of its own."""
+        self._run("pg_ctl", "-w", "promote")
+
     def url(self, database: str = "postgres", options: str = "") -> str:
         """Return a database's URL."""
         return f"postgresql://loader@127.0.0.1:{self.port}/{database}{options}"
@@ -73,6 +84,10 @@ class PostgresServer:
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             done = connection.execute(statement.encode())
             return done.fetchall() if done.description else []
+
+    def _end(self) -> None:
+        if (self.data / "postmaster.pid").exists():
+            self.stop("immediate")
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._programs / program), "-D", str(self.data), *arguments]

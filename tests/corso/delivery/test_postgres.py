@@ -14,7 +14,6 @@ import pytest
 import sqlalchemy as sa
 
 from corso.database import DatabaseUrl, SharedLedger
-from corso.delivery import postgres as postgres_module
 from corso.delivery import tenure
 from corso.delivery.journal import Journal
 from corso.delivery.ledger import Change, Key, Ledger, key_of
@@ -273,16 +272,31 @@ def test_a_copy_of_the_database_is_noticed_by_every_store(server: PostgresServer
         server.execute(f"DROP DATABASE {name}")
 
 
-def test_a_standby_that_took_over_is_another_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may lack the last commits of the one that is gone; its timeline is a new one."""
+@pytest.mark.slow
+def test_a_standby_that_took_over_may_lack_the_last_commits(
+    own_server: PostgresServer, tmp_path: Path
+) -> None:
+    """It is noticed by whoever comes next, also by a worker that has no mark: its timeline is a new one."""
     with opened(tmp_path) as ledger:
         ledger.trust()
-    real = postgres_module.history_of
-    monkeypatch.setattr(
-        postgres_module, "history_of", lambda connection: real(connection).replace("0001, d", "0002, d")
-    )
-    with opened(tmp_path) as ledger:
-        assert not ledger.is_trusted()
+        ledger.plan([operation(1)], "b1")
+    place = shared(own_server, tmp_path)
+    with PostgresServer(own_server) as standby:
+        standby.stop()
+        with opened(tmp_path) as ledger:
+            ledger.start([operation(1)])
+        own_server.stop()
+        standby.start()
+        moved = DatabaseUrl.parse(
+            f"postgresql:{place.url.scheme_specific}".replace(f":{own_server.port}/", f":{standby.port}/")
+        )
+        with pytest.raises(LedgerError, match="read-only transaction"):
+            Ledger.open(SharedLedger(moved, tmp_path / "standby" / "ledger.mark"), STORE_ID)
+        standby.promote()
+        for mark in (tmp_path / "new" / "ledger.mark", place.mark):
+            with Ledger.open(SharedLedger(moved, mark), STORE_ID) as ledger:
+                assert (ledger.lost_commits > 0, ledger.is_trusted()) == (True, False)
+                assert ledger.counts() == {("order", State.PLANNED): 1}
 
 
 def test_commits_that_are_gone_while_a_loader_is_at_work_end_it(tmp_path: Path) -> None:
