@@ -24,7 +24,7 @@ from corso.delivery.reading import Reading, chunks, is_among
 from corso.delivery.sqlite import SqliteFile
 from corso.delivery.states import State
 from corso.delivery.tables import ATTEMPTS, ENTRIES, TRUSTED_STORES, VERSION
-from corso.delivery.tenure import Tenure
+from corso.delivery.tenure import PATIENCE_S, Tenure
 from corso.delivery.transitions import Row
 from corso.errors import LedgerError
 from schemas.wire import Operation
@@ -99,6 +99,8 @@ class Ledger(Reading):
                     version = database.version_of(connection)
                 if version:
                     undo.pop_all()
+                    # It has answered once: from now on it is waited for, as by a loader that writes.
+                    database.patience_s = PATIENCE_S
                     return cls(database, store_id, lease, SystemClock(), None, version)
         return cls(SqliteFile.in_memory(), store_id, lease, SystemClock(), None)
 

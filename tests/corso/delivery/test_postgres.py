@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -139,6 +140,20 @@ def test_a_server_that_restarts_is_waited_for(own_server: PostgresServer, tmp_pa
     assert attempts_in(tmp_path) == len(orders)
     with opened(tmp_path) as ledger:
         assert (ledger.lost_commits, ledger.is_trusted()) == (0, True)
+
+
+@pytest.mark.slow
+def test_who_only_reads_waits_for_a_restart_too(own_server: PostgresServer, tmp_path: Path) -> None:
+    """The plan and the books ask again and again."""
+    with opened(tmp_path) as ledger:
+        ledger.plan([operation(1)], "b1")
+    with Ledger.read(place_of(tmp_path), STORE_ID) as reader:
+        assert reader.counts() == {("order", State.PLANNED): 1}
+        own_server.stop()
+        starting = threading.Timer(0.5, own_server.start)
+        starting.start()
+        assert reader.counts() == {("order", State.PLANNED): 1}
+        starting.join()
 
 
 @pytest.mark.slow
