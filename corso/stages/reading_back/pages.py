@@ -7,7 +7,7 @@ relied upon where `createdOn` contradicts it:
   oldest-first one gets a record that the other one had read before, and has come to a later creation than the other
   one: then all that is older was read by the one and all that is newer by the other, however ties are ordered. Both must
   have been seen to go their ways: a server may ignore which it was asked.
-- **Watermark.** Newest first, until a page ends before it.
+- **Watermark.** Newest first, and seen to be, until a page ends before it.
 - **The closing look.** What came, or changed, after the newest-first cursor had begun may stand above its first page:
   the newest pages are read once more, down to what was the newest then.
 - **One cursor.** Where creation does not fall (or rise) all the way, or one direction is refused, the oldest-first
@@ -147,7 +147,7 @@ class ListingPass:
             return False
         edge = self._down.edge_at
         is_deep_enough = edge is not None and self._down_to is not None and edge < self._down_to
-        return self._down.has_ended or self._have_met or (self._down.is_in_order and is_deep_enough)
+        return self._down.has_ended or self._have_met or (self._down.goes_its_way and is_deep_enough)
 
     @property
     def _have_met(self) -> bool:
