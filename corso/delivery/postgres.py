@@ -91,7 +91,8 @@ class PostgresDatabase(Database):
     transitions = Transitions(_rows, postgresql.insert(ENTRIES))
 
     def __init__(self, url: DatabaseUrl) -> None:
-        super().__init__(url.name, _engine(url, pool_pre_ping=True), _engine(url))
+        # Who reads holds nothing up, and may take its time between two rows.
+        super().__init__(url.name, _engine(url, 0, pool_pre_ping=True), _engine(url, ASLEEP_S))
         driver: Any = self.writer.dialect.dbapi
         self._driver_error: type[Exception] = driver.Error
         """What is asked past SQLAlchemy (`copy_in`) raises this."""
@@ -232,7 +233,7 @@ def _setting(connection: sa.Connection, name: str) -> str:
     return str(connection.execute(sa.select(sa.func.current_setting(name))).scalar_one())
 
 
-def _engine(url: DatabaseUrl, **options: Any) -> sa.Engine:
+def _engine(url: DatabaseUrl, asleep_s: float, **options: Any) -> sa.Engine:
     try:
         target = sa.make_url(url.spoken_by("psycopg"))
         given = {name: value for name, value in CONNECTING.items() if name not in target.query}
@@ -255,7 +256,7 @@ def _engine(url: DatabaseUrl, **options: Any) -> sa.Engine:
         was, connection.autocommit = connection.autocommit, True
         connection.execute(_DURABLE)
         connection.execute(f"SET lock_timeout = {round(1000 * LOCK_TIMEOUT_S)}")
-        connection.execute(f"SET idle_in_transaction_session_timeout = {round(1000 * ASLEEP_S)}")
+        connection.execute(f"SET idle_in_transaction_session_timeout = {round(1000 * asleep_s)}")
         connection.autocommit = was
 
     return engine

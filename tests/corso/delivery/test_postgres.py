@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from corso.database import DatabaseUrl, SharedLedger
+from corso.delivery import postgres as postgres_module
 from corso.delivery import tenure
 from corso.delivery.journal import Journal
 from corso.delivery.ledger import Change, Key, Ledger, key_of
@@ -406,6 +407,29 @@ def test_a_refusal_with_zero_bytes_is_written_down(tmp_path: Path) -> None:
         ledger.start([operation()])
         ledger.settle([Change(key_of(operation()), State.REJECTED, reason="bad\0input")])
         assert entry_of(ledger).reason == "bad\N{REPLACEMENT CHARACTER}input"
+
+
+def test_a_transaction_that_is_left_alone_ends_where_it_holds_others_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a writer whose machine sleeps, not of a reader that has much to do between two rows."""
+    monkeypatch.setattr(postgres_module, "ASLEEP_S", 0.1)
+    with opened(tmp_path) as ledger:
+        ledger.plan([operation(1), operation(2)], "b1")
+        entries = ledger.entries()
+        first = next(entries)
+        with pytest.raises(LedgerError, match="idle-in-transaction timeout"):
+            sleep_in_a_transaction(ledger)
+        assert [first, *entries] == list(ledger.entries())
+        ledger.start([operation(1)])
+
+
+def sleep_in_a_transaction(ledger: Ledger) -> None:
+    """Have the leases' rows, and say nothing for a while."""
+    with ledger._database.told(), ledger._database.writer.begin() as asleep:
+        asleep.exec_driver_sql("SELECT * FROM leases FOR UPDATE")
+        time.sleep(0.5)
+        asleep.exec_driver_sql("SELECT 1")
 
 
 def test_millions_of_entries_are_read_a_few_at_a_time(
