@@ -4,13 +4,12 @@ scripts/bench nightly [STORES] [ORDERS] [RUNS AT ONCE]
 
 Every store drops one batch, complete by its marker. There are as many sandboxes, which refuse nothing and wait for nothing,
 as runs at once: stores of one sandbox have the same credentials, and wait for each other. Two nights are loaded: in the first all orders are new, in the second none, as after a second delivery.
-Processor seconds are of the daemon, its code server and all runs; the sandbox's are not among them. Beside it the same job
-in one process that has loaded another store before, as the command runs it: what is above that is the price of a process
-of its own for each run, and of the daemon. (What Dagster costs inside a process tells `scripts/bench dagster`.)
+Processor seconds are of the runs, and apart of the daemon and its code server; the sandboxes' are not among them. Beside it
+the same job in one process that has loaded another store before, as the command runs it: what is above that is the price
+of a process of its own for each run. (What Dagster costs inside a process tells `scripts/bench dagster`.)
 """
 
-import csv
-import io
+import json
 import os
 import re
 import signal
@@ -22,11 +21,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
 
 _ROOT = Path(__file__).resolve().parents[1]
 _BATCH = "2026-11-22"
-_FILES = '{profile: canonical, orders: "{batch}/orders.csv", line_items: "{batch}/line_items.csv"}'
+_FILES = '{profile: canonical, orders: "{batch}/orders-*", line_items: "{batch}/line_items*", fulfillments: "{batch}/ful*"}'
 _LONGEST_NIGHT_S = 3 * 3600
+_QUIET_S = 15.0
 _SETTINGS = """\
 telemetry: {{enabled: false}}
 {runs}
@@ -44,46 +45,16 @@ class Cost:
 
     wall_s: float
     cpu_s: float
+    daemon_cpu_s: float = 0.0
+    """Of the daemon and its code server, which looks at the folders: it goes by the time, not by batches."""
 
 
 def write_batch(folder: Path, orders: int) -> None:
-    """Write an export of so many orders with one line each; the marker comes last."""
-    folder.mkdir(parents=True, exist_ok=True)
-    header = [
-        "source_order_id", "order_name", "source_created_on", "customer_source_customer_id", "customer_email",
-        "subtotal_money", "total_money", "customer_currency_code",
-    ]  # fmt: skip
-    _write_csv(
-        folder / "orders.csv",
-        header,
-        (
-            [
-                f"o-{n}",
-                f"#{n}",
-                "2026-11-20T12:30:00-05:00",
-                f"c-{n}",
-                f"ann.{n}@example.com",
-                "20.00",
-                "20.00",
-                "USD",
-            ]
-            for n in range(orders)
-        ),
-    )
-    _write_csv(
-        folder / "line_items.csv",
-        ["source_order_id", "source_line_item_id", "name", "quantity", "sku", "price"],
-        ([f"o-{n}", "1", "Blue mug", "2", "MUG", "10.00"] for n in range(orders)),
-    )
+    """Write an export of so many orders, one in fifty of them bad; the marker comes last."""
+    from pipelines.samples import write_samples  # noqa: PLC0415  (not in the processes that are measured)
+
+    write_samples(folder, orders)
     (folder / "_COMPLETE").touch()
-
-
-def _write_csv(path: Path, header: list[str], rows: Iterator[list[str]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(header)
-    writer.writerows(rows)
-    path.write_text(text.getvalue(), encoding="utf-8")
 
 
 def write_store(landing: Path, number: int, root_url: str) -> Path:
@@ -92,7 +63,7 @@ def write_store(landing: Path, number: int, root_url: str) -> Path:
     folder.mkdir(parents=True)
     config = folder / "loader.yaml"
     config.write_text(
-        f"store: {{id: {1000 + number}, time_zone: America/New_York}}\n"
+        f"store: {{id: {1000 + number}, time_zone: America/New_York, fulfillment_locations: {{default: 12}}}}\n"
         f"exports: {_FILES}\n"
         f'corso: {{environment: custom, base_url: "{root_url}/v1", token_url: "{root_url}/oauth/token", audience: sandbox}}\n'
         "upload: {canary: 0}\nvalidation: {max_quarantined: 1}\n",
@@ -115,19 +86,36 @@ def sandbox() -> Iterator[str]:
             process.terminate()
 
 
-def cpu_of_session(session: int) -> float:
-    """Return the processor seconds of a session's processes, those of children that have ended among them."""
-    ticks = 0
+def count_orders(urls: list[str]) -> int:
+    """Count what the sandboxes hold."""
+    counts = [json.loads(urlopen(f"{url}/_sandbox/counts").read()) for url in urls]
+    return sum(each["orders"] for each in counts)
+
+
+def _stats_of_session(session: int) -> Iterator[list[str]]:
+    """Yield /proc/PID/stat of a session's processes, from the state on (man 5 proc_pid_stat)."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
-        try:
+        with suppress(OSError):
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == session:
-            ticks += sum(map(int, fields[11:15]))
-    return ticks / os.sysconf("SC_CLK_TCK")
+            if int(fields[3]) == session:
+                yield fields
+
+
+def processes_of_session(session: int) -> int:
+    """Count a session's processes."""
+    return sum(1 for _ in _stats_of_session(session))
+
+
+def cpu_of_session(session: int) -> tuple[float, float]:
+    """Return the processor seconds of a session's processes, and those of their children that have ended: the runs."""
+    own = children = 0
+    for fields in _stats_of_session(session):
+        own += int(fields[11]) + int(fields[12])
+        children += int(fields[13]) + int(fields[14])
+    per_second = os.sysconf("SC_CLK_TCK")
+    return own / per_second, children / per_second
 
 
 def _environment(**more: str) -> dict[str, str]:
@@ -211,13 +199,16 @@ class Daemon:
 
     def night(self, loads: int, configs: list[Path], orders: int) -> Cost:
         """Deliver a batch of each store; wait until so many loads have ended well since the daemon's start."""
-        began, cpu = time.perf_counter(), cpu_of_session(self._process.pid)
+        began, (own, children) = time.perf_counter(), cpu_of_session(self._process.pid)
         for config in configs:
             write_batch(config.parent / _BATCH, orders)
         while time.perf_counter() - began < _LONGEST_NIGHT_S:
             ended = self.count(dg_status("SUCCESS"))
             if ended >= loads:
-                return Cost(time.perf_counter() - began, cpu_of_session(self._process.pid) - cpu)
+                wall_s = time.perf_counter() - began
+                self._wait_for_the_last_process()
+                own_now, children_now = cpu_of_session(self._process.pid)
+                return Cost(wall_s, children_now - children, own_now - own)
             if failed := self.count(dg_status("FAILURE")):
                 sys.exit(f"{failed} loads failed")
             time.sleep(0.5)
@@ -238,6 +229,15 @@ class Daemon:
         """Wait until the sensor has looked once: all is started then."""
         while not self._looks():
             time.sleep(0.5)
+
+    def _wait_for_the_last_process(self) -> None:
+        """Wait until no process ends any more: only then is a run's time its parent's."""
+        count, quiet_s = processes_of_session(self._process.pid), 0.0
+        while quiet_s < _QUIET_S:
+            time.sleep(0.5)
+            now = processes_of_session(self._process.pid)
+            quiet_s = quiet_s + 0.5 if now == count else 0.0
+            count = now
 
     def _looks(self) -> list[float]:
         """Return the milliseconds of the last looks that have ended."""
@@ -282,24 +282,37 @@ def main(stores: int, orders: int, at_once: int) -> None:
         daemon = Daemon(folder / "home", landing, at_once)
         try:
             daemon.wait_for_a_look()
+            before = count_orders(urls)
             first = daemon.night(stores, configs, orders)
+            created = count_orders(urls)
             second = daemon.night(2 * stores, configs, orders)
+            again = count_orders(urls) - created
             time.sleep(20)
             look_ms, events = daemon.look_ms(), daemon.events()
         finally:
             daemon.end()
+    if not created - before or again:
+        sys.exit(
+            f"the first night created {created - before} orders, the second one {again}: nothing was measured"
+        )
     print(f"{stores} stores, {orders:,} orders each, {at_once} runs at once; {os.cpu_count()} cores\n")
     print("| of one batch | CPU s | wall s |\n|---|---|---|")
-    print(f"| first night, all orders new | {first.cpu_s / stores:.2f} | {first.wall_s / stores:.1f} |")
-    print(
-        f"| second night, the same delivered again | {second.cpu_s / stores:.2f} | {second.wall_s / stores:.1f} |"
-    )
-    print(f"| the load itself, in a process that runs on | {load.cpu_s:.2f} | {load.wall_s:.1f} |")
-    print(f"| imports, once a run | {imports.cpu_s:.2f} | {imports.wall_s:.1f} |")
-    print(f"| overhead of the daemon's way, first night | {first.cpu_s / stores - load.cpu_s:.2f} | |")
-    print(
-        f"\nEvents that Dagster keeps of a load: {events:.0f}. A look with nothing to do: {look_ms:.0f} ms."
-    )
+    rows = {
+        "a run of the first night, all orders new": (first.cpu_s / stores, first.wall_s / stores),
+        "a run of the second night, the same delivered again": (
+            second.cpu_s / stores,
+            second.wall_s / stores,
+        ),
+        "the first night's job in a process that has loaded another store before": (load.cpu_s, load.wall_s),
+        "overhead of a process of its own": (first.cpu_s / stores - load.cpu_s, None),
+        "of which imports": (imports.cpu_s, imports.wall_s),
+    }
+    for said, (cpu_s, wall_s) in rows.items():
+        print(f"| {said} | {cpu_s:.2f} | {'' if wall_s is None else f'{wall_s:.1f}'} |")
+    minutes = (first.wall_s + second.wall_s) / 60
+    daemon_cpu_s = (first.daemon_cpu_s + second.daemon_cpu_s) / minutes
+    print(f"\nDaemon and code server: {daemon_cpu_s:.1f} CPU s a minute, looking every 5 s.")
+    print(f"Events that Dagster keeps of a load: {events:.0f}. A look with nothing to do: {look_ms:.0f} ms.")
 
 
 if __name__ == "__main__":
