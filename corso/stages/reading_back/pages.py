@@ -173,16 +173,17 @@ class ListingPass:
 
     async def _walk_side_by_side(self, lanes: Sequence[Lane]) -> None:
         """Let cursors go on until all has been read, or one is given up or can no more."""
-        walks = {asyncio.create_task(self._walk(lane)) for lane in lanes}
+        walks = [asyncio.create_task(self._walk(lane)) for lane in lanes]
         try:
-            while walks and not self._is_complete:
-                done, walks = await asyncio.wait(walks, return_when=asyncio.FIRST_COMPLETED)
+            left = set(walks)
+            while left and not self._is_complete:
+                done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
                 for walk in done:
                     walk.result()
         finally:
             for walk in walks:
                 walk.cancel()
-            # What is being written is read: it is not given up half way.
+            # What is being written is read: it is not given up half way. And every walk's error is taken note of.
             await asyncio.gather(*walks, *self._writing, return_exceptions=True)
 
     async def _walk(self, lane: Lane) -> None:
