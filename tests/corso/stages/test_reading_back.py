@@ -14,6 +14,7 @@ from corso.stages.reading_back import ways
 from corso.stages.reading_back.known_records import read_known
 from corso.stages.reading_back.reading import BY_LISTING, BY_LOOK_UPS, REFUSED, ReadBack, reading_back
 from corso.stages.reading_back.ways import Counted
+from corso.stages.reconciling import OF_WHOLE_STORE
 from tests.listed_corso import ListedCorso, a_batch, accepted_orders, at, note_sent, served
 
 Shown = dict[str, list[str]]
@@ -97,6 +98,7 @@ def test_a_nightly_batch_costs_the_pages_since_the_last_pass(tmp_path: Path) -> 
     assert len(shown) <= 6
     assert corso.asked["page"] <= 3
     assert "Older orders of other batches were not read" in found.note
+    assert not found.note.startswith(OF_WHOLE_STORE)
     known = read_known(batch.settings)
     assert known is not None
     assert known.records == foreign == 63
@@ -258,6 +260,12 @@ def test_what_was_sent_since_makes_a_reading_begin_anew(tmp_path: Path) -> None:
     found, shown = read(corso, batch, range(1, 32))
     assert not found.is_resumed
     assert len(shown) == 31
+
+
+def test_only_the_whole_listing_is_taken_for_the_whole_store() -> None:
+    """The comparison heals foreign findings by that word alone: those that were not read stay as they were."""
+    assert BY_LISTING.startswith(OF_WHOLE_STORE)
+    assert not BY_LOOK_UPS.startswith(OF_WHOLE_STORE)
 
 
 def test_drift_is_among_the_facts(tmp_path: Path) -> None:
