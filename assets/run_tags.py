@@ -73,10 +73,15 @@ def note_start(instance: dg.DagsterInstance, run: dg.DagsterRun, landing: Landin
     instance.add_run_tags(run.run_id, tags)
 
 
-def note_end(instance: dg.DagsterInstance, run_id: str, error: BaseException) -> None:
-    """Write down what ended a run, and when to try again where time alone heals it."""
+def note_end(
+    instance: dg.DagsterInstance, run_id: str, error: BaseException, *, at_a_terminal: bool = False
+) -> None:
+    """Write down what ended a run, and when to try again where time alone heals it.
+
+    `at_a_terminal`: it is the command's, and who interrupts that wants it to end.
+    """
     match error:
-        case Interrupted():
+        case Interrupted() if not at_a_terminal:
             # By a person, Dagster knows. By the machine, it is as good as killed: another run goes on with it.
             return
         case Parked():

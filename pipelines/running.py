@@ -63,10 +63,12 @@ def run_job(
             )
         except DagsterExecutionInterruptedError:
             # A signal outside the upload, which has handlers of its own: nothing was under way.
-            raise interrupted() from None
+            stopped = interrupted()
+            note_end(instance, run_id, stopped, at_a_terminal=True)
+            raise stopped from None
         except (CorsoError, dg.DagsterError) as error:
             cause = error_of_ours(error, Batch(settings, batch))
-            note_end(instance, run_id, cause)
+            note_end(instance, run_id, cause, at_a_terminal=True)
             raise cause from (None if cause is error else error)
 
 

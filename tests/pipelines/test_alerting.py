@@ -11,12 +11,13 @@ from dagster._core.test_utils import create_run_for_test
 
 from assets.freshness import CHECK, LANDING
 from assets.partitions import BATCHES
+from assets.run_history import last_run_of
 from assets.run_tags import COMMAND_TAG, DROP_TAG, ENDED_TAG, PARTITION_TAG, RESUME_TAG, SAID_TAG, note_end
 from corso.errors import ExportError, Interrupted, LedgerInUse, Parked, Stopped
 from corso.report.summary import OutcomeCounts, ReconciliationCounts, Summary, TableCounts
 from corso.stages.alerts import AlertWays
 from corso.stages.landing import Landing
-from corso.stages.nightly import MOST_KILLED
+from corso.stages.nightly import MOST_KILLED, Ended
 from pipelines.alerting import alert_of_a_look, alert_of_failure, watch
 from tests.loader_process import Shop
 
@@ -98,6 +99,15 @@ def test_a_run_of_the_command_is_left_to_its_user(instance: dg.DagsterInstance, 
     """Who sits before it has read the sentence."""
     ended = run(instance, **{COMMAND_TAG: "load_batch", ENDED_TAG: "Stopped"})
     assert told(instance, landing, ended.run_id) is None
+
+
+def test_what_somebody_interrupted_at_a_terminal_is_not_started_again(instance: dg.DagsterInstance) -> None:
+    """What the machine interrupted is, as if it had been killed."""
+    for at_a_terminal, ended in ((True, Ended.STOPPED), (False, Ended.KILLED)):
+        note_end(instance, run(instance).run_id, Interrupted("^C"), at_a_terminal=at_a_terminal)
+        last = last_run_of(instance, KEY)
+        assert last is not None
+        assert last.ended is ended
 
 
 def test_a_run_that_is_killed_again_and_again_is_told(instance: dg.DagsterInstance, landing: Landing) -> None:
