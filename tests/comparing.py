@@ -38,6 +38,7 @@ class Found:
 
     findings: pl.DataFrame
     healed: pl.DataFrame
+    unseen: pl.DataFrame
     money: pl.DataFrame
     counts: dict[str, int]
 
@@ -55,6 +56,7 @@ def compared(
     ignore: tuple[str, ...] = (),
     orders_per_range: int = 1000,
     orders_in_full: int = 1000,
+    reads_whole_store: bool = True,
 ) -> Found:
     """Reconcile; orders without an outcome of their own were created and accepted."""
     given_outcomes = {row["source_order_id"]: row for row in outcomes or []}
@@ -71,6 +73,7 @@ def compared(
         listing=listing_frame(records).lazy(),
         outcomes=outcomes_frame(every).lazy(),
         known_ids=pl.LazyFrame({"source_order_id": known or []}, schema={"source_order_id": pl.String}),
+        reads_whole_store=reads_whole_store,
     )
     with tempfile.TemporaryDirectory() as scratch:
         found = reconcile(
@@ -82,7 +85,13 @@ def compared(
             orders_per_range=orders_per_range,
             orders_in_full=orders_in_full,
         )
-        read = Found(found.findings.collect(), found.healed.collect(), found.money, found.counts)
+        read = Found(
+            found.findings.collect(),
+            found.healed.collect(),
+            found.unseen.collect(),
+            found.money,
+            found.counts,
+        )
     FINDINGS.validate(read.findings)
     HEALED.validate(read.healed)
     return read

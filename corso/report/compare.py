@@ -82,6 +82,8 @@ class Reconciliation:
     """FINDINGS, the gravest first: by kind, cause, order, record, field."""
     healed: pl.LazyFrame
     """HEALED, the latest first."""
+    unseen: pl.LazyFrame
+    """FINDINGS of earlier reconciliations about records of others, where only the batch's own orders were looked up."""
     money: pl.DataFrame
     """`currency`, `month`, `source`, `accepted`, `corso`, `difference` (accepted - corso); sorted.
 
@@ -324,6 +326,7 @@ def reconcile(
     return Reconciliation(
         parts.findings(),
         parts.healed(),
+        parts.unseen(),
         sum_up(money).with_columns(difference=pl.col("accepted") - pl.col("corso")),
         counts,
     )

@@ -1,7 +1,8 @@
 """A finding's life: first seen, how old it is, who looks after it, and when it healed.
 
 A finding is known by its id. It is open as long as reconciliations find it; the first one that does not, heals it. What
-was not read (fulfillments beyond the budget, foreign records in look-ups) stays as it was. One that comes back is the
+was not read stays as it was: fulfillments beyond the budget stay open, and foreign records, which look-ups do not see, are
+kept aside (`unseen`) until a listing shows whether they are still there. One that comes back is the
 same finding, with the day on which it was first seen, in whichever batch of the store that was.
 """
 
@@ -31,7 +32,8 @@ class Earlier:
     """What is known of findings before a reconciliation."""
 
     open: pl.LazyFrame = field(default_factory=lambda: empty_frame(FINDINGS).lazy())
-    """FINDINGS of the batch's last reconciliation; columns that an older version did not know may be missing."""
+    """FINDINGS of the batch's last reconciliation, with those that it did not see; columns that an older version did not
+    know may be missing."""
     healed: pl.LazyFrame = field(default_factory=lambda: empty_frame(HEALED).lazy())
     """HEALED of the batch."""
     elsewhere: pl.LazyFrame = field(default_factory=_nothing_seen)
@@ -54,6 +56,8 @@ class Lived:
     """FINDINGS, sorted."""
     healed: pl.DataFrame
     """HEALED."""
+    unseen: pl.DataFrame
+    """FINDINGS of earlier reconciliations about foreign records, where those of others were not read."""
 
 
 def lived(
@@ -75,7 +79,9 @@ def lived(
     unread_rows = (
         gone.select(unread.alias("unread"))["unread"] if gone.height else pl.Series([], dtype=pl.Boolean)
     )
-    carried = gone.filter(unread_rows)
+    not_read = gone.filter(unread_rows)
+    of_others = (pl.col("kind") == "foreign") & pl.col("source_fulfillment_id").is_null()
+    carried, unseen = not_read.filter(~of_others), not_read.filter(of_others)
     everything = _complete(dated.lazy(), dtypes(FINDINGS)).collect()
     if carried.height:
         everything = pl.concat([everything, carried]).sort(
@@ -85,15 +91,15 @@ def lived(
     still_healed = healed_before.join(everything, on="finding_id", how="anti")
     just_healed = gone.filter(~unread_rows).with_columns(healed_at=moment)
     healed = pl.concat([just_healed, still_healed]).unique("finding_id", keep="first", maintain_order=True)
-    return Lived(reviewed(aged, reviews), healed)
+    return Lived(reviewed(aged, reviews), healed, unseen)
 
 
 class FindingParts:
     """Findings on disk, range by range, to be read as one table in its order."""
 
     def __init__(self, folder: Path) -> None:
-        self._open, self._healed = folder / "open", folder / "healed"
-        for each in (self._open, self._healed):
+        self._open, self._healed, self._unseen = folder / "open", folder / "healed", folder / "unseen"
+        for each in (self._open, self._healed, self._unseen):
             each.mkdir(parents=True)
 
     def add(self, number: int, found: Lived) -> None:
@@ -106,6 +112,9 @@ class FindingParts:
             rank = f"{10**17 - round(healed_at.timestamp() * 10**6):017}"
             part.write_parquet(self._healed / f"{rank}-{number:05}.parquet", compression="zstd")
 
+        if found.unseen.height:
+            found.unseen.write_parquet(self._unseen / f"{number:05}.parquet", compression="zstd")
+
     def findings(self) -> pl.LazyFrame:
         """Return FINDINGS."""
         return _scanned(self._open, empty_frame(FINDINGS))
@@ -113,6 +122,10 @@ class FindingParts:
     def healed(self) -> pl.LazyFrame:
         """Return HEALED."""
         return _scanned(self._healed, empty_frame(HEALED))
+
+    def unseen(self) -> pl.LazyFrame:
+        """Return FINDINGS that are kept aside."""
+        return _scanned(self._unseen, empty_frame(FINDINGS))
 
 
 def _parts(frame: pl.DataFrame, *keys: str) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:

@@ -44,8 +44,9 @@ def reconcile(batch: Batch, listing: pl.LazyFrame, now: datetime, scratch: Path)
     result = compare(sides, _earlier(batch, reviews), batch.settings, now, scratch)
     fallen = result.findings.filter(pl.col("fallen_sign_off").is_not_null()).collect()
     drop_fallen(fallen, reviews, review_path(batch.settings))
-    with replacing(batch.table("healed")) as draft:
-        result.healed.sink_parquet(draft, compression="zstd", maintain_order=True)
+    for name, table in (("healed", result.healed), ("unseen", result.unseen)):
+        with replacing(batch.table(name)) as draft:
+            table.sink_parquet(draft, compression="zstd", maintain_order=True)
     found = {
         "reconciliation": ReconciliationCounts(**result.counts),
         "money": money_rows(result.money),
@@ -71,7 +72,7 @@ def _fulfillments(batch: Batch, known: pl.LazyFrame) -> FulfillmentSides | None:
 def _earlier(batch: Batch, reviews: pl.DataFrame) -> Earlier:
     """Return what earlier reconciliations found: of this batch all of it, of others when each finding was first seen."""
     nothing = Earlier(reviews=reviews)
-    mine = {name: batch.table(name) for name in ("reconciliation", "healed")}
+    mine = {name: batch.table(name) for name in ("reconciliation", "healed", "unseen")}
     others = [
         path
         for name in mine
@@ -85,8 +86,9 @@ def _earlier(batch: Batch, reviews: pl.DataFrame) -> Earlier:
             table = pl.scan_parquet(path).select(nothing.elsewhere.collect_schema().names())
             table.collect_schema()
             seen.append(table)
+    still_open = [pl.scan_parquet(mine[name]) for name in ("reconciliation", "unseen") if mine[name].exists()]
     return Earlier(
-        open=pl.scan_parquet(mine["reconciliation"]) if mine["reconciliation"].exists() else nothing.open,
+        open=pl.concat([nothing.open, *still_open], how="diagonal_relaxed"),
         healed=pl.scan_parquet(mine["healed"]) if mine["healed"].exists() else nothing.healed,
         elsewhere=pl.concat(seen),
         reviews=reviews,

@@ -17,7 +17,9 @@ def result(name: str) -> Reconciliation:
     """Compare one order with its record, which has a name of its own."""
     order, line = order_row(), line_row()
     found = compared([order], [line], [record_of(order, [line], orderName=name)])
-    return Reconciliation(found.findings.lazy(), found.healed.lazy(), found.money, found.counts)
+    return Reconciliation(
+        found.findings.lazy(), found.healed.lazy(), found.unseen.lazy(), found.money, found.counts
+    )
 
 
 def test_all_figures_of_findings_are_numbers_and_their_names_do_not_depend_on_what_was_found() -> None:

@@ -61,6 +61,22 @@ def test_a_finding_grows_older_heals_and_comes_back_as_the_same() -> None:
     assert back.healed.is_empty()
 
 
+def test_foreign_records_that_look_ups_do_not_see_are_neither_open_nor_healed() -> None:
+    """They are kept aside with their first day, until a listing shows them again, or shows that they went."""
+    order, line = order_row(), line_row()
+    mine, live = record_of(order, [line]), record_of(order_row(9), [line_row(9)], 9)
+    listed = compared([order], [line], [mine, live])
+    looked_up = compared([order], [line], [mine], earlier=after(listed), reads_whole_store=False)
+    assert looked_up.findings.is_empty()
+    assert looked_up.healed.is_empty()
+    assert looked_up.counts["foreign"] == 0
+    known = Earlier(open=pl.concat([looked_up.findings, looked_up.unseen]).lazy())
+    again = compared([order], [line], [mine, live], earlier=known, now=TOMORROW)
+    assert again.findings.select("kind", "age_days").rows() == [("foreign", 1)]
+    gone = compared([order], [line], [mine], earlier=known, now=TOMORROW)
+    assert gone.healed["kind"].to_list() == ["foreign"]
+
+
 def test_a_finding_of_another_batch_keeps_its_first_day() -> None:
     """Foreign records are found every night; a batch of its own does not make them young."""
     seen = renamed().findings.lazy().select("source_order_id", "finding_id", "first_seen")
