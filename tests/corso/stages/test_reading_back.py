@@ -13,7 +13,7 @@ from corso.stages.batch import Batch
 from corso.stages.reading_back import ways
 from corso.stages.reading_back.known_records import read_known
 from corso.stages.reading_back.reading import BY_LISTING, BY_LOOK_UPS, REFUSED, ReadBack, reading_back
-from corso.stages.reading_back.ways import Counted
+from corso.stages.reading_back.ways import Counted, count_requests
 from corso.stages.reconciling import OF_WHOLE_STORE
 from tests.listed_corso import ListedCorso, a_batch, accepted_orders, at, note_sent, served
 
@@ -260,6 +260,23 @@ def test_what_was_sent_since_makes_a_reading_begin_anew(tmp_path: Path) -> None:
     found, shown = read(corso, batch, range(1, 32))
     assert not found.is_resumed
     assert len(shown) == 31
+
+
+@pytest.mark.usefixtures("nightly")
+def test_a_plan_counts_what_the_reading_will(tmp_path: Path) -> None:
+    """Before anything is sent, and after: by the size of page that the API was seen to give."""
+    corso, _ = a_store(tmp_path)
+    batch, orders = a_batch(tmp_path, "second"), accepted_orders([7, 8, 61, 62])
+    planned = count_requests(batch.settings, orders, count=4, to_create=2)
+    note_sent(batch, {number: corso.has(number, 60 * number) for number in (61, 62)})
+    sent = count_requests(batch.settings, orders, count=4)
+    assert planned == sent == Counted(listing=1 + 62 // 3, look_ups=4, newest_first=1 + 2, older=2)
+    assert str(sent) == "21 for the whole listing, 3 newest first, 4 for look-ups"
+    assert [sent.pages_and_look_ups(way) for way in ("listing", "newest first", "look-ups")] == [
+        (21, 0),
+        (1, 2),
+        (0, 4),
+    ]
 
 
 def test_only_the_whole_listing_is_taken_for_the_whole_store() -> None:
