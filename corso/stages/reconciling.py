@@ -1,5 +1,6 @@
 """Reconcile: the batch compared with what was read back, and its findings' lives carried on."""
 
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +21,9 @@ from corso.stages.reviewing import review_path, take_up_reviews
 
 OF_WHOLE_STORE = "Read back from the listing of the whole store"
 """How the note on reading back begins where records of others were read, too."""
+REMEMBERED = 2_000_000
+"""So many findings of other batches are looked through for when a finding was first seen, the latest batches first. What is
+found every night is handed on from batch to batch, so that the last one would do."""
 
 
 def reconcile(batch: Batch, listing: pl.LazyFrame, now: datetime, scratch: Path) -> Reconciliation:
@@ -79,17 +83,23 @@ def _earlier(batch: Batch, reviews: pl.DataFrame) -> Earlier:
         for path in sorted(batch.settings.store_dir.glob(f"*/tables/{name}.parquet"))
         if path != mine[name]
     ]
-    seen = [nothing.elsewhere]
-    for path in others:
-        # A batch that is being written anew at this moment is left out.
-        with suppress(OSError, pl.exceptions.PolarsError):
-            table = pl.scan_parquet(path).select(nothing.elsewhere.collect_schema().names())
-            table.collect_schema()
-            seen.append(table)
     still_open = [pl.scan_parquet(mine[name]) for name in ("reconciliation", "unseen") if mine[name].exists()]
     return Earlier(
         open=pl.concat([nothing.open, *still_open], how="diagonal_relaxed"),
         healed=pl.scan_parquet(mine["healed"]) if mine["healed"].exists() else nothing.healed,
-        elsewhere=pl.concat(seen),
+        elsewhere=pl.concat([nothing.elsewhere, *_seen(others)]),
         reviews=reviews,
     )
+
+
+def _seen(tables: Iterable[Path]) -> Iterator[pl.LazyFrame]:
+    """Yield when findings were first seen, the tables that were written last first, up to REMEMBERED rows."""
+    rows = 0
+    for path in sorted(tables, key=lambda path: path.stat().st_mtime, reverse=True):
+        # A batch that is being written anew at this moment is left out.
+        with suppress(OSError, pl.exceptions.PolarsError):
+            table = pl.scan_parquet(path).select("source_order_id", "finding_id", "first_seen")
+            rows += table.select(pl.len()).collect().item()
+            if rows > REMEMBERED:
+                return
+            yield table
