@@ -18,13 +18,13 @@ from corso.delivery.sameness import differences
 from corso.delivery.states import State
 from corso.errors import Stopped
 from corso.extract.canary import choose_canary
+from corso.extract.payloads import order_payloads
 from corso.report.atomic import replacing
 from corso.report.tolerances import LINE_PREFIX, LINES, ignored_columns
 from corso.stages.batch import Batch
-from corso.stages.operations import operations_of, rows_of
+from corso.stages.operations import rows_of
 from schemas.line_items import LINE_ITEM_PATHS
 from schemas.orders import ORDER_PATHS
-from schemas.wire import Operation
 
 _SENT = ("create", "update")
 
@@ -82,9 +82,9 @@ class Canary:
                 "sent; results.csv has the API's words"
             )
             raise Stopped(message)
-        operations = {each.source_order_id: each for each in operations_of(self._rows().collect())}
+        payloads = self._payloads()
         found = await asyncio.gather(
-            *(self._differing(entry, operations[entry.key.source_order_id]) for entry in accepted)
+            *(self._differing(entry, payloads[entry.key.source_order_id]) for entry in accepted)
         )
         differing = {
             entry.key.source_order_id: paths for entry, paths in zip(accepted, found, strict=True) if paths
@@ -94,18 +94,31 @@ class Canary:
         self._keep(passed=self._hashes(self.keys))
         return [entry.key for entry in accepted]
 
-    async def _differing(self, entry: Entry, operation: Operation) -> Sequence[str]:
+    async def _differing(self, entry: Entry, payload: bytes) -> Sequence[str]:
         record = await self._api.order(entry.corso_id or "")
         if record is None:
             return ["the whole order, which cannot be read"]
         ignored = _ignored_paths(ignored_columns(self._batch.settings))
-        return [path for path in differences(record, operation.payload) if path not in ignored]
+        return [path for path in differences(record, payload) if path not in ignored]
 
-    def _rows(self) -> pl.LazyFrame:
-        # An order that was accepted meanwhile is `unchanged` in a plan made anew: its payload is there all the same.
-        sent = pl.col("action").is_in([*_SENT, "unchanged"])
-        rows = rows_of(self._plan, self.keys).filter(sent)
-        return rows.with_columns(action=pl.lit("update"))
+    def _payloads(self) -> dict[str, bytes]:
+        """Return source order id -> what was sent of the canary's orders.
+
+        An order that was accepted before this plan was made is `unchanged` in it, without its payload: it is made again.
+        """
+        rows = rows_of(self._plan, self.keys).filter(pl.col("action").is_in([*_SENT, "unchanged"])).collect()
+        payloads = dict(rows.select("source_order_id", "payload").iter_rows())
+        made_again = [source_order_id for source_order_id, payload in payloads.items() if payload is None]
+        if made_again:
+            orders, lines = (
+                pl.scan_parquet(self._batch.table(name))
+                .filter(pl.col("source_order_id").is_in(made_again))
+                .collect()
+                for name in ("accepted_orders", "accepted_line_items")
+            )
+            made = order_payloads(orders, lines, self._batch.settings.loader.store.id)
+            payloads |= dict(made.select("source_order_id", "payload").iter_rows())
+        return {source_order_id: payload.encode() for source_order_id, payload in payloads.items()}
 
     def _hashes(self, keys: Sequence[Key]) -> dict[str, str]:
         rows = rows_of(self._plan, keys).select("source_order_id", "payload_hash")
