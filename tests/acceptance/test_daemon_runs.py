@@ -84,8 +84,8 @@ def test_a_batch_that_a_guard_stops_is_told_once(tmp_path: Path) -> None:
     assert west.summary(BATCH)["exit_code"] == 3
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.long
+@pytest.mark.timeout(900)
 def test_a_parked_batch_goes_on_by_itself_and_a_cancelled_one_ends_well(tmp_path: Path) -> None:
     """And a backfill loads a batch once more. Of two stores with credentials of their own; what Dagster says of a run is what became of it.
 

@@ -102,8 +102,8 @@ def not_as_the_source(db: Path, merchant: Merchant) -> list[str]:
     return wrong
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.long
+@pytest.mark.timeout(900)
 def test_four_nights_of_one_store_go_by_without_anybody(tmp_path: Path) -> None:
     """New, changed, cancelled, delivered again, half-written, missed, late, corrected: Corso ends as the source is.
 
