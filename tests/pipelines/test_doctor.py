@@ -73,7 +73,7 @@ def test_all_is_well(shop: Shop) -> None:
 
 AMISS: dict[str, tuple[Answer, str, str, str, int]] = {
     # name: answer, about, level, sentence, exit code
-    "the clock": (answering(ahead=timedelta(seconds=90)), "clock", "look", "this machine is 90 s ahead of the API", 1),
+    "the clock": (answering(ahead=timedelta(seconds=90)), "clock", "look", "s ahead of the API: set it by NTP", 1),
     "refused": (lambda _: httpx.Response(401, json={"error": "access_denied"}), "token", "bad", "check CORSO_CLIENT_ID", 3),
     "another store's": (answering(403), "token", "bad", "403", 3),
     "a pause": (answering(429, **{"Retry-After": "2"}), "API", "look", "asks for a pause", 1),

@@ -32,13 +32,15 @@ def prepared(settings: Settings) -> Prepared:
     """Run everything that comes before the first request."""
     batch = Batch(settings, "samples")
     with batch.scratch() as scratch:
-        raw = preparing.extract(batch, scratch / "read")
+        raw = {
+            name: pl.scan_parquet(path) for name, path in preparing.extract(batch, scratch / "read").items()
+        }
         validated = preparing.validate(batch, raw, scratch / "validated")
-        plan = preparing.plan(batch, validated.accepted, scratch / "planned").collect()
+        plan = preparing.plan(batch, validated.accepted, scratch / "planned")
         return Prepared(
-            {name: table.collect() for name, table in validated.accepted.items()},
+            {name: pl.read_parquet(folder) for name, folder in validated.accepted.items()},
             validated.quarantine.collect(),
-            plan,
+            pl.read_parquet(plan),
             {use.fallback: use.values for use in batch.read_facts().fallbacks_used},
         )
 

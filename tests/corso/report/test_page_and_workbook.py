@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 import tracemalloc
+from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -371,8 +372,8 @@ def test_many_findings_take_no_more_memory_than_few(tmp_path: Path) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0] + 1_000_000
-    sheet = openpyxl.load_workbook(tmp_path / "r.xlsx", read_only=True)["Findings"]
-    assert sum(1 for _ in sheet.iter_rows()) == 12_001
+    with closing(openpyxl.load_workbook(tmp_path / "r.xlsx", read_only=True)) as book:
+        assert sum(1 for _ in book["Findings"].iter_rows()) == 12_001
 
 
 def test_nothing_in_the_workbook_becomes_a_formula_or_a_link(tmp_path: Path) -> None:
