@@ -24,7 +24,7 @@ from tests.sandbox_process import RunningSandbox, SandboxAddresses
 STORE_ID = 9359
 BATCH = "2026-11-22"
 SECRET = "sandbox"
-TIMEOUT_S = 120
+TIMEOUT_S = 240
 REPORTS = {
     "summary.json",
     "reconciliation.html",
