@@ -46,12 +46,13 @@ def _amount_shape(decimal: Decimal) -> str:
 def _plain_amounts(texts: pl.Series, shape: str, decimal: Decimal) -> pl.Series:
     """Change each different text once, and only those that are not plain already: most are."""
     plain = texts.str.contains(r"^-?\d+(?:\.\d+)?$" if decimal == "." else r"^-?\d+$")
-    others = texts.filter(~plain).unique()
+    others = (~plain).arg_true()
     if others.is_empty():
         return texts
-    table = others.to_frame("text").with_columns(_plain(pl.col("text"), shape, decimal).alias("changed"))
-    joined = texts.to_frame("text").join(table, on="text", how="left", maintain_order="left")
-    return joined.select(pl.coalesce("changed", "text").alias(texts.name)).to_series()
+    some = texts.gather(others).to_frame("text")
+    table = some.unique().with_columns(_plain(pl.col("text"), shape, decimal).alias("changed"))
+    joined = some.join(table, on="text", how="left", maintain_order="left")
+    return texts.clone().scatter(others, joined.select(pl.coalesce("changed", "text")).to_series())
 
 
 def _plain(text: pl.Expr, shape: str, decimal: Decimal) -> pl.Expr:

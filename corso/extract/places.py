@@ -114,7 +114,8 @@ def _by_different_rows(work: Callable[[pl.DataFrame], pl.Series], text: pl.Expr,
 
     def replaced(columns: Sequence[pl.Series]) -> pl.Series:
         rows = pl.DataFrame([column.alias(name) for column, name in zip(columns, names, strict=True)])
-        different = rows.unique().drop_nulls()
+        # One column's different values are found in half the time of one column's different rows.
+        different = (rows.unique() if by else rows.select(pl.col("text").unique())).drop_nulls()
         written = different.with_columns(work(different).alias("written"))
         changed = written.filter(pl.col("written") != pl.col("text"))
         if changed.is_empty():

@@ -98,6 +98,13 @@ def test_files_that_do_not_fit_the_profile_are_refused(
     assert str(error.value) == sentence
 
 
+def test_headers_are_listed_on_one_line(tmp_path: Path) -> None:
+    """Also one that has a line break in it, or no end: found by changing headers at random."""
+    with pytest.raises(ExportError) as error:
+        mapped(tmp_path, orders=f'"0\n0",{"x" * 1000},total\n1,2,3\n', line_items=LINES)
+    assert str(error.value).endswith(f"the file has 0 0, {'x' * 40}, total")
+
+
 def test_columns_may_be_called_whatever_the_loader_calls_its_own(tmp_path: Path) -> None:
     """GraphQL's `__typename` is one such column; what the loader adds is called otherwise."""
     names = [
