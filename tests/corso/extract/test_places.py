@@ -326,3 +326,16 @@ def test_a_customers_phone_is_read_by_the_billing_country_or_else_the_shipping_c
     found = with_places(orders)
     assert found["customer_phone"].to_list() == [expected]
     assert found.columns == orders.columns
+
+
+def test_rows_that_share_a_hash_do_not_share_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then their texts are compared."""
+    monkeypatch.setattr(places, "_hash_of", lambda _names: pl.lit(1, pl.UInt64).alias(places._HASH))
+    texts = pl.DataFrame({"text": ["Germany", "France", "US", None, "nowhere"]})
+    assert texts.select(countries(pl.col("text"))).to_series().to_list() == [
+        "DE",
+        "FR",
+        "US",
+        None,
+        "nowhere",
+    ]
