@@ -40,8 +40,7 @@ class LastRun:
     resume_at: datetime | None = None
     """For `PARKED`: when to try again."""
     runs: int = 1
-    """Runs that there were of this drop."""
-    """At the most `MOST_KILLED`: more are not asked for."""
+    """Runs that there were of this drop; at the most `MOST_KILLED`, as more are not asked for."""
     created_at: datetime | None = None
     run_id: str = ""
 

@@ -48,7 +48,7 @@ class Part:
     number: int
     """From 0."""
     rows: Tables
-    """The raw tables' rows, each table in the order of its files but for rows that stood apart."""
+    """The tables' rows (raw, or accepted), each table in the order of its files but for rows that stood apart."""
     files: Sequence[Path] = ()
     """What was written for this part alone."""
 
