@@ -34,6 +34,8 @@ FACTS_TAG = "corso-loader/facts"
 """When the batch's facts had been written as the run began: tells whether it left any."""
 COMMAND_TAG = "corso-loader/command"
 """Of runs of the command, whose user sees how they end."""
+EXECUTOR_TAG = "corso-loader/executor"
+"""Of runs whose steps are processes of their own: by which executor."""
 HOST_TAG, PROCESS_TAG = "corso-loader/host", "corso-loader/process"
 """Where it runs."""
 LONGEST_SAID = 1_000
@@ -57,14 +59,18 @@ def tags_of_batch(landing: Landing, key: str) -> dict[str, str]:
     return tags
 
 
-def note_start(instance: dg.DagsterInstance, run: dg.DagsterRun, landing: Landing) -> None:
-    """Write down where a run runs and what lay in its batch's folder as it began."""
+def note_start(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, landing: Landing, executor: str | None = None
+) -> None:
+    """Write down where and how a run runs, and what lay in its batch's folder as it began."""
     batch = landing.batch(run.tags[PARTITION_TAG])
     tags = {
         HOST_TAG: socket.gethostname(),
         PROCESS_TAG: str(os.getpid()),
         FACTS_TAG: str(facts_written_at(batch)),
     }
+    if executor is not None:
+        tags[EXECUTOR_TAG] = executor
     try:
         tags[DROP_TAG] = look_at(batch.settings, batch.name).signature
     except OSError:

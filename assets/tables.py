@@ -3,10 +3,8 @@
 Own, because dagster-polars 0.27 cannot read a file with polars 2.
 """
 
-import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +13,11 @@ import polars as pl
 from upath import UPath
 
 from assets.resources import LoaderFile
-from assets.run_tags import PARTITION_TAG, note_end, note_start
-from corso.errors import CorsoError
-from corso.logs import are_wanted, json_lines
-from corso.stages.batch import Batch
+from assets.run_tags import PARTITION_TAG
+from assets.running import is_in_steps, step_of_run, whole_run
+from corso.delivery.batch_lock import Held
 from corso.stages.landing import Landing
-from corso.stages.metrics import write_metrics
 from corso.stages.parts import put_in_place
-
-_LOG = logging.getLogger("corso.run")
 
 
 class ParquetTables(dg.ConfigurableIOManagerFactory["TableFiles"]):
@@ -37,39 +31,20 @@ class ParquetTables(dg.ConfigurableIOManagerFactory["TableFiles"]):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["TableFiles"]:
-        """Lock the run's batch, whoever started the run. Raises LedgerInUse, SettingsError."""
+        """Hold the run's batch, or enter it as a step of a run that holds it. Raises CorsoError where that cannot be."""
         instance, run = context.instance, context.run
         if run is None or instance is None or PARTITION_TAG not in run.tags:
             yield self.create_io_manager(context)
             return
-        with ExitStack() as held:
-            try:
-                note_start(instance, run, self.loader.landing)
-                batch = self.loader.batch(run.tags[PARTITION_TAG])
-                held.enter_context(batch.locked())
-            except CorsoError as error:
-                note_end(instance, run.run_id, error)
-                raise
-            if are_wanted():
-                held.enter_context(json_lines(_named(batch, run.run_id)))
-            _LOG.info("%s begins", run.job_name)
-            try:
-                yield self.create_io_manager(context)
-            finally:
-                _LOG.info("%s ends", run.job_name)
-                _measure(batch)
-
-
-def _named(batch: Batch, run_id: str) -> dict[str, str]:
-    return {"store": str(batch.settings.loader.store.id), "batch": batch.name, "run": run_id}
-
-
-def _measure(batch: Batch) -> None:
-    """Write what an operator plots. That it cannot be written does not undo the run."""
-    try:
-        write_metrics(batch, datetime.now(UTC))
-    except (CorsoError, OSError) as error:
-        _LOG.warning("metrics: %s", error)
+        landing = self.loader.landing
+        # Dagster names the step to the log of resources where the process has one alone.
+        step = context.log.metadata.get("step_key") if context.log else None
+        if step is not None and is_in_steps(instance, run.run_id):
+            working = step_of_run(instance, run, landing, str(step))
+        else:
+            working = whole_run(instance, run, landing)
+        with working as held:
+            yield TableFiles(landing, held)
 
 
 class TableFiles(dg.UPathIOManager):
@@ -77,9 +52,10 @@ class TableFiles(dg.UPathIOManager):
 
     extension: str = ".parquet"
 
-    def __init__(self, landing: Landing) -> None:
+    def __init__(self, landing: Landing, held: Held | None = None) -> None:
         super().__init__(base_path=UPath(landing.path))
         self._landing = landing
+        self._held = held or Held()
 
     def get_path_for_partition(
         self,
@@ -91,7 +67,11 @@ class TableFiles(dg.UPathIOManager):
         return UPath(self._landing.batch(partition).tables) / path.name
 
     def dump_to_path(self, context: dg.OutputContext, obj: pl.LazyFrame | Path, path: UPath) -> None:
-        """Put a table in place of the old one: a file, or a folder of files, that is written already, or a frame."""
+        """Put a table in place of the old one: a file, or a folder of files, that is written already, or a frame.
+
+        Raises LeaseLost where another run took the batch over: its tables are left alone.
+        """
+        self._held.check()
         if isinstance(obj, Path):
             put_in_place(obj, Path(str(path)))
         else:

@@ -1,7 +1,7 @@
 """Jobs: the command's verbs, as selections of assets.
 
-Steps run in one process: each is short against the three seconds that a process of its own would cost, and the
-upload is one asyncio loop anyway.
+By default steps run in one process: each is short against the three seconds that a process of its own would cost, and the
+upload is one asyncio loop anyway. `pipelines.executors` has the others.
 """
 
 import dagster as dg
@@ -28,7 +28,9 @@ _DESCRIPTIONS = {
 }
 
 
-def build_jobs(loader: LoaderFile) -> dict[str, UnresolvedAssetJobDefinition]:
+def build_jobs(
+    loader: LoaderFile, executor: dg.ExecutorDefinition
+) -> dict[str, UnresolvedAssetJobDefinition]:
     """Return job name -> job, for batches of the stores that `loader` names.
 
     Each run carries the tags by which those of one store, and those of one set of credentials, wait for each other,
@@ -46,7 +48,7 @@ def build_jobs(loader: LoaderFile) -> dict[str, UnresolvedAssetJobDefinition]:
             description=_DESCRIPTIONS[name],
             config=config,
             hooks={note_how_it_ended},
-            executor_def=dg.in_process_executor,
+            executor_def=executor,
         )
         for name, selection in _SELECTIONS.items()
     }

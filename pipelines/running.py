@@ -45,7 +45,8 @@ def run_job(
     LedgerInUse where another loader works on the batch.
     """
     prepare_home(settings)
-    defs = build_defs(loader=LoaderFile(path=str(settings.path)), progress=Progress(watch))
+    loader = LoaderFile(path=str(settings.path))
+    defs = build_defs(loader=loader, progress=Progress(watch), executor=dg.in_process_executor)
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     config["ops"] = {op: {"config": given} for op, given in _configured(name, upload or {}, until).items()}

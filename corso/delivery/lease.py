@@ -66,6 +66,8 @@ class Claim:
     holder: str
     is_shared: bool
     """Whether it is on a server, where no file lock tells who is alive and one waits one's turn."""
+    is_one_process: bool = True
+    """Whether this process alone holds it; a run in several is not over when one of them is gone."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,10 @@ class Holding:
     def is_stale(self, now: datetime) -> bool:
         """Say whether its holder gave no sign of life for longer than a lease."""
         return now >= self.free_at
+
+    def is_dead(self, now: datetime) -> bool:
+        """Say whether its holder is gone: by its last sign of life, or as a process of this machine."""
+        return self.is_stale(now) or (self.host == this_host() and is_gone(self.process))
 
     @property
     def free_at(self) -> datetime:
@@ -129,7 +135,7 @@ class Lease:
     lost_commits: int
     """How many commits were found missing, ever."""
     tenure_id: int
-    """Of this time that it is held."""
+    """Of this time that it is held; 0 where it was joined."""
 
     @classmethod
     def take(
@@ -161,7 +167,7 @@ class Lease:
             "fence": fence,
             "renewed_at": text_of(now),
             "released": False,
-            "process": this_process_tells(),
+            "process": this_process_tells() if claim.is_one_process else None,
         }
         is_it = LEASES.c.name == claim.name
         statement = LEASES.update().where(is_it) if before else LEASES.insert().values(name=claim.name)
@@ -170,6 +176,14 @@ class Lease:
         tenure = {"lease": claim.name, "fence": fence, "store_id": claim.store_id, **holder}
         tenure_id = connection.execute(TENURES.insert().values(tenure).returning(TENURES.c.id)).scalar_one()
         return cls(claim, fence, tenure_id=tenure_id, **counts)
+
+    @classmethod
+    def join(cls, connection: sa.Connection, claim: Claim) -> Self | None:
+        """Share the lease of a holder of this very name; None where another one has it, or nobody."""
+        found = holding(connection, claim.name, locked=True)
+        if found is None or found.released or found.holder != claim.holder:
+            return None
+        return cls(claim, found.fence, found.commits, found.lost_commits, tenure_id=0)
 
     def count_commit(self, connection: sa.Connection, now: Instant) -> int:
         """Count the transaction at hand; return how many there are with it. Raises LeaseLost."""

@@ -33,21 +33,39 @@ class Lock:
         self._descriptor = descriptor
 
     @classmethod
-    def take(cls, path: Path, holder: str, *, what: str = "the ledger") -> Self:
+    def take(cls, path: Path, holder: str, *, what: str = "the ledger", shared: bool = False) -> Self:
         """Take the lock on something as `holder`. Raises LedgerInUse, which names the other holder, and OSError."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         with ExitStack[None]() as undo:
             undo.callback(os.close, descriptor)
-            other = _lock(descriptor, holder)
+            other = _lock(descriptor, holder, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
             if other is not None:
                 message = f"{what} is in use by another loader ({other}); wait for it to end"
                 raise LedgerInUse(message)
             undo.pop_all()
         return cls(descriptor)
 
+    @classmethod
+    def share(cls, path: Path, holder: str, *, what: str) -> Self:
+        """Take the lock beside others that share it. Raises LedgerInUse where somebody has it alone, and OSError."""
+        return cls.take(path, holder, what=what, shared=True)
+
     def release(self) -> None:
         """Let the next one in."""
         os.close(self._descriptor)
+
+
+def holder_of(path: Path) -> str | None:
+    """Return what the holder of the lock on a file wrote there; None where nobody has it."""
+    with suppress(FileNotFoundError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _told(descriptor)
+        finally:
+            os.close(descriptor)
+    return None
 
 
 class CredentialLock:
@@ -133,13 +151,17 @@ def _check_is_ours(path: Path, descriptor: int) -> None:
         raise LedgerError(message)
 
 
-def _lock(descriptor: int, holder: str) -> str | None:
+def _told(descriptor: int) -> str:
+    text = os.pread(descriptor, _LONGEST_TEXT, 0).decode(errors="replace")
+    return " ".join(text.split()) or "unknown"
+
+
+def _lock(descriptor: int, holder: str, kind: int = fcntl.LOCK_EX) -> str | None:
     """Lock an open file and write down who holds it; where another does, return what that one wrote."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
-        text = os.pread(descriptor, _LONGEST_TEXT, 0).decode(errors="replace")
-        return " ".join(text.split()) or "unknown"
+        return _told(descriptor)
     # Words for messages only: the lock holds on a full disk, too.
     with suppress(OSError):
         os.ftruncate(descriptor, 0)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Protocol, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from corso.delivery.lock import Lock, this_process
+from corso.delivery.batch_lock import BatchTables
 from corso.report.atomic import replacing
 from corso.report.summary import MoneyRow, QuotaUse, ReconciliationCounts, Requests, Stage
 from corso.settings import Settings
@@ -123,19 +123,10 @@ class Batch:
         with replacing(self.tables / "facts.json") as draft:
             draft.write_text(facts.model_dump_json(indent=1), encoding="utf-8")
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep every other loader of this machine from the batch's tables: they are read while they are sent.
-
-        Raises LedgerInUse, which names who has them.
-        """
-        self.tables.mkdir(parents=True, exist_ok=True)
+    def lock(self) -> BatchTables:
+        """Return the lock that keeps every other run from the batch's tables: they are read while they are sent."""
         # Among the tables: the folder above is the reader's, and holds the reports alone.
-        lock = Lock.take(self.tables / ".lock", this_process(), what=f"batch {self.name}")
-        try:
-            yield
-        finally:
-            lock.release()
+        return BatchTables(self.settings.loader.store.id, self.name, self.settings.ledger, self.tables)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
