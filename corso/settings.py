@@ -22,6 +22,9 @@ from corso.calendar import EVERY_DAY, Calendar, Days, Span
 from corso.database import DatabaseUrl, LedgerPlace, SharedLedger
 from corso.errors import SettingsError
 
+DRAFT_STORE_ID = 0
+"""What stands in a loader.yaml that `inspect` wrote: nobody's store, to which nothing is sent."""
+
 BATCH_PLACEHOLDER = "{batch}"
 """Stands in an export's path for the name of the batch's folder."""
 
@@ -470,6 +473,9 @@ def read_settings(path: Path) -> Settings:
     Raises SettingsError with the file, the line, the key and the nearest known key.
     """
     path = path.absolute()
+    if not path.exists():
+        message = f"{path}: no such file; name another with -c, or make one: corso-loader inspect EXPORTS --write loader.yaml"
+        raise SettingsError(message)
     node, data = _parse(path)
     try:
         loader = Loader.model_validate(data)

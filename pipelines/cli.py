@@ -1,6 +1,7 @@
 """The corso-loader command: the face of the program. What the verbs do is in `pipelines.verbs`.
 
-Nothing heavy is imported before a verb needs it: `--help` must not wait for Dagster and polars.
+Nothing heavy is imported before a verb needs it: `--help` must not wait for Dagster and polars. How help is laid out, and
+what every verb takes, is in `help_text`; how a command speaks, in `output`.
 """
 
 import os
@@ -11,25 +12,58 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer._click.exceptions import NoArgsIsHelpError, UsageError  # typer exports no other names for them
+
+from pipelines import output
+from pipelines.help_text import Verbs, examples
 
 app = typer.Typer(
+    cls=Verbs,
     help="Move a merchant's orders from export files into the Corso Commerce API, and prove that they arrived.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    epilog="Exit codes: 0 all in Corso and equal; 1 finished, needs a look; 2 usage; 3 stopped by a guard; "
-    "75 parked, try later; 130 interrupted.",
+    epilog="\b\nNew here?\n"
+    "  corso-loader demo                                        the whole road, on own samples\n"
+    "  corso-loader inspect orders.csv --write loader.yaml      your export; nothing is sent\n"
+    "  corso-loader VERB --help                                 what a verb does, with examples\n\n"
+    "\b\nExit codes:\n"
+    "  0   every source order is in Corso and equal\n"
+    "  1   finished, needs a look\n"
+    "  2   usage or configuration: nothing was sent\n"
+    "  3   stopped by a guard\n"
+    "  75  parked: try later, the same command goes on\n"
+    "  130 interrupted, states intact: the same command goes on",
 )
 
-ledger_app = typer.Typer(help="The ledger itself.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(ledger_app, name="ledger")
+ledger_app = typer.Typer(
+    cls=Verbs, help="Look after the ledger itself.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(ledger_app, name="ledger", rich_help_panel="Around it")
+
+_FIRST, _LOAD, _LOOK, _AROUND = "First contact", "Loading", "Looking", "Around it"
+
+
+def _json_is_wanted(value: bool) -> bool:
+    output.speak(as_json=value)
+    return value
+
 
 ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", help="The loader.yaml that says what to load and where to.")
+    Path,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="What to load and where to; by default the loader.yaml here.",
+        default_factory=lambda: output.DEFAULT_CONFIG,
+        show_default=False,
+    ),
 ]
 BatchOption = Annotated[
-    str | None, typer.Option("--batch", help="Which batch; by default the newest.", show_default=False)
+    str | None,
+    typer.Option("--batch", metavar="NAME", help="Which batch; by default the newest.", show_default=False),
 ]
 UntilOption = Annotated[
     str | None,
@@ -41,7 +75,20 @@ UntilOption = Annotated[
     ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before sending to production.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
+JsonOption = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print facts as one JSON document and nothing else.", callback=_json_is_wanted
+    ),
+]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        output.say(f"corso-loader {version('corso-loader')}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -56,8 +103,14 @@ def options(
             show_default=False,
         ),
     ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    version: Annotated[  # noqa: ARG001  (its callback has done it)
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=_show_version, is_eager=True),
+    ] = False,
 ) -> None:
     """Take what holds for every verb."""
+    output.speak(quiet=quiet, as_json=False)
     if log is None or log == "text":
         return
     if log != "json":
@@ -67,7 +120,7 @@ def options(
     os.environ["CORSO_LOG"] = log
 
 
-@app.command()
+@app.command(rich_help_panel=_FIRST, epilog=examples("demo", "demo --orders 200 --out /tmp/demo"))
 def demo(
     orders: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many sample orders.")] = 2000,
     out: Annotated[Path, typer.Option(help="Where to put samples, sandbox and reports.")] = Path("data/demo"),
@@ -79,7 +132,14 @@ def demo(
     _leave(lambda: trying.demo(orders, out, as_json=as_json))
 
 
-@app.command()
+@app.command(
+    rich_help_panel=_FIRST,
+    epilog=examples(
+        "inspect orders_export.csv",
+        "inspect exports/ --time-zone America/New_York --write loader.yaml",
+        "inspect exports/ --profile my-profile.yaml",
+    ),
+)
 def inspect(
     paths: Annotated[
         list[Path], typer.Argument(help="Export files, folders of them, or patterns.", metavar="PATH")
@@ -117,7 +177,10 @@ def inspect(
     _leave(lambda: inspecting.inspect(paths, write, profile, time_zone, as_json=as_json))
 
 
-@app.command()
+@app.command(
+    rich_help_panel=_FIRST,
+    epilog=examples("profiles", "profiles shopify > my-profile.yaml", "profiles --vocabulary"),
+)
 def profiles(
     name: Annotated[
         str | None, typer.Argument(help="Print this built-in profile, to copy and edit.", show_default=False)
@@ -135,7 +198,24 @@ def profiles(
     _leave(lambda: show_profiles(name, vocabulary=vocabulary, schema=schema))
 
 
-@app.command()
+@app.command(rich_help_panel=_FIRST, epilog=examples("doctor", "doctor -c north/loader.yaml --offline"))
+def doctor(
+    config: ConfigOption,
+    batch: BatchOption = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask nothing of the API (one token request, one read).")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Examine all that a load needs: files, disk, ledger, credentials, the API, its quota, the clock."""
+    from pipelines import examining  # noqa: PLC0415
+
+    _leave(lambda: examining.doctor(config, batch, offline=offline, as_json=as_json))
+
+
+@app.command(
+    rich_help_panel=_LOAD, epilog=examples("plan", "plan --batch 2026-11-22 --offline", "plan --json")
+)
 def plan(
     config: ConfigOption,
     batch: BatchOption = None,
@@ -150,7 +230,7 @@ def plan(
     _leave(lambda: verbs.plan(config, batch, offline=offline, as_json=as_json))
 
 
-@app.command()
+@app.command(rich_help_panel=_LOAD, epilog=examples("upload --limit 50", "upload --until 06:00"))
 def upload(
     config: ConfigOption,
     batch: BatchOption = None,
@@ -165,7 +245,14 @@ def upload(
     _leave(lambda: verbs.upload(config, batch, limit=limit, until=until, yes=yes, as_json=as_json))
 
 
-@app.command()
+@app.command(
+    rich_help_panel=_LOAD,
+    epilog=examples(
+        "reconcile",
+        "reconcile --batch 2026-11-22",
+        "reconcile --verify work/9359/2026-11-22/certificate.json",
+    ),
+)
 def reconcile(
     config: ConfigOption,
     batch: BatchOption = None,
@@ -192,7 +279,10 @@ def reconcile(
     _leave(lambda: verbs.reconcile(config, batch, as_json=as_json))
 
 
-@app.command()
+@app.command(
+    rich_help_panel=_LOAD,
+    epilog=examples("run", "run --until 06:00", "run -c north/loader.yaml --yes --quiet"),
+)
 def run(
     config: ConfigOption,
     batch: BatchOption = None,
@@ -206,7 +296,7 @@ def run(
     _leave(lambda: verbs.run(config, batch, until=until, yes=yes, as_json=as_json))
 
 
-@app.command()
+@app.command(rich_help_panel=_LOAD, epilog=examples("retry", "retry --batch 2026-11-22"))
 def retry(
     config: ConfigOption,
     batch: BatchOption = None,
@@ -220,22 +310,7 @@ def retry(
     _leave(lambda: verbs.retry(config, batch, until=until, yes=yes, as_json=as_json))
 
 
-@app.command()
-def doctor(
-    config: ConfigOption,
-    batch: BatchOption = None,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Ask nothing of the API (one token request, one read).")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Examine all that a load needs: files, disk, ledger, credentials, the API, its quota, the clock."""
-    from pipelines import examining  # noqa: PLC0415
-
-    _leave(lambda: examining.doctor(config, batch, offline=offline, as_json=as_json))
-
-
-@app.command()
+@app.command(rich_help_panel=_LOOK, epilog=examples("status", "status --json"))
 def status(config: ConfigOption, as_json: JsonOption = False) -> None:
     """Count the ledger's entries by state."""
     from pipelines import looking  # noqa: PLC0415
@@ -243,10 +318,12 @@ def status(config: ConfigOption, as_json: JsonOption = False) -> None:
     _leave(lambda: looking.status(config, as_json=as_json))
 
 
-@app.command()
+@app.command(rich_help_panel=_LOOK, epilog=examples("trace 6097582719028"))
 def trace(
     config: ConfigOption,
-    source_order_id: Annotated[str, typer.Argument(help="The order's id on the source platform.")],
+    source_order_id: Annotated[
+        str, typer.Argument(help="The order's id on the source platform, or its name.", metavar="ORDER")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Tell one order's story: file and line, checks, attempts, Corso's id, findings."""
@@ -255,7 +332,7 @@ def trace(
     _leave(lambda: tracing.trace(config, source_order_id, as_json=as_json))
 
 
-@ledger_app.command()
+@ledger_app.command(epilog=examples("ledger move", "ledger move -c loader.yaml old/ledger.sqlite"))
 def move(
     config: ConfigOption,
     source: Annotated[
@@ -271,6 +348,7 @@ def move(
 
 
 @app.command(
+    rich_help_panel=_AROUND,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
     add_help_option=False,
 )
@@ -281,7 +359,7 @@ def sandbox(context: typer.Context) -> None:
     raise typer.Exit(serve(list(context.args)))
 
 
-@app.command()
+@app.command(rich_help_panel=_LOOK, epilog=examples("ui", "ui -c north/loader.yaml --port 3001"))
 def ui(
     config: Annotated[
         Path | None,
@@ -302,16 +380,20 @@ def _leave(act: Callable[[], int]) -> None:
     try:
         code = act()
     except CorsoError as error:
-        print(f"corso-loader: {error}", file=sys.stderr)  # noqa: T201
         code = error.exit_code
+        output.say_error(str(error), code)
+    except BrokenPipeError:
+        # Whoever read has what it wanted, e.g. `head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
     except OSError as error:
         # The disk is full, a folder may not be written to; whatever was sent is in the ledger.
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        print(f"corso-loader: {text}; mend this and run the same command again", file=sys.stderr)  # noqa: T201
         code = 3
+        output.say_error(f"{text}; mend this and run the same command again", code)
     except KeyboardInterrupt:
-        print("corso-loader: interrupted; run the same command again to go on", file=sys.stderr)  # noqa: T201
         code = 130
+        output.say_error("interrupted; run the same command again to go on", code)
     raise typer.Exit(code)
 
 
@@ -321,7 +403,28 @@ def main() -> None:
     os.umask(0o077)
     # The same as Ctrl-C, until a stage has its own way to end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    app(prog_name="corso-loader")
+    try:
+        code = app(prog_name="corso-loader", standalone_mode=False)
+    except NoArgsIsHelpError as error:
+        sys.stderr.write(f"{error.format_message()}\n")
+        code = error.exit_code
+    except UsageError as error:
+        # What is missing or misspelt is known before any option is: the verb's own say whether JSON is wanted.
+        output.speak(as_json="--json" in sys.argv)
+        code = error.exit_code
+        output.say_error(_said_usage(error), code)
+    except (typer.Abort, KeyboardInterrupt):
+        code = 130
+        output.say_error("interrupted", code)
+    sys.exit(code or 0)
+
+
+def _said_usage(error: UsageError) -> str:
+    """Return what is wrong with the command line, and where it is said what is right."""
+    sentence = error.format_message().rstrip()
+    see = "See" if sentence.endswith("?") else "; see"
+    path = error.ctx.command_path if error.ctx else "corso-loader"
+    return f"{sentence[0].lower()}{sentence[1:].rstrip('.')}{see if see[0] == ';' else f' {see}'} `{path} --help`"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from corso.stages.inspection.inspecting import inspect_files
 from corso.stages.inspection.loader_draft import PROFILE_FILE, loader_yaml
 from corso.stages.inspection.profile_draft import profile_yaml, unknown_roles
 from pipelines.inspection_text import inspection_lines
-from pipelines.output import say, say_json
+from pipelines.output import as_typed, command_line, is_quiet, say, say_json, say_next
 
 
 def inspect(
@@ -37,15 +37,31 @@ def inspect(
         for path, text in _drafts(inspection, write).items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-            sys.stderr.write(f"Wrote {path}\n")
+            if not is_quiet():
+                sys.stderr.write(f"Wrote {path}\n")
+    say_next(*_next_steps(paths, write, inspection))
     return 0 if inspection.everything_is_accepted else 1
+
+
+def _next_steps(paths: list[Path], write: Path | None, inspection: Inspection) -> Iterator[str]:
+    """Yield what to do with what was found, or written."""
+    if write is None:
+        typed = " ".join(as_typed(path) for path in paths)
+        yield f"corso-loader inspect {typed} --write loader.yaml   (a loader.yaml for these files, to fill in)"
+    elif inspection.profile:
+        yield f"edit {as_typed(write)}: what says TODO, and which fallbacks you want"
+        yield f"{command_line('plan', write)}   (everything but sending; needs no credentials)"
+    else:
+        draft = write.parent / PROFILE_FILE
+        yield f"edit {as_typed(draft)}: put a header, or nothing, where it says TODO (docs/writing_a_profile.md)"
+        yield f"corso-loader inspect {' '.join(as_typed(path) for path in paths)} --profile {as_typed(draft)}"
 
 
 @contextmanager
 def _waiting() -> Iterator[None]:
     """Show on a terminal that the files are being read: large ones take a minute."""
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not console.is_terminal or console.is_dumb_terminal or is_quiet():
         yield
         return
     with console.status("Reading the files and trying to load them"):

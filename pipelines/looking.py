@@ -6,13 +6,15 @@ Neither frames nor Dagster are imported here: counting the ledger's rows needs n
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from corso.delivery.ledger import Ledger
+from corso.delivery.states import State
 from corso.errors import UsageError
 from corso.settings import read_settings
 from pipelines.home import prepare_home
-from pipelines.output import say, say_json
+from pipelines.output import command_line, say, say_json, say_next
 
 _DEMO = Path("data/demo/loader.yaml")
 
@@ -32,7 +34,21 @@ def status(config: Path, *, as_json: bool) -> int:
     for subject, states in counts.items():
         listed = ", ".join(f"{count:,} {state}" for state, count in states.items())
         say(f"  {subject + 's':15} {listed or 'none'}")
+    say_next(*_next_steps(counts, config))
     return 0
+
+
+def _next_steps(counts: dict[str, dict[str, int]], config: Path) -> Iterator[str]:
+    """Yield what the states ask for."""
+    states = {state for of_subject in counts.values() for state, count in of_subject.items() if count}
+    if {State.UNKNOWN.value, State.SENDING.value, State.REJECTED.value} & states:
+        yield f"{command_line('retry', config)}   (looks up what is unknown, sends again what was rejected)"
+    if State.PLANNED.value in states:
+        yield f"{command_line('run', config)}   (sends what is planned)"
+    if not states:
+        yield f"{command_line('plan', config)}   (everything but sending)"
+    elif states == {State.ACCEPTED.value}:
+        yield f"{command_line('reconcile', config)}   (reads Corso back and compares)"
 
 
 def ui(config: Path | None, port: int) -> int:

@@ -7,7 +7,7 @@ from corso.clock import SystemClock
 from corso.database import SharedLedger
 from corso.errors import SettingsError
 from corso.settings import read_settings
-from pipelines.output import say, say_json
+from pipelines.output import command_line, say, say_json, say_next
 
 
 def move_ledger(config: Path, source: Path | None, *, as_json: bool) -> int:
@@ -32,4 +32,5 @@ def move_ledger(config: Path, source: Path | None, *, as_json: bool) -> int:
         trust = "" if each.is_trusted else "; Corso will be looked through before anything is sent"
         say(f"Store {each.store_id}: {each.entries:,} entries, {each.attempts:,} attempts {state}{trust}")
     say(f"The ledger is at {target} now; the file is called {path.stem}.moved{path.suffix}")
+    say_next(f"{command_line('status', config)}   (the same counts, from the server)")
     return 0

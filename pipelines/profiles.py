@@ -17,7 +17,7 @@ from corso.errors import UsageError
 from corso.extract import profile as vocabulary_module
 from corso.extract.profile import Profile, built_in_profiles
 from corso.settings import nearest
-from pipelines.output import say
+from pipelines.output import say, say_next
 
 _INTRODUCTION = """\
 # The vocabulary of profiles
@@ -66,6 +66,9 @@ def show_profiles(name: str | None, *, vocabulary: bool, schema: bool) -> int:
         width = max(len(profile.name) for profile in profiles)
         for profile in profiles:
             say(f"{profile.name:{width}}  {profile.title} (files: {', '.join(profile.files)})")
+        say_next(
+            "corso-loader profiles NAME > my-profile.yaml   (one to copy and edit: docs/writing_a_profile.md)"
+        )
     return 0
 
 

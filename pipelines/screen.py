@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import polars as pl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Column
@@ -17,7 +18,7 @@ from corso.report.corrected import said_corrections
 from corso.report.filled import said_amount, said_use
 from corso.report.summary import QuotaUse, Summary
 from corso.stages.batch import Pace, ProgressWatch
-from pipelines.output import say
+from pipelines.output import is_quiet, say
 from pipelines.time_left import TimeLeft, said_seconds
 from schemas.corrections import CorrectionsUse
 from schemas.filled_values import FallbackUse
@@ -25,6 +26,7 @@ from schemas.money import money_text
 from schemas.moved_money import MovedAmount
 
 _SAID_EVERY_S = 10.0
+_MOST_REASONS = 3
 _WORDS = {
     "create_order": "orders",
     "update_order": "orders",
@@ -42,7 +44,9 @@ _WORDS = {
 def progress() -> Iterator[ProgressWatch]:
     """Show how far the stages are, until the block ends."""
     console = Console(stderr=True)
-    if console.is_terminal:
+    if is_quiet():
+        yield lambda _what, _done, _total, _pace=None: None
+    elif console.is_terminal and not console.is_dumb_terminal:
         with _bars_on(console) as bars:
             yield _Bars(bars).watch
     else:
@@ -145,6 +149,17 @@ def say_fallbacks(uses: Sequence[FallbackUse]) -> None:
     """Print one line for each declared fallback: what it filled in accepted orders."""
     for use in uses:
         say(f"  fallback {use.fallback} filled {said_use(use)}")
+
+
+def say_reasons(problems: pl.DataFrame) -> None:
+    """Print why most of the quarantined orders are: the most frequent of `problems_by_frequency`, with a place and a remedy."""
+    for row in problems.head(_MOST_REASONS).iter_rows(named=True):
+        column = ".".join(filter(None, [row["table"], row["column"]]))
+        orders = "1 order" if row["orders"] == 1 else f"{row['orders']:,} orders"
+        place = f"{row['file']}:{row['line']}"
+        say(f"  {'because':15} {orders}: {column} {row['sentence']} (e.g. {place}); {row['remedy']}")
+    if problems.height > _MOST_REASONS:
+        say(f"  {'':15} and {problems.height - _MOST_REASONS:,} rarer reasons, all in quarantine.csv")
 
 
 def say_corrections(patterns: Sequence[str], use: CorrectionsUse) -> None:

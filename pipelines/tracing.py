@@ -1,25 +1,56 @@
 """trace: one order's story, told in lines or as JSON."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from corso.errors import UsageError
 from corso.settings import read_settings
-from corso.stages.tracing import Story, trace_order
-from pipelines.output import say, say_json
+from corso.stages.tracing import Story, ids_called, trace_order
+from pipelines.output import command_line, say, say_json, say_next
 
 
 def trace(config: Path, source_order_id: str, *, as_json: bool) -> int:
     """Tell one order's story; exit code 2 where nothing is known of it."""
-    story = trace_order(read_settings(config), source_order_id)
+    settings = read_settings(config)
+    story = trace_order(settings, source_order_id)
     if not story.is_known:
-        message = f"order {source_order_id!r} is in no batch and not in the ledger"
-        raise UsageError(message)
+        # People have the name at hand that customers know.
+        story = trace_order(settings, _id_called(ids_called(settings, source_order_id), source_order_id))
     if as_json:
         say_json(story.as_dict())
     else:
         for line in _told(story):
             say(line)
+        say_next(*_next_steps(story, config))
     return 0
+
+
+def _id_called(ids: list[str], name: str) -> str:
+    """Return the one order that goes by this name. Raises UsageError where there is none, or several."""
+    if not ids:
+        message = (
+            f"order {name!r} is in no batch and not in the ledger; results.csv lists each batch's orders"
+        )
+        raise UsageError(message)
+    if len(ids) > 1:
+        message = f"{len(ids):,} orders are called {name!r}: name one by its id, e.g. {', '.join(ids[:5])}"
+        raise UsageError(message)
+    return ids[0]
+
+
+def _next_steps(story: Story, config: Path) -> Iterator[str]:
+    """Yield what the order's state asks for, its last batch's first."""
+    batch = story.places[-1]["batch"] if story.places else None
+    of_batch = () if batch is None else ("--batch", batch)
+    states = {str(entry["state"]) for entry in story.entries}
+    if any(place["state"] == "quarantined" and place["batch"] == batch for place in story.places):
+        yield "mend its rows: a fallback (docs/fallbacks.md) or a corrected copy of quarantine.csv (docs/corrections.md)"
+    if states & {"unknown", "sending", "rejected"}:
+        yield f"{command_line('retry', config, *of_batch)}   (looks up what is unknown, sends again what was rejected)"
+    elif "planned" in states or not states:
+        yield f"{command_line('run', config, *of_batch)}   (sends what is accepted)"
+    else:
+        yield f"{command_line('reconcile', config, *of_batch)}   (reads Corso back and compares)"
 
 
 def _told(story: Story) -> list[str]:

@@ -10,19 +10,21 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from corso.errors import CorsoError, SettingsError, UsageError
+from corso.errors import CorsoError, SettingsError, Stopped, UsageError
 from corso.extract.files import default_batch
+from corso.report.results import problems_by_frequency
 from corso.report.summary import Stage, Summary
-from corso.report.verdict import verdict
-from corso.settings import Settings, check_batch_name, read_settings
+from corso.report.verdict import judge
+from corso.settings import DRAFT_STORE_ID, Settings, check_batch_name, read_settings
 from corso.stages.batch import Batch
 from corso.stages.ending import close_unfinished_books, facts_written_at
 from corso.stages.forecast import forecast
 from corso.stages.metrics import write_metrics
 from corso.stages.retrying import causes_to_retry
-from pipelines.output import say, say_json
+from pipelines.next_steps import after_batch, after_guard
+from pipelines.output import as_typed, keep_for_error, painted, say, say_json, say_next
 from pipelines.running import run_job
-from pipelines.screen import progress, say_corrections, say_fallbacks, say_moved, say_summary
+from pipelines.screen import progress, say_corrections, say_fallbacks, say_moved, say_reasons, say_summary
 from pipelines.until import parse_until
 from schemas.filled_values import FallbackUse
 from schemas.money import money_text
@@ -39,9 +41,11 @@ def plan(config: Path, batch_name: str | None, *, offline: bool, as_json: bool) 
         told = {"fallbacks": uses, "moved": moved, "corrections": asdict(facts.corrections)}
         say_json({**summary.model_dump(mode="json"), **told})
         return summary.exit_code
-    code = _say(batch, summary, "plan", as_json=False)
-    say(forecast(batch, summary, datetime.now(UTC), offline=offline))
-    return code
+    _say_facts(batch, summary, "plan")
+    if summary.accepted.orders:
+        say(forecast(batch, summary, datetime.now(UTC), offline=offline))
+    say_next(*after_batch(summary, "plan", config, batch.folder))
+    return summary.exit_code
 
 
 def upload(
@@ -63,12 +67,21 @@ def reconcile(config: Path, batch_name: str | None, *, as_json: bool) -> int:
     return _say(batch, _run("reconcile_batch", batch, "reconcile"), "reconcile", as_json=as_json)
 
 
-def run(config: Path, batch_name: str | None, *, until: str | None = None, yes: bool, as_json: bool) -> int:
+def run(
+    config: Path,
+    batch_name: str | None,
+    *,
+    until: str | None = None,
+    yes: bool,
+    as_json: bool,
+    says_next: bool = True,
+) -> int:
     """Run the whole road; from `until` on nothing more is sent or read."""
     batch = _batch(config, batch_name)
     ends = _end(batch.settings, until)
     _confirm(batch.settings, yes=yes)
-    return _say(batch, _run("load_batch", batch, "reconcile", ends), "reconcile", as_json=as_json)
+    summary = _run("load_batch", batch, "reconcile", ends)
+    return _say(batch, summary, "reconcile", as_json=as_json, says_next=says_next)
 
 
 def retry(config: Path, batch_name: str | None, *, until: str | None, yes: bool, as_json: bool) -> int:
@@ -97,13 +110,18 @@ def _end(settings: Settings, until: str | None) -> datetime | None:
 def _confirm(settings: Settings, *, yes: bool) -> None:
     """Have the credentials at hand, and somebody's word for sending to production."""
     settings.credentials()
+    if settings.loader.store.id == DRAFT_STORE_ID:
+        message = f"{settings.path.name}: store.id is still {DRAFT_STORE_ID}, as `inspect` wrote it: put Corso's number of the store there"
+        raise SettingsError(message)
     if settings.loader.corso.environment != "production" or yes:
         return
     if not sys.stdin.isatty():
         message = "environment is production: say --yes, since there is no terminal to ask on"
         raise SettingsError(message)
-    answer = input(f"Send orders of store {settings.loader.store.id} to production? Type yes: ")
-    if answer.strip().lower() != "yes":
+    # Not on standard output, which may be a program's.
+    sys.stderr.write(f"Send orders of store {settings.loader.store.id} to production? Type yes: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() != "yes":
         message = "nothing was sent"
         raise SettingsError(message)
 
@@ -129,7 +147,11 @@ def _run(job: str, batch: Batch, stage: Stage, until: datetime | None = None, **
             with suppress(OSError, SettingsError):
                 write_metrics(batch, datetime.now(UTC))
             facts = batch.read_facts()
+            is_guard = isinstance(error, Stopped) and not facts.requests.sent
+            steps = after_guard(summary, batch.settings.path, batch.folder) if is_guard else ()
+            keep_for_error(summary.model_dump(mode="json"), *steps)
             say_summary(summary, facts.quota)
+            _say_reasons(batch, summary)
             say_corrections(batch.settings.loader.corrections, facts.corrections)
             if stage == "plan":
                 say_fallbacks(facts.fallbacks_used)
@@ -148,21 +170,35 @@ def _as_facts(use: FallbackUse) -> dict[str, Any]:
     }
 
 
-def _say(batch: Batch, summary: Summary, stage: Stage, *, as_json: bool) -> int:
+def _say(batch: Batch, summary: Summary, stage: Stage, *, as_json: bool, says_next: bool = True) -> int:
     if as_json:
         say_json(summary.model_dump(mode="json"))
     else:
-        facts = batch.read_facts()
-        say_summary(summary, facts.quota)
-        say_corrections(batch.settings.loader.corrections, facts.corrections)
-        if stage == "plan":
-            say_fallbacks(facts.fallbacks_used)
-            say_moved(facts.moved)
-        say()
-        for note in facts.upload_notes:
-            say(note)
-        compared = stage == "reconcile" and (batch.folder / "reconciliation.parquet").exists()
-        findings = pl.read_parquet(batch.folder / "reconciliation.parquet") if compared else None
-        say(verdict(summary, findings, stage=stage))
-        say(f"Report: {batch.folder / 'reconciliation.html'}")
+        _say_facts(batch, summary, stage)
+        if says_next:
+            say_next(*after_batch(summary, stage, batch.settings.path, batch.folder))
     return summary.exit_code
+
+
+def _say_reasons(batch: Batch, summary: Summary) -> None:
+    if summary.quarantined.total:
+        say_reasons(problems_by_frequency(pl.scan_parquet(batch.table("quarantined_orders"))))
+
+
+def _say_facts(batch: Batch, summary: Summary, stage: Stage) -> None:
+    """Print a batch's numbers, what its run noted, the verdict and where the report is."""
+    facts = batch.read_facts()
+    say_summary(summary, facts.quota)
+    _say_reasons(batch, summary)
+    say_corrections(batch.settings.loader.corrections, facts.corrections)
+    if stage == "plan":
+        say_fallbacks(facts.fallbacks_used)
+        say_moved(facts.moved)
+    say()
+    for note in facts.upload_notes:
+        say(note)
+    compared = stage == "reconcile" and (batch.folder / "reconciliation.parquet").exists()
+    findings = pl.read_parquet(batch.folder / "reconciliation.parquet") if compared else None
+    judged = judge(summary, findings, stage=stage)
+    say(painted(judged.sentence, "yellow" if judged.level == "look" else "green"))
+    say(f"Report: {as_typed(batch.folder / 'reconciliation.html')}")

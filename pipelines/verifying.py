@@ -5,7 +5,7 @@ from pathlib import Path
 from corso.errors import UsageError
 from corso.settings import read_settings
 from corso.stages.verifying import Line, read_certificate, verify
-from pipelines.output import say, say_json
+from pipelines.output import command_line, say, say_json, say_next
 
 _LONGEST = 16
 """So many characters of a hash are shown; all of them with --json."""
@@ -34,6 +34,9 @@ def verify_certificate(config: Path, path: Path, *, as_json: bool) -> int:
     say()
     if wrong:
         say(f"Wrong: {len(wrong):,} of {len(lines):,} statements do not hold any more.")
+        say_next(
+            f"{command_line('reconcile', config, '--batch', certificate.batch)}   (compares anew, writes a new one)"
+        )
     else:
         say(f"Right: all {len(lines):,} statements hold.")
     return int(bool(wrong))

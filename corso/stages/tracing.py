@@ -62,6 +62,19 @@ def trace_order(settings: Settings, source_order_id: str) -> Story:
     )
 
 
+def ids_called(settings: Settings, name: str) -> list[str]:
+    """Return the ids of the orders whose name or number in an export is `name`, with or without a # in front."""
+    folders = settings.store_dir.glob("*/tables/raw_orders*") if settings.store_dir.exists() else ()
+    called = pl.any_horizontal(
+        pl.col("order_name", "order_number").str.strip_prefix("#") == name.removeprefix("#")
+    )
+    found = [
+        pl.scan_parquet(path).filter(called).select("source_order_id").drop_nulls().unique().collect()
+        for path in folders
+    ]
+    return sorted(set(pl.concat(found)["source_order_id"])) if found else []
+
+
 def _places(batch: Batch, source_order_id: str) -> Iterator[dict[str, Any]]:
     corrected = _said_of_corrected(batch, source_order_id)
     filled = _said_of_filled(batch, source_order_id)

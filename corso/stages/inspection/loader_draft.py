@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from corso.settings import DRAFT_STORE_ID
 from corso.stages.inspection.facts import Counts, FileFacts, Inspection, Proposal
 from corso.stages.inspection.proposals import LOCATIONS
 
@@ -83,7 +84,7 @@ def relative(file: Path, loader: Path) -> str:
 def _store(inspection: Inspection) -> Iterator[str]:
     counts = inspection.counts
     yield "store:"
-    yield "  id: 0  # TODO Corso's number of the store"
+    yield f"  id: {DRAFT_STORE_ID}  # TODO Corso's number of the store"
     if inspection.time_zone:
         yield f"  time_zone: {inspection.time_zone}"
     else:
