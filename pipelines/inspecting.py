@@ -39,7 +39,8 @@ def inspect(
             path.write_text(text, encoding="utf-8")
             if not is_quiet():
                 sys.stderr.write(f"Wrote {path}\n")
-    say_next(*_next_steps(paths, write, inspection))
+    if not as_json:
+        say_next(*_next_steps(paths, write, inspection))
     return 0 if inspection.everything_is_accepted else 1
 
 
