@@ -1,5 +1,6 @@
 """inspect: what some export files are, before anything is set up."""
 
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -40,14 +41,16 @@ def inspect(
             if not is_quiet():
                 sys.stderr.write(f"Wrote {path}\n")
     if not as_json:
-        say_next(*_next_steps(paths, write, inspection))
+        say_next(*_next_steps(paths, write, profile, inspection))
     return 0 if inspection.everything_is_accepted else 1
 
 
-def _next_steps(paths: list[Path], write: Path | None, inspection: Inspection) -> Iterator[str]:
+def _next_steps(
+    paths: list[Path], write: Path | None, profile: str | None, inspection: Inspection
+) -> Iterator[str]:
     """Yield what to do with what was found, or written."""
     if write is None:
-        typed = " ".join(as_typed(path) for path in paths)
+        typed = shlex.join([*map(str, paths), *(["--profile", profile] if profile else [])])
         yield f"corso-loader inspect {typed} --write loader.yaml   (a loader.yaml for these files, to fill in)"
     elif inspection.profile:
         yield f"edit {as_typed(write)}: what says TODO, and which fallbacks you want"
@@ -55,7 +58,7 @@ def _next_steps(paths: list[Path], write: Path | None, inspection: Inspection) -
     else:
         draft = write.parent / PROFILE_FILE
         yield f"edit {as_typed(draft)}: put a header, or nothing, where it says TODO (docs/writing_a_profile.md)"
-        yield f"corso-loader inspect {' '.join(as_typed(path) for path in paths)} --profile {as_typed(draft)}"
+        yield f"corso-loader inspect {shlex.join(map(str, paths))} --profile {as_typed(draft)}"
 
 
 @contextmanager

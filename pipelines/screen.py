@@ -141,8 +141,13 @@ def _said_rate(per_second: float) -> str:
 
 def say_counts(title: str, counts: Mapping[str, int]) -> None:
     """Print one line of counts, zeros left out."""
-    some = [f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count]
+    some = [f"{count:,} {_noun(name, count)}" for name, count in counts.items() if count]
     say(f"  {title:15} {', '.join(some) or 'none'}")
+
+
+def _noun(name: str, count: int) -> str:
+    words = name.replace("_", " ")
+    return words.removesuffix("s") if count == 1 else words
 
 
 def say_fallbacks(uses: Sequence[FallbackUse]) -> None:
