@@ -105,4 +105,4 @@ def the_api_still_matches_its_contract(
 
 
 def _summary(context: dg.AssetCheckExecutionContext, loader: LoaderFile) -> Summary:
-    return Summary.read(loader.batch(context.partition_key).folder / "summary.json")
+    return Summary.read(loader.batch(context.partition_key).file("summary.json"))

@@ -4,7 +4,7 @@ Never rows and never values of the data, which are personal. Amounts are floats 
 exact ones are in the report. https://docs.dagster.io/guides/build/assets/metadata-and-tags
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import polars as pl
 from corso.report.certificate import Certificate
 from corso.report.compare import Reconciliation
 from corso.report.summary import Summary
+from corso.storage.address import is_in_a_bucket
 from schemas.reconciliation import CAUSES, KINDS
 
 Figures = Mapping[str, Any]
@@ -44,15 +45,15 @@ def figures_of_findings(result: Reconciliation) -> Figures:
     return figures
 
 
-def figures_of_report(folder: Path, summary: Summary, certificate: Certificate) -> Figures:
-    """Return where the report is, and the numbers that it begins with."""
-    page = folder / "reconciliation.html"
+def figures_of_report(shown: Callable[[str], str], summary: Summary, certificate: Certificate) -> Figures:
+    """Return where the report is, and the numbers that it begins with; `shown` tells where a file of the batch is."""
+    page = shown("reconciliation.html")
     accepted, compared = summary.accepted.orders, summary.reconciliation
     return {
-        "report": dg.MetadataValue.url(page.resolve().as_uri()),
+        "report": dg.MetadataValue.url(page if is_in_a_bucket(page) else Path(page).resolve().as_uri()),
         "report file": dg.MetadataValue.path(page),
-        "workbook": dg.MetadataValue.path(folder / "reconciliation.xlsx"),
-        "certificate": dg.MetadataValue.path(folder / "certificate.json"),
+        "workbook": dg.MetadataValue.path(shown("reconciliation.xlsx")),
+        "certificate": dg.MetadataValue.path(shown("certificate.json")),
         "certificate's SHA-256": certificate.sha256,
         "verdict": certificate.verdict,
         "exit code": summary.exit_code,

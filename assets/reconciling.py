@@ -94,5 +94,5 @@ def reconciliation_report(
     """Write the report files of the batch."""
     batch = loader.batch(context.partition_key)
     summary = close_books(batch, "reconcile", datetime.now(UTC))
-    certificate = Certificate.read(batch.folder / "certificate.json")
-    return dg.MaterializeResult(metadata=figures_of_report(batch.folder, summary, certificate))
+    certificate = Certificate.read(batch.file("certificate.json"))
+    return dg.MaterializeResult(metadata=figures_of_report(batch.shown, summary, certificate))

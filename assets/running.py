@@ -41,6 +41,8 @@ def whole_run(
             note_start(instance, run, landing, executor)
             batch = landing.batch(run.tags[PARTITION_TAG])
             held = undo.enter_context(batch.lock().held(Run(run.run_id, in_steps=executor is not None)))
+            if executor is None:
+                undo.enter_context(batch.at_work(held))
         except CorsoError as error:
             note_end(instance, run.run_id, error)
             raise
@@ -62,6 +64,7 @@ def step_of_run(
         try:
             batch = landing.batch(run.tags[PARTITION_TAG])
             held = undo.enter_context(batch.lock().entered(Run(run.run_id, in_steps=True), step))
+            undo.enter_context(batch.at_work(held))
         except CorsoError as error:
             note_end(instance, run.run_id, error)
             raise

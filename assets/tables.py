@@ -59,12 +59,16 @@ class TableFiles(dg.UPathIOManager):
 
     def get_path_for_partition(
         self,
-        context: dg.InputContext | dg.OutputContext,  # noqa: ARG002
+        context: dg.InputContext | dg.OutputContext,
         path: UPath,
         partition: str,
     ) -> UPath:
         """Put a batch's tables side by side."""
-        return UPath(self._landing.batch(partition).tables) / path.name
+        batch = self._landing.batch(partition)
+        if isinstance(context, dg.InputContext):
+            batch.table(path.name)
+        # Its extension is added by who calls.
+        return UPath(batch.tables / path.name)
 
     def dump_to_path(self, context: dg.OutputContext, obj: pl.LazyFrame | Path, path: UPath) -> None:
         """Put a table in place of the old one: a file, or a folder of files, that is written already, or a frame.
@@ -78,6 +82,7 @@ class TableFiles(dg.UPathIOManager):
             draft = path.with_name(f".{path.name}.draft")
             obj.sink_parquet(str(draft), compression="zstd", maintain_order=True)
             draft.rename(path)
+        self._landing.batch(context.partition_key).publish()
         rows = pl.scan_parquet(str(path)).select(pl.len()).collect().item()
         context.add_output_metadata({"rows": rows})
 

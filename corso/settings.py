@@ -21,6 +21,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, Confi
 from corso.calendar import EVERY_DAY, Calendar, Days, Span
 from corso.database import DatabaseUrl, LedgerPlace, SharedLedger
 from corso.errors import SettingsError
+from corso.storage.address import BucketAddress, is_in_a_bucket
 
 DRAFT_STORE_ID = 0
 """What stands in a loader.yaml that `inspect` wrote: nobody's store, to which nothing is sent."""
@@ -350,6 +351,11 @@ def _listed_paths(value: Any) -> Any:
     return paths
 
 
+def _path_or_address(value: Any) -> Any:
+    """Read `s3://bucket/prefix` as the address that it is."""
+    return BucketAddress.parse(value) if isinstance(value, str) and is_in_a_bucket(value) else value
+
+
 class Loader(_Section):
     """The whole of loader.yaml."""
 
@@ -369,8 +375,9 @@ class Loader(_Section):
     report: Report = Report()
     ledger: LedgerSettings = LedgerSettings()
     nightly: Nightly = Nightly()
-    workdir: Path = Path("work")
-    """Where tables, reports and the ledger go; relative to loader.yaml."""
+    workdir: Annotated[Path | BucketAddress, BeforeValidator(_path_or_address)] = Path("work")
+    """Where tables, reports and the ledger go; relative to loader.yaml. `s3://bucket/prefix`, too, where the ledger is on a
+    server (docs/object_store.md)."""
 
     @property
     def calendar(self) -> Calendar:
@@ -392,6 +399,8 @@ class Settings:
 
     path: Path
     loader: Loader
+    found_in: BucketAddress | None = None
+    """The folder in a bucket that `path` was fetched from, where it was."""
 
     @property
     def home(self) -> Path:
@@ -400,8 +409,17 @@ class Settings:
 
     @property
     def workdir(self) -> Path:
-        """The folder of everything that is produced."""
-        return self.home / self.loader.workdir
+        """The folder of everything that is produced; where that is kept in a bucket, what stands for it on this machine."""
+        kept_in = self.kept_in
+        return kept_in.working_folder() if kept_in else self.home / str(self.loader.workdir)
+
+    @property
+    def kept_in(self) -> BucketAddress | None:
+        """The place in a bucket where everything that is produced is kept; None where that is on disk."""
+        given = self.loader.workdir
+        if isinstance(given, BucketAddress):
+            return given
+        return self.found_in / given.as_posix() if self.found_in and not given.is_absolute() else None
 
     @property
     def store_dir(self) -> Path:
@@ -421,6 +439,12 @@ class Settings:
         url = self._database("CORSO_LEDGER_URL")
         if url is None and self.loader.ledger.url is not None:
             url = DatabaseUrl.parse(self.loader.ledger.url)
+        if url is None and self.kept_in is not None:
+            message = (
+                f"workdir is {self.kept_in}, and a bucket cannot hold a ledger: set CORSO_LEDGER_URL to a PostgreSQL database "
+                "that all workers share"
+            )
+            raise SettingsError(message)
         if url is None:
             return self.workdir / "ledger.sqlite"
         return SharedLedger(url, self.store_dir / "ledger.mark")

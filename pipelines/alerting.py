@@ -85,15 +85,15 @@ def alert_of_a_look(run: dg.DagsterRun, landing: Landing) -> Alert | None:
     if key is None or COMMAND_TAG in run.tags or run.job_name not in {"load_batch", "reconcile_batch"}:
         return None
     store, batch = _names(landing, key)
-    folder = landing.batch(key).folder
-    summary = Summary.read(folder / "summary.json")
+    loaded = landing.batch(key)
+    summary = Summary.read(loaded.file("summary.json"))
     if summary.exit_code == 0:
         return None
     return Alert(
         store,
         batch,
         f"loaded. {verdict(summary)}",
-        f"See {folder / 'reconciliation.html'}; what was rejected is sent again by `corso-loader retry`.",
+        f"See {loaded.shown('reconciliation.html')}; what was rejected is sent again by `corso-loader retry`.",
         _link(run.run_id),
     )
 

@@ -32,7 +32,11 @@ storage:
 
 def dagster_home(settings: Settings) -> Path:
     """Return the folder of the Dagster instance: DAGSTER_HOME, else `dagster` in the workdir."""
-    return Path(os.environ.get("DAGSTER_HOME") or settings.workdir / "dagster").absolute()
+    if home := os.environ.get("DAGSTER_HOME"):
+        return Path(home).absolute()
+    # A bucket holds no database; what stands for it here is one process's alone.
+    where = settings.kept_in.machine_folder() if settings.kept_in else settings.workdir
+    return (where / "dagster").absolute()
 
 
 def prepare_home(settings: Settings) -> Path:

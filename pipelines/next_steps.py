@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from corso.report.summary import Stage, Summary
+from corso.storage.address import BucketAddress
 from pipelines.output import as_typed, command_line, shortest
 
 
-def after_batch(summary: Summary, stage: Stage, config: Path, folder: Path) -> Iterator[str]:
+def after_batch(summary: Summary, stage: Stage, config: Path, folder: Path | BucketAddress) -> Iterator[str]:
     """Yield the steps after a verb that brought a batch as far as `stage`; its reports are in `folder`."""
     batch = ("--batch", summary.batch)
     yield from _because_of_quarantine(summary, folder)
@@ -33,14 +34,14 @@ def after_batch(summary: Summary, stage: Stage, config: Path, folder: Path) -> I
         yield f"hand {as_typed(folder / 'reconciliation.html')} to whoever signs it off; {verify} checks it again"
 
 
-def after_guard(summary: Summary, config: Path, folder: Path) -> Iterator[str]:
+def after_guard(summary: Summary, config: Path, folder: Path | BucketAddress) -> Iterator[str]:
     """Yield the steps after a guard stopped a run before anything was sent."""
     yield from _because_of_quarantine(summary, folder)
     if summary.quarantined.orders:
         yield f"{command_line('plan', config, '--batch', summary.batch)}   (again, once the rows are mended)"
 
 
-def _because_of_quarantine(summary: Summary, folder: Path) -> Iterator[str]:
+def _because_of_quarantine(summary: Summary, folder: Path | BucketAddress) -> Iterator[str]:
     quarantined = summary.quarantined
     if quarantined.orders or quarantined.line_items or quarantined.fulfillments:
         yield (
@@ -49,7 +50,7 @@ def _because_of_quarantine(summary: Summary, folder: Path) -> Iterator[str]:
         )
 
 
-def _because_of_findings(summary: Summary, config: Path, folder: Path) -> Iterator[str]:
+def _because_of_findings(summary: Summary, config: Path, folder: Path | BucketAddress) -> Iterator[str]:
     found = summary.reconciliation
     if found.missing or found.different or found.duplicated or found.unexplained:
         trace = command_line("trace", config)

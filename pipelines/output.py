@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from corso.storage.address import BucketAddress
+
 Colour = Literal["red", "green", "yellow", "bold"]
 
 DEFAULT_CONFIG = Path("loader.yaml")
@@ -100,13 +102,15 @@ def has_colours(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def as_typed(path: Path) -> str:
+def as_typed(path: Path | BucketAddress) -> str:
     """Return a path for a command line, as short as it can be typed here."""
     return shlex.quote(shortest(path))
 
 
-def shortest(path: Path) -> str:
-    """Return a path relative to here where it lies below, else whole."""
+def shortest(path: Path | BucketAddress) -> str:
+    """Return a path relative to here where it lies below, else whole; an address as it is."""
+    if isinstance(path, BucketAddress):
+        return str(path)
     here = Path.cwd()
     return str(path.absolute().relative_to(here)) if path.absolute().is_relative_to(here) else str(path)
 

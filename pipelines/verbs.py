@@ -44,7 +44,7 @@ def plan(config: Path, batch_name: str | None, *, offline: bool, as_json: bool) 
     _say_facts(batch, summary, "plan")
     if summary.accepted.orders:
         say(forecast(batch, summary, datetime.now(UTC), offline=offline))
-    say_next(*after_batch(summary, "plan", config, batch.folder))
+    say_next(*after_batch(summary, "plan", config, batch.place))
     return summary.exit_code
 
 
@@ -148,7 +148,7 @@ def _run(job: str, batch: Batch, stage: Stage, until: datetime | None = None, **
                 write_metrics(batch, datetime.now(UTC))
             facts = batch.read_facts()
             is_guard = isinstance(error, Stopped) and not facts.requests.sent
-            steps = after_guard(summary, batch.settings.path, batch.folder) if is_guard else ()
+            steps = after_guard(summary, batch.settings.path, batch.place) if is_guard else ()
             keep_for_error(summary.model_dump(mode="json"), *steps)
             say_summary(summary, facts.quota)
             _say_reasons(batch, summary)
@@ -156,7 +156,7 @@ def _run(job: str, batch: Batch, stage: Stage, until: datetime | None = None, **
             if stage == "plan":
                 say_fallbacks(facts.fallbacks_used)
         raise
-    return Summary.read(batch.folder / "summary.json")
+    return Summary.read(batch.file("summary.json"))
 
 
 def _as_facts(use: FallbackUse) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def _say(batch: Batch, summary: Summary, stage: Stage, *, as_json: bool, says_ne
     else:
         _say_facts(batch, summary, stage)
         if says_next:
-            say_next(*after_batch(summary, stage, batch.settings.path, batch.folder))
+            say_next(*after_batch(summary, stage, batch.settings.path, batch.place))
     return summary.exit_code
 
 
@@ -197,8 +197,8 @@ def _say_facts(batch: Batch, summary: Summary, stage: Stage) -> None:
     say()
     for note in facts.upload_notes:
         say(note)
-    compared = stage == "reconcile" and (batch.folder / "reconciliation.parquet").exists()
-    findings = pl.read_parquet(batch.folder / "reconciliation.parquet") if compared else None
+    compared = stage == "reconcile" and batch.file("reconciliation.parquet").exists()
+    findings = pl.read_parquet(batch.file("reconciliation.parquet")) if compared else None
     judged = judge(summary, findings, stage=stage)
     say(painted(judged.sentence, "yellow" if judged.level == "look" else "green"))
-    say(f"Report: {as_typed(batch.folder / 'reconciliation.html')}")
+    say(f"Report: {as_typed(batch.place / 'reconciliation.html')}")

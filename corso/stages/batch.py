@@ -6,15 +6,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Protocol, Self
+from uuid import uuid4
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from corso.delivery.batch_lock import BatchTables
+from corso.delivery.batch_lock import BatchTables, Held, Run
 from corso.report.atomic import replacing
 from corso.report.summary import MoneyRow, QuotaUse, ReconciliationCounts, Requests, Stage
 from corso.settings import Settings
+from corso.stages.keeping import BatchAtWork, SeenBatch, at_work, batches_in_bucket, copy_at_work
+from corso.storage.address import BucketAddress
 from schemas.corrections import CorrectionsUse
 from schemas.filled_values import FallbackUse
 from schemas.moved_money import MovedAmount
@@ -92,17 +96,65 @@ class Batch:
 
     @property
     def folder(self) -> Path:
-        """Where its reports are."""
-        return self.settings.batch_dir(self.name)
+        """Where its reports are written. Where the batch is kept in a bucket, they need not be there: `file` fetches them."""
+        copy = self._copy
+        return copy.folder if copy else self.settings.batch_dir(self.name)
 
     @property
     def tables(self) -> Path:
-        """Where its tables are, one Parquet file each."""
+        """Where its tables are written, one Parquet file each; they are read by `table`."""
         return self.folder / "tables"
 
     def table(self, name: str) -> Path:
-        """Return where a table is."""
-        return self.tables / f"{name}.parquet"
+        """Return where a table is, fetched if the batch is kept in a bucket. Raises Stopped."""
+        return self.file(f"tables/{name}.parquet")
+
+    def file(self, name: str) -> Path:
+        """Return where a file below its folder is, fetched if the batch is kept in a bucket. Raises Stopped."""
+        copy = self._copy
+        return copy.file(name) if copy else self.folder / name
+
+    def shown(self, name: str) -> str:
+        """Return what people call a file of its folder: a path, or an address in the bucket."""
+        return str(self.place / name)
+
+    @property
+    def place(self) -> Path | BucketAddress:
+        """What people call its folder."""
+        kept_in = self.settings.kept_in
+        return kept_in / str(self.settings.loader.store.id) / self.name if kept_in else self.folder
+
+    def table_written_at(self, name: str) -> float | None:
+        """Return when a table was written (POSIX seconds); None where there is none."""
+        copy, file = self._copy, f"{name}.parquet"
+        if copy:
+            return copy.table_written_at(file)
+        try:
+            return (self.tables / file).stat().st_mtime
+        except FileNotFoundError:
+            return None
+
+    def publish(self) -> None:
+        """Put what is finished where other machines find it, should the batch be kept in a bucket. Raises Stopped, LeaseLost."""
+        copy = copy_at_work(self.settings, self.name, held=True)
+        if copy:
+            copy.publish()
+
+    def publish_checkpoint(self) -> None:
+        """Do the same with what was read back so far; nobody may write to it meanwhile."""
+        copy = copy_at_work(self.settings, self.name, held=True)
+        if copy:
+            copy.publish_checkpoint()
+
+    @property
+    def _copy(self) -> BatchAtWork | SeenBatch | None:
+        if self.settings.kept_in is None:
+            return None
+        return copy_at_work(self.settings, self.name) or self._seen
+
+    @cached_property
+    def _seen(self) -> SeenBatch:
+        return SeenBatch(self.settings, self.name)
 
     def read_by_whole_listing(self) -> Self:
         """Return the same batch with `reconcile.mode: listing`, whatever loader.yaml says."""
@@ -114,7 +166,7 @@ class Batch:
 
     def read_facts(self) -> Facts:
         """Return what is known so far."""
-        path = self.tables / "facts.json"
+        path = self.file("tables/facts.json")
         return Facts.model_validate_json(path.read_bytes()) if path.exists() else Facts()
 
     def write_facts(self, facts: Facts) -> None:
@@ -129,6 +181,27 @@ class Batch:
         return BatchTables(self.settings.loader.store.id, self.name, self.settings.ledger, self.tables)
 
     @contextmanager
+    def at_work(self, held: Held) -> Iterator[None]:
+        """Have what is written here published, where the batch is kept in a bucket; its lock is `held`.
+
+        Raises SettingsError and Stopped for the bucket.
+        """
+        if self.settings.kept_in is None:
+            yield
+            return
+        with at_work(self.settings, self.name, held):
+            yield
+
+    @contextmanager
+    def written_after(self) -> Iterator[None]:
+        """Let what is written when the batch's run is over be published, too. Raises LedgerInUse, LeaseHeld, Stopped."""
+        if self.settings.kept_in is None or copy_at_work(self.settings, self.name, held=True):
+            yield
+            return
+        with self.lock().held(Run(uuid4().hex)) as held, self.at_work(held):
+            yield
+
+    @contextmanager
     def scratch(self) -> Iterator[Path]:
         """Give a folder for what is needed until a stage's tables are written, and take it away again."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -140,6 +213,13 @@ class Batch:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def batches_of(settings: Settings) -> list[Batch]:
+    """Return the store's batches that have tables, by name."""
+    if settings.kept_in:
+        return [Batch(settings, name) for name in batches_in_bucket(settings)]
+    return [Batch(settings, folder.parent.name) for folder in sorted(settings.store_dir.glob("*/tables"))]
 
 
 def is_running(process: str) -> bool:

@@ -106,6 +106,7 @@ def close_books(
     render_html(report, folder / "reconciliation.html")
     # Last: whoever finds a new summary finds the files that it speaks of.
     summary.write(folder / "summary.json")
+    batch.publish()
     return summary
 
 

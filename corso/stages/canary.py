@@ -37,7 +37,7 @@ class Canary:
         self._plan = plan
         self._ledger = ledger
         self._api = api
-        self._path = batch.tables / "canary.json"
+        self._path = batch.file("tables/canary.json")
         self.keys: list[Key] = []
         """The orders chosen."""
 

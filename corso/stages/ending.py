@@ -24,7 +24,7 @@ def guard_that_stopped(batch: Batch) -> str:
 
 def facts_written_at(batch: Batch) -> float:
     """Return when the batch's facts were written last (POSIX seconds); 0 where there are none."""
-    path = batch.tables / "facts.json"
+    path = batch.file("tables/facts.json")
     return path.stat().st_mtime if path.exists() else 0.0
 
 
@@ -38,5 +38,6 @@ def close_unfinished_books(
     """
     if facts_written_at(batch) == facts_before or not batch.table("quarantined_orders").exists():
         return None
-    reached: Stage = "upload" if stage != "plan" and batch.read_facts().requests.sent else "plan"
-    return close_books(batch, reached, now, stopped=str(error), exit_code=error.exit_code)
+    with batch.written_after():
+        reached: Stage = "upload" if stage != "plan" and batch.read_facts().requests.sent else "plan"
+        return close_books(batch, reached, now, stopped=str(error), exit_code=error.exit_code)

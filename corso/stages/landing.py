@@ -16,7 +16,7 @@ from pathlib import Path
 from corso.errors import SettingsError
 from corso.extract.files import is_batch_name
 from corso.settings import Settings, check_batch_name, read_settings
-from corso.stages.batch import Batch
+from corso.stages.batch import Batch, batches_of
 
 BETWEEN = "/"
 """Parts the store's name from the batch's."""
@@ -88,9 +88,10 @@ class Landing:
 
     def planned_since(self, store: str, since: datetime) -> list[str]:
         """Return the store's batches that were planned since then, by name. Raises SettingsError."""
-        store_dir = self.settings(store).store_dir
-        plans = store_dir.glob("*/tables/upload_plan.parquet")
-        return sorted(plan.parts[-3] for plan in plans if plan.stat().st_mtime >= since.timestamp())
+        planned = {
+            batch.name: batch.table_written_at("upload_plan") for batch in batches_of(self.settings(store))
+        }
+        return sorted(name for name, at in planned.items() if at is not None and at >= since.timestamp())
 
     def shown(self, store: str) -> str:
         """Return what people call a store: its folder's name, or of the one store Corso's number."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from corso.extract.drops import has_batch_folders, is_later
-from corso.stages.batch import Batch
+from corso.stages.batch import Batch, batches_of
 
 
 def orders_of_later_batches(batch: Batch) -> list[str]:
@@ -31,12 +31,11 @@ def said_of_later_batches(left_alone: int) -> str:
 
 def _sent_later(batch: Batch) -> Iterator[Batch]:
     settings = batch.settings
-    if not has_batch_folders(settings) or not settings.store_dir.is_dir():
+    if not has_batch_folders(settings):
         return
-    for folder in sorted(settings.store_dir.iterdir()):
-        if not is_later(settings, folder.name, batch.name):
+    for later in batches_of(settings):
+        if not is_later(settings, later.name, batch.name):
             continue
-        later = Batch(settings, folder.name)
         facts = later.read_facts()
         was_sent = facts.stage != "plan" or facts.requests.sent
         if was_sent and later.table("accepted_orders").exists():

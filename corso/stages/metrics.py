@@ -36,7 +36,7 @@ class Measure:
 
 def measures_of(batch: Batch, now: datetime) -> Iterator[Measure]:
     """Yield the measures of a store after one of its batches, however far that one came."""
-    summary_path = batch.folder / "summary.json"
+    summary_path = batch.file("summary.json")
     if not summary_path.exists():
         return
     summary, facts = Summary.read(summary_path), batch.read_facts()
@@ -133,7 +133,7 @@ def _of_ledger(batch: Batch, now: datetime) -> Iterator[Measure]:
 
 
 def _of_findings(batch: Batch) -> Iterator[Measure]:
-    path = batch.folder / "reconciliation.parquet"
+    path = batch.file("reconciliation.parquet")
     if not path.exists():
         return
     findings = pl.scan_parquet(path)

@@ -1,8 +1,9 @@
 """Reconcile: the batch compared with what was read back, and its findings' lives carried on."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -15,7 +16,7 @@ from corso.report.life import Earlier
 from corso.report.outcomes import fulfillment_outcomes, order_outcomes
 from corso.report.review import drop_fallen, read_reviews
 from corso.report.summary import ReconciliationCounts, money_rows
-from corso.stages.batch import Batch
+from corso.stages.batch import Batch, batches_of
 from corso.stages.books import ledger_frame
 from corso.stages.reviewing import review_path, take_up_reviews
 
@@ -77,28 +78,30 @@ def _earlier(batch: Batch, reviews: pl.DataFrame) -> Earlier:
     """Return what earlier reconciliations found: of this batch all of it, of others when each finding was first seen."""
     nothing = Earlier(reviews=reviews)
     mine = {name: batch.table(name) for name in ("reconciliation", "healed", "unseen")}
-    others = [
-        path
-        for name in mine
-        for path in sorted(batch.settings.store_dir.glob(f"*/tables/{name}.parquet"))
-        if path != mine[name]
-    ]
     still_open = [pl.scan_parquet(mine[name]) for name in ("reconciliation", "unseen") if mine[name].exists()]
     return Earlier(
         open=pl.concat([nothing.open, *still_open], how="diagonal_relaxed"),
         healed=pl.scan_parquet(mine["healed"]) if mine["healed"].exists() else nothing.healed,
-        elsewhere=pl.concat([nothing.elsewhere, *_seen(others)]),
+        elsewhere=pl.concat([nothing.elsewhere, *_seen(_tables_of_others(batch, mine))]),
         reviews=reviews,
     )
 
 
-def _seen(tables: Iterable[Path]) -> Iterator[pl.LazyFrame]:
+def _tables_of_others(batch: Batch, names: Iterable[str]) -> Iterator[tuple[float, Callable[[], Path]]]:
+    """Yield the tables of these names of the store's other batches: when each was written, and what gets it."""
+    for other in batches_of(batch.settings):
+        for name in names if other.name != batch.name else ():
+            if (written_at := other.table_written_at(name)) is not None:
+                yield written_at, partial(other.table, name)
+
+
+def _seen(tables: Iterable[tuple[float, Callable[[], Path]]]) -> Iterator[pl.LazyFrame]:
     """Yield when findings were first seen, the tables that were written last first, up to REMEMBERED rows."""
     rows = 0
-    for path in sorted(tables, key=lambda path: path.stat().st_mtime, reverse=True):
+    for _, table_at in sorted(tables, key=lambda each: each[0], reverse=True):
         # A batch that is being written anew at this moment is left out.
         with suppress(OSError, pl.exceptions.PolarsError):
-            table = pl.scan_parquet(path).select("source_order_id", "finding_id", "first_seen")
+            table = pl.scan_parquet(table_at()).select("source_order_id", "finding_id", "first_seen")
             rows += table.select(pl.len()).collect().item()
             if rows > REMEMBERED:
                 return

@@ -63,7 +63,7 @@ def save_late_edits(batch: Batch) -> None:
 def _returned(batch: Batch) -> Iterator[Path]:
     if _is_edited(batch):
         yield batch.folder / WORKBOOK
-    for path in sorted((batch.folder / RETURNED).glob("*")):
+    for path in sorted(batch.file(RETURNED).glob("*")):
         # Spreadsheets leave lock files beside what they have open.
         if path.is_file() and path.suffix.lower() in _SPREADSHEETS and not path.name.startswith(("~", ".")):
             yield path
@@ -90,13 +90,13 @@ def _take_up_one(batch: Batch, path: Path, now: datetime) -> list[str]:
 
 
 def _is_edited(batch: Batch) -> bool:
-    workbook, stamp = batch.folder / WORKBOOK, _stamp(batch)
+    workbook, stamp = batch.file(WORKBOOK), _stamp(batch)
     # Without a stamp an older version wrote it: it has no seals, and nobody was asked to edit it.
     return workbook.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") != _digest(workbook)
 
 
 def _stamp(batch: Batch) -> Path:
-    return batch.tables / f"{WORKBOOK}.sha256"
+    return batch.file(f"tables/{WORKBOOK}.sha256")
 
 
 def _kept(batch: Batch, path: Path) -> str:

@@ -9,7 +9,7 @@ import polars as pl
 from corso.delivery.ledger import Key, Ledger
 from corso.report.results import CORRECTED, FILLED_BY
 from corso.settings import Settings
-from corso.stages.batch import Batch
+from corso.stages.batch import Batch, batches_of
 from corso.stages.corrected import read_corrected_cells
 
 _PLACE = ("file", "line")
@@ -41,8 +41,7 @@ class Story:
 
 def trace_order(settings: Settings, source_order_id: str) -> Story:
     """Return the story of one order of the store."""
-    folders = sorted(settings.store_dir.glob("*/tables")) if settings.store_dir.exists() else []
-    batches = [Batch(settings, folder.parent.name) for folder in folders]
+    batches = batches_of(settings)
     with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
         attempts = [dict(attempt) for attempt in ledger.attempts(source_order_id)]
         keys = {

@@ -79,7 +79,7 @@ def verify(certificate: Certificate, settings: Settings) -> Iterator[Line]:
     for file in certificate.inputs:
         yield _file("input", file, settings.home / file.name)
     for file in certificate.outputs:
-        yield _file("output", file, batch.folder / file.name)
+        yield _file("output", file, batch.file(file.name))
     if missing := _missing_tables(batch):
         yield Line("tables to count in", "all", f"without {', '.join(missing)}")
         return
@@ -100,7 +100,7 @@ def _missing_tables(batch: Batch) -> list[str]:
     needed = ("accepted_orders", "accepted_line_items", "accepted_fulfillments", "quarantined_orders")
     names = [name for name in (*needed, "upload_plan", "corso_orders") if not batch.table(name).exists()]
     files = ("results.csv", "reconciliation.parquet")
-    return names + [name for name in files if not (batch.folder / name).exists()]
+    return names + [name for name in files if not batch.file(name).exists()]
 
 
 def _sums(certificate: Certificate) -> Iterator[Line]:
@@ -128,14 +128,14 @@ def _counts(certificate: Certificate, batch: Batch) -> Iterator[Line]:
         )
     plan = count_by(pl.scan_parquet(batch.table("upload_plan")).filter(subject="order"), "action")
     yield from _each("plan", dict(certificate.plan), plan)
-    results = count_by(pl.scan_csv(batch.folder / "results.csv", infer_schema=False), "outcome")
+    results = count_by(pl.scan_csv(batch.file("results.csv"), infer_schema=False), "outcome")
     quarantined_rows = results.pop("quarantined", 0)
     yield from _each("outcome", dict(certificate.outcome), results)
     yield _number("quarantined orders in results.csv", certificate.quarantined.orders, quarantined_rows)
 
 
 def _findings(certificate: Certificate, batch: Batch) -> Iterator[Line]:
-    findings = pl.read_parquet(batch.folder / "reconciliation.parquet")
+    findings = pl.read_parquet(batch.file("reconciliation.parquet"))
     counted = findings.group_by("kind", "cause").agg(
         findings=pl.len(), signed_off=pl.col("signed_off_at").is_not_null().sum()
     )
@@ -153,7 +153,7 @@ def _findings(certificate: Certificate, batch: Batch) -> Iterator[Line]:
 
 
 def _compared_again(certificate: Certificate, batch: Batch) -> Iterator[Line]:
-    findings = pl.read_parquet(batch.folder / "reconciliation.parquet")
+    findings = pl.read_parquet(batch.file("reconciliation.parquet"))
     settings = batch.settings
     yield Line("the store's time zone", certificate.time_zone, settings.loader.store.time_zone)
     with tempfile.TemporaryDirectory() as scratch:

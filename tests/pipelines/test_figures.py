@@ -50,7 +50,7 @@ def test_the_report_is_linked_and_the_certificate_named(tmp_path: Path) -> None:
         inputs=(),
         outputs=(),
     )
-    figures = figures_of_report(tmp_path, summary, certificate)
+    figures = figures_of_report(lambda name: str(tmp_path / name), summary, certificate)
     assert figures["report"].value == (tmp_path / "reconciliation.html").as_uri()
     assert (figures["matched, percent of accepted"], figures["exit code"]) == (100.0, 1)
     assert figures["certificate's SHA-256"] == certificate.sha256

@@ -13,7 +13,7 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -50,8 +50,11 @@ CREATE TABLE IF NOT EXISTS asked (source_order_id TEXT PRIMARY KEY) WITHOUT ROWI
 class Checkpoint:
     """What was read back so far. Make it with `open`; a context manager that closes it and leaves it there."""
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, folder: Path, connection: sqlite3.Connection, publish: Callable[[], None] = lambda: None
+    ) -> None:
         self._folder = folder
+        self._publish = publish
         self._connection = connection
         self._lock = threading.RLock()
         self._waiting: dict[str, list[tuple[int, pl.DataFrame, Drift]]] = {}
@@ -64,15 +67,19 @@ class Checkpoint:
                 left.unlink()
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
-        """Open the one below `folder`; where there is none, or none that can be used, an empty one."""
+    def open(cls, folder: Path, publish: Callable[[], None] = lambda: None) -> Self:
+        """Open the one below `folder`; where there is none, or none that can be used, an empty one.
+
+        `publish` is called after each part, with all in one file and nothing being written: it takes the folder to where
+        another machine could go on.
+        """
         try:
-            return cls(folder, _connect(folder))
+            return cls(folder, _connect(folder), publish)
         except (sqlite3.DatabaseError, pl.exceptions.PolarsError, OSError):
             # Read again what is lost: nothing of it is evidence yet.
             shutil.rmtree(folder, ignore_errors=True)
             with _told(folder):
-                return cls(folder, _connect(folder))
+                return cls(folder, _connect(folder), publish)
 
     def __enter__(self) -> Self:
         return self
@@ -221,6 +228,13 @@ class Checkpoint:
                 "INSERT INTO parts VALUES (?, ?, ?)", (name, lane, json.dumps(drift.as_dict()))
             )
             connection.execute("DELETE FROM pages WHERE lane = ?", (lane,))
+        self._publish_whole()
+
+    def _publish_whole(self) -> None:
+        with self._lock, _told(self._folder):
+            # What is in the log beside the file is put into it.
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._publish()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -85,7 +85,7 @@ def reading_back(
     """
     settings = batch.settings
     credentials = settings.credentials()
-    with Checkpoint.open(batch.tables / "reading_back") as checkpoint:
+    with Checkpoint.open(batch.file("tables/reading_back"), batch.publish_checkpoint) as checkpoint:
         reader = _Reader(batch, orders, checkpoint, watch)
 
         async def read() -> None:

@@ -1,6 +1,7 @@
 """When a finding was first seen is looked for in the store's other batches, within bounds."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -22,5 +23,6 @@ def test_the_latest_batches_are_looked_through_first_and_what_cannot_be_read_is_
         os.utime(path, (number, number))
     (tmp_path / "half.parquet").write_bytes(b"half of one")
     monkeypatch.setattr(reconciling, "REMEMBERED", 2)
-    seen = pl.concat(reconciling._seen(tmp_path.glob("*.parquet"))).collect()
+    tables = [(path.stat().st_mtime, partial(Path, path)) for path in tmp_path.glob("*.parquet")]
+    seen = pl.concat(reconciling._seen(tables)).collect()
     assert seen["finding_id"].to_list() == ["f2", "f1"]

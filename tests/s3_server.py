@@ -1,0 +1,89 @@
+"""A real S3 server for tests: `rclone serve s3` over a folder, on a free port of this machine.
+
+It answers in milliseconds, checks signatures, and keeps what was put where a test can look at it. It knows no conditional
+writes, and none are needed.
+"""
+
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+KEY, SECRET = "invented-access-key", "invented-secret-key"
+BUCKET = "shop"
+_PATIENCE_S = 30
+
+
+@dataclass
+class S3Server:
+    """A running server."""
+
+    folder: Path
+    """Its buckets are the folders in it."""
+    port: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment's variables that lead to it."""
+        return {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_REGION": "us-east-1",
+        }
+
+    @property
+    def bucket(self) -> Path:
+        """The folder of the bucket that there is from the beginning."""
+        return self.folder / BUCKET
+
+    def names(self, below: str = "") -> set[str]:
+        """Return the names of all objects below a prefix."""
+        root = self.bucket / below
+        return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+@contextmanager
+def s3_server() -> Iterator[S3Server]:
+    """Run a server with an empty bucket."""
+    program = Path(sys.executable).with_name("rclone")
+    assert program.exists() or shutil.which("rclone"), (
+        "rclone is among the development packages: scripts/setup"
+    )
+    with tempfile.TemporaryDirectory(prefix="corso-s3-") as folder:
+        port = _free_port()
+        server = S3Server(Path(folder), port)
+        server.bucket.mkdir()
+        command = [str(program) if program.exists() else "rclone", "serve", "s3", folder]
+        options = ["--addr", f"127.0.0.1:{port}", "--auth-key", f"{KEY},{SECRET}", "--config", "/dev/null"]
+        process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            _wait_for(port)
+            yield server
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(port: int) -> None:
+    give_up_at = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert time.monotonic() < give_up_at, "rclone does not answer"
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
