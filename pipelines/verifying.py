@@ -5,6 +5,7 @@ from pathlib import Path
 from corso.errors import UsageError
 from corso.settings import read_settings
 from corso.stages.verifying import Line, read_certificate, verify
+from corso.storage.bucket import fetched
 from pipelines.output import command_line, say, say_json, say_next
 
 _LONGEST = 16
@@ -14,10 +15,11 @@ _LONGEST = 16
 def verify_certificate(config: Path, path: Path, *, as_json: bool) -> int:
     """Say of every statement of a certificate whether it is right; return 0 if all are, else 1."""
     settings = read_settings(config)
-    if not path.exists():
+    local = fetched(path)
+    if not local.exists():
         message = f"{path} is not there; certificate.json lies in the batch's folder"
         raise UsageError(message)
-    certificate = read_certificate(path, settings)
+    certificate = read_certificate(local, settings)
     lines = list(verify(certificate, settings))
     wrong = [line for line in lines if not line.is_right]
     if as_json:

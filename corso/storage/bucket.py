@@ -9,7 +9,7 @@ goes on. Passing failures are tried again by s3fs and botocore.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, cached_property
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from corso.errors import CorsoError, SettingsError, Stopped
-from corso.storage.address import BucketAddress
+from corso.storage.address import BucketAddress, is_in_a_bucket
 
 _PER_LISTING = 1000
 _AT_ONCE = 16
@@ -203,6 +203,18 @@ class Bucket:
             message = f"{self.address}: {reason}; what was kept there is whole, and the same command goes on with it"
             return Stopped(message)
         return SettingsError(f"{self.address}: {reason}")
+
+
+def fetched(path: Path) -> Path:
+    """Return where a single file is on this machine, fetched where `path` is an address; perhaps there is none."""
+    if not is_in_a_bucket(path):
+        return path
+    address = BucketAddress.parse(str(path))
+    local = address.parent.working_folder() / address.name
+    local.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        bucket_at(address.parent).fetch({address.name: local})
+    return local
 
 
 _NOT_THERE = {"NoSuchKey", "404"}
