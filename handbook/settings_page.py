@@ -1,6 +1,5 @@
 """reference/configuration.md: every key of loader.yaml, from the models that read it, and every environment variable."""
 
-import ast
 import inspect
 import types
 import typing
@@ -17,6 +16,7 @@ from corso import calendar, settings
 from corso.calendar import Span
 from corso.settings import Loader, RoleFiles
 from handbook.markdown import fenced, table
+from pipelines.field_texts import field_texts
 
 EXAMPLES = {
     "store.id": "9359",
@@ -115,7 +115,7 @@ def _lines() -> Iterator[str]:
     yield _INTRODUCTION
     yield from fenced("yaml", _WHOLE)
     yield ""
-    said = _docstrings()
+    said = field_texts(settings, calendar)
     for key, model in sections():
         yield f"## {key or 'the file itself'}\n"
         yield f"{' '.join((inspect.getdoc(model) or '').split())}\n"
@@ -216,18 +216,3 @@ def _example(section: str, name: str) -> str:
 
 def _is_section(field: FieldInfo) -> bool:
     return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-
-
-def _docstrings() -> dict[tuple[str, str], str]:
-    """Return (class, field) -> the text below the field, in the modules that declare settings."""
-    found = {}
-    for module in (settings, calendar):
-        for node in ast.parse(inspect.getsource(module)).body:
-            if not isinstance(node, ast.ClassDef):
-                continue
-            for field, text in zip(node.body, node.body[1:], strict=False):
-                if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
-                    continue
-                if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
-                    found[node.name, field.target.id] = " ".join(str(text.value.value).split())
-    return found

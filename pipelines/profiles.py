@@ -1,6 +1,5 @@
 """profiles: the built-in profiles, to copy and edit, and the vocabulary that they are written in."""
 
-import ast
 import inspect
 import json
 import types
@@ -17,6 +16,7 @@ from corso.errors import UsageError
 from corso.extract import profile as vocabulary_module
 from corso.extract.profile import Profile, built_in_profiles
 from corso.settings import nearest
+from pipelines.field_texts import field_texts
 from pipelines.output import say, say_next
 
 _INTRODUCTION = """\
@@ -83,7 +83,7 @@ def _text_of(name: str) -> str:
 def vocabulary_page() -> Iterator[str]:
     """Yield the lines of the page: every section with every word of it."""
     yield _INTRODUCTION
-    said = _docstrings()
+    said = field_texts(vocabulary_module)
     for section in _SECTIONS:
         model: type[BaseModel] = getattr(vocabulary_module, section)
         yield f"## {_PLACES[section]}\n"
@@ -98,19 +98,6 @@ def vocabulary_page() -> Iterator[str]:
             )
             yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
         yield ""
-
-
-def _docstrings() -> dict[tuple[str, str], str]:
-    """Return (class, field) -> the text below the field in the module's source."""
-    found = {}
-    for node in ast.parse(inspect.getsource(vocabulary_module)).body:
-        if not isinstance(node, ast.ClassDef):
-            continue
-        for field, text in zip(node.body, node.body[1:], strict=False):
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-                is_said = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
-                found[node.name, field.target.id] = " ".join(str(text.value.value).split()) if is_said else ""  # type: ignore[attr-defined]  # checked in is_said
-    return found
 
 
 def _kind(annotation: Any) -> str:

@@ -11,9 +11,6 @@ ACTIONS = ("create", "update", "cancel", "unchanged")
 OUTCOMES = ("created", "updated", "cancelled", "unchanged", "rejected", "unknown", "not_sent")
 """How an accepted order ended in this batch; the order of the words is the order of the reports."""
 
-FULFILLMENT_OUTCOMES = ("created", "unchanged", "changed_but_fixed", "rejected", "unknown", "not_sent")
-"""How an accepted fulfillment ended; `changed_but_fixed`: it changed, and Corso cannot change one."""
-
 KINDS = ("missing", "different", "duplicated", "foreign")
 """What is wrong between the source and Corso."""
 

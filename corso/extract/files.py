@@ -6,7 +6,6 @@ of its own; without, all files that fit are one batch, named after the newest mo
 
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -117,11 +116,6 @@ def fingerprint(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def total_size(files: Mapping[str, list[ExportFile]]) -> int:
-    """Return the bytes of all files together."""
-    return sum(file.path.stat().st_size for group in files.values() for file in group)
 
 
 def is_batch_name(name: str) -> bool:

@@ -42,11 +42,6 @@ class Drift:
             Counter(self.new_values) + Counter(other.new_values),
         )
 
-    @property
-    def is_clean(self) -> bool:
-        """Whether everything that is documented was there, and as documented (new fields are allowed)."""
-        return not self.wrong_type and not self.missing
-
     def as_dict(self) -> dict[str, Any]:
         """Return plain data, for JSON; `Drift(**data)` makes it again."""
         return {
