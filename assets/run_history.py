@@ -1,6 +1,7 @@
 """Dagster's history as sensors and checks ask it: how the last run of a batch ended, and which runs lost their process."""
 
 import socket
+import time
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -14,10 +15,16 @@ from assets.run_tags import (
     PROCESS_TAG,
     RESUME_TAG,
 )
+from corso.database import SharedLedger
+from corso.delivery.process import is_gone
+from corso.errors import CorsoError
 from corso.stages.batch import is_running
+from corso.stages.landing import Landing
 from corso.stages.nightly import MOST_KILLED, Ended, LastRun
 
 LOAD_JOB = "load_batch"
+LONGEST_START_S = 300.0
+"""So long a run may take from its start until it holds its batch, and from letting go of it to its end."""
 
 _UNDER_WAY = frozenset(
     {
@@ -67,9 +74,40 @@ def _ended(run: dg.DagsterRun) -> Ended:
     return Ended.STOPPED if ENDED_TAG in run.tags else Ended.KILLED
 
 
-def end_killed_runs(instance: dg.DagsterInstance) -> None:
-    """Mark runs whose process on this machine is gone as failed: Dagster would show them as under way for ever."""
-    under_way = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags={HOST_TAG: socket.gethostname()})
-    for run in instance.get_runs(under_way):
-        if not is_running(run.tags.get(PROCESS_TAG, "")):
+def end_killed_runs(instance: dg.DagsterInstance, landing: Landing | None = None) -> None:
+    """Mark runs that were killed as failed: Dagster would show them as under way for ever, and let others wait for them.
+
+    Of this machine it is the process that is gone; of others the lease that a run has on its batch, where the ledger of
+    `landing` is on a server, and has not renewed.
+    """
+    under_way = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
+    for record in instance.get_run_records(under_way):
+        run = record.dagster_run
+        is_here = run.tags.get(HOST_TAG) == socket.gethostname()
+        if is_here and _process_is_gone(run.tags.get(PROCESS_TAG, "")):
             instance.report_run_failed(run, "The process was killed; the next run of this batch goes on.")
+        elif landing is not None and _lost_its_batch(landing, record):
+            instance.report_run_failed(run, "Its worker was killed; the next run of this batch goes on.")
+
+
+def _process_is_gone(told: str) -> bool:
+    # Where the system tells no more of processes, and in runs of older versions, it is a number alone.
+    return is_gone(told) if " " in told else not is_running(told)
+
+
+def _lost_its_batch(landing: Landing, record: dg.RunRecord) -> bool:
+    """Say whether a run that began does not hold its batch any more, although nothing says that it ended."""
+    run, began = record.dagster_run, record.start_time or time.time()
+    try:
+        batch = landing.batch(run.tags.get(PARTITION_TAG, ""))
+        if not isinstance(ledger := batch.settings.ledger, SharedLedger):
+            return False
+        # What speaks to a server is imported where there is one.
+        from corso.delivery.batch_lease import Life, life_of  # noqa: PLC0415
+
+        life = life_of(ledger, batch.settings.loader.store.id, batch.name, run.run_id)
+    except CorsoError:
+        # Not a batch of ours, or a server that is away: the next look tells.
+        return False
+    # At its beginning it does not have it yet, and for a moment at its end no more.
+    return life is Life.GONE or (life is Life.NOT_THERE and time.time() - began > LONGEST_START_S)

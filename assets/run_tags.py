@@ -11,6 +11,7 @@ from hashlib import sha256
 
 import dagster as dg
 
+from corso.delivery.process import this_process_tells
 from corso.errors import CorsoError, Interrupted, LedgerInUse, Parked
 from corso.extract.drops import look_at
 from corso.scrubbing import scrubbed
@@ -37,7 +38,7 @@ COMMAND_TAG = "corso-loader/command"
 EXECUTOR_TAG = "corso-loader/executor"
 """Of runs whose steps are processes of their own: by which executor."""
 HOST_TAG, PROCESS_TAG = "corso-loader/host", "corso-loader/process"
-"""Where it runs."""
+"""Where it runs: the machine's name, and what tells the process from all others of it (`corso.delivery.process`)."""
 LONGEST_SAID = 1_000
 PARTITION_TAG = "dagster/partition"
 
@@ -66,7 +67,7 @@ def note_start(
     batch = landing.batch(run.tags[PARTITION_TAG])
     tags = {
         HOST_TAG: socket.gethostname(),
-        PROCESS_TAG: str(os.getpid()),
+        PROCESS_TAG: this_process_tells() or str(os.getpid()),
         FACTS_TAG: str(facts_written_at(batch)),
     }
     if executor is not None:

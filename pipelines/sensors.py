@@ -77,7 +77,7 @@ def build_new_batches(look_every_s: int = LOOK_EVERY_S, *, running: bool = False
 
 def _look_at_all(context: dg.SensorEvaluationContext, landing: Landing) -> dg.SensorResult:
     instance = context.instance
-    end_killed_runs(instance)
+    end_killed_runs(instance, landing)
     before, after = _Memory.read(context.cursor), _Memory()
     requests: list[dg.RunRequest] = []
     said: list[str] = []
