@@ -235,9 +235,13 @@ class CorsoApi:
             after = trail.advance(page)
 
     async def newest_first(self) -> AsyncIterator[list[JsonObject]]:
-        """Yield the store's orders page by page, the newest first; raises as `pages`."""
+        """Yield the store's orders page by page, the newest first; raises as `pages`.
+
+        Of other stores with the same credentials, which the listing shows, too, nothing is yielded: their source ids may
+        be the same, and an order that was taken for ours would be replaced.
+        """
         async for page in self.pages(order_by="desc"):
-            yield page.orders
+            yield [order for order in page.orders if self._is_of_our_store(order)]
 
     async def _look_up(
         self, filters: dict[str, str], belongs: Callable[[JsonObject], bool]

@@ -462,3 +462,18 @@ def test_cancelled_orders_and_negative_lines_of_old_are_loaded_as_they_are(tmp_p
         records = {record["sourceOrderId"]: record for record in orders_in(sandbox)}
         assert records["o-1"]["canceledReason"] == "fraud"
         assert sandbox.counts()["requests_by_status"].get("201") == 2
+
+
+@pytest.mark.slow
+def test_two_stores_of_one_credential_with_the_same_order_numbers_keep_their_own(tmp_path: Path) -> None:
+    """The listing shows the orders of both; those of the first are not taken for the second's, and not replaced."""
+    with running_sandbox("--limit", "0", "--duplicates", "accept") as sandbox:
+        shops = [Shop(tmp_path / str(number), sandbox, number) for number in (1, 2)]
+        for shop in shops:
+            shop.export(good_orders(range(12)))
+            shop.configure("upload: {listing_delay_s: 0.2}")
+            answer = shop.run("run")
+            assert answer.code == 0, answer.said
+        assert shops[0].run("reconcile").code == 0
+        counts = sandbox.counts()
+    assert (counts["orders"], counts["source_orders"]) == (24, 24)

@@ -18,21 +18,22 @@ SLOWLY = ("--limit", "0", "--latency", "0.1", "--duplicates", "accept")
 """So that two loaders meet; what is sent twice is there twice."""
 
 
-def shop_of(folder: Path, sandbox: RunningSandbox, store_id: int = STORE_ID, first: int = 0) -> Shop:
-    """Return a merchant's folder with an export of orders from number `first` on."""
+def shop_of(folder: Path, sandbox: RunningSandbox, store_id: int = STORE_ID) -> Shop:
+    """Return a merchant's folder with an export."""
     shop = Shop(folder, sandbox, store_id)
-    shop.export(good_orders(range(first, first + COUNT)))
+    shop.export(good_orders(range(COUNT)))
     shop.configure("limits: {max_in_flight: 2}\nupload: {canary: 0, listing_delay_s: 0.2}")
     return shop
 
 
 def test_two_stores_of_one_credential_take_turns(postgres: PostgresServer, tmp_path: Path) -> None:
-    """The second parks (exit code 75) and says who is at work; a killed one's place is free at once."""
+    """The second parks (exit code 75) and says who is at work; a killed one's place is free at once.
+
+    Their orders have the same numbers, and each store has its own all the same.
+    """
     url = url_of(postgres, tmp_path)
     with running_sandbox(*SLOWLY) as sandbox:
-        first_shop, second_shop = (
-            shop_of(tmp_path / str(number), sandbox, number, 1000 * number) for number in (1, 2)
-        )
+        first_shop, second_shop = (shop_of(tmp_path / str(number), sandbox, number) for number in (1, 2))
         first = first_shop.start("upload", CORSO_LEDGER_URL=url)
         wait_until(sandbox, 2, first)
         # It sleeps, and keeps its place for a while.

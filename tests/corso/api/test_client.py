@@ -626,6 +626,17 @@ def test_newest_first_yields_the_orders_of_each_page() -> None:
     assert fake.requests[0].url.params["orderBy"] == "desc"
 
 
+def test_newest_first_yields_nothing_of_other_stores() -> None:
+    """One pair of credentials may own several stores, whose orders have the same numbers."""
+    theirs = {**order("S-1"), "storeId": 1}
+    fake = FakeCorso(lambda _: one_page(theirs, order("S-2")))
+
+    async def read(api: CorsoApi) -> list[Any]:
+        return [each["sourceOrderId"] async for orders in api.newest_first() for each in orders]
+
+    assert run(fake, read) == ["S-2"]
+
+
 def test_a_listing_that_wants_filters_says_so() -> None:
     """One reading of the reference: then look-ups are the only way to read back."""
     fake = FakeCorso(lambda _: answer(400, {"message": "customerEmail is required"}))
