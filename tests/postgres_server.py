@@ -33,16 +33,18 @@ def server_programs() -> Path | None:
 class PostgresServer:
     """A running server; leave it as a context manager. It keeps what it promises: fsync is on.
 
-    One of a `primary` begins as its standby, which has what was committed there until now.
+    One of a `primary` begins as its standby, which has what was committed there until now. `address`: an address of this
+    machine on which it listens, too, for its /24 network.
     """
 
-    def __init__(self, primary: "PostgresServer | None" = None) -> None:
+    def __init__(self, primary: "PostgresServer | None" = None, *, address: str = "") -> None:
         programs = server_programs()
         assert programs is not None, HOW_TO_INSTALL
         self._programs = programs
         self._primary = primary
+        self._address = address
         self._undo = ExitStack()
-        self.port = _free_port()
+        self.port = free_port()
 
     def __enter__(self) -> Self:
         self._folder = Path(self._undo.enter_context(tempfile.TemporaryDirectory(prefix="corso-postgres-")))
@@ -53,6 +55,9 @@ class PostgresServer:
             self._run("pg_basebackup", "-R", "-c", "fast", "-d", self._primary.url())
         else:
             self._run("initdb", "-A", "trust", "-U", "loader", "-E", "UTF8", "--locale", "C.UTF-8")
+        if self._address:
+            with (self.data / "pg_hba.conf").open("a") as access:
+                access.write(f"host all all {self._address}/24 trust\n")
         self.start()
         self._undo.callback(self._end)
         return self
@@ -64,7 +69,8 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        options = f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1 -c shared_buffers=32MB"
+        addresses = f"127.0.0.1,{self._address}".strip(",")
+        options = f"-p {self.port} -k {self._folder} -c listen_addresses={addresses} -c shared_buffers=32MB"
         self._run("pg_ctl", "-w", "-l", str(self._folder / "log"), "-o", options, "start")
 
     def stop(self, mode: str = "fast") -> None:
@@ -77,7 +83,7 @@ class PostgresServer:
 
     def url(self, database: str = "postgres", options: str = "") -> str:
         """Return a database's URL."""
-        return f"postgresql://loader@127.0.0.1:{self.port}/{database}{options}"
+        return f"postgresql://loader@{self._address or '127.0.0.1'}:{self.port}/{database}{options}"
 
     def execute(self, statement: str, *, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run a statement, as the administrator."""
@@ -107,7 +113,8 @@ class PostgresServer:
         assert done.returncode == 0, f"{program}: {done.stderr}"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nobody uses now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
