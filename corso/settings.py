@@ -8,7 +8,7 @@ import difflib
 import os
 import re
 import zoneinfo
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -22,6 +22,7 @@ from corso.calendar import EVERY_DAY, Calendar, Days, Span
 from corso.database import DatabaseUrl, LedgerPlace, SharedLedger
 from corso.errors import SettingsError
 from corso.storage.address import BucketAddress, is_in_a_bucket
+from corso.storage.outline import outline_at
 
 DRAFT_STORE_ID = 0
 """What stands in a loader.yaml that `inspect` wrote: nobody's store, to which nothing is sent."""
@@ -403,6 +404,11 @@ class Settings:
     """The folder in a bucket that `path` was fetched from, where it was."""
 
     @property
+    def source(self) -> Path | BucketAddress:
+        """Where loader.yaml stands, as people and other programs are told it."""
+        return self.found_in / self.path.name if self.found_in else self.path
+
+    @property
     def home(self) -> Path:
         """The folder that relative paths are relative to."""
         return self.path.parent
@@ -492,10 +498,12 @@ class Settings:
 
 
 def read_settings(path: Path) -> Settings:
-    """Read and check a loader.yaml.
+    """Read and check a loader.yaml, of this machine or `s3://…`.
 
     Raises SettingsError with the file, the line, the key and the nearest known key.
     """
+    if is_in_a_bucket(path):
+        return _read_from_bucket(path)
     path = path.absolute()
     if not path.exists():
         message = f"{path}: no such file; name another with -c, or make one: corso-loader inspect EXPORTS --write loader.yaml"
@@ -507,6 +515,25 @@ def read_settings(path: Path) -> Settings:
         lines = [_explain(path, node, problem) for problem in error.errors()]
         raise SettingsError("\n".join(lines)) from None
     return Settings(path, loader)
+
+
+def _read_from_bucket(path: Path) -> Settings:
+    try:
+        address = BucketAddress.parse(str(path))
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    outline = outline_at(address.parent)
+    outline.look()
+    local = outline.folder / address.name
+    try:
+        settings = replace(read_settings(local), found_in=address.parent)
+    except SettingsError as error:
+        raise SettingsError(str(error).replace(str(local), str(address))) from None
+    kept_in = settings.kept_in
+    if kept_in is not None and kept_in.is_below(address.parent):
+        # What is produced is no export.
+        outline.leave_out(kept_in.prefix.removeprefix(f"{address.parent.prefix}/"))
+    return settings
 
 
 def check_batch_name(name: str) -> str:

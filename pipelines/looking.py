@@ -61,12 +61,12 @@ def ui(config: Path | None, port: int) -> int:
     home = prepare_home(settings)
     environment = {
         **os.environ,
-        "CORSO_LOADER_CONFIG": str(settings.path),
+        "CORSO_LOADER_CONFIG": str(settings.source),
         "DAGSTER_HOME": str(home),
         # Dagster announces its next command-line tool at every start.
         "PYTHONWARNINGS": "ignore",
     }
-    say(f"Dagster on http://127.0.0.1:{port} with {settings.path}; stop it with Ctrl-C")
+    say(f"Dagster on http://127.0.0.1:{port} with {settings.source}; stop it with Ctrl-C")
     command = [
         sys.executable,
         "-m",

@@ -11,7 +11,9 @@ from corso.storage.address import BucketAddress
 from pipelines.output import as_typed, command_line, shortest
 
 
-def after_batch(summary: Summary, stage: Stage, config: Path, folder: Path | BucketAddress) -> Iterator[str]:
+def after_batch(
+    summary: Summary, stage: Stage, config: Path | BucketAddress, folder: Path | BucketAddress
+) -> Iterator[str]:
     """Yield the steps after a verb that brought a batch as far as `stage`; its reports are in `folder`."""
     batch = ("--batch", summary.batch)
     yield from _because_of_quarantine(summary, folder)
@@ -34,7 +36,9 @@ def after_batch(summary: Summary, stage: Stage, config: Path, folder: Path | Buc
         yield f"hand {as_typed(folder / 'reconciliation.html')} to whoever signs it off; {verify} checks it again"
 
 
-def after_guard(summary: Summary, config: Path, folder: Path | BucketAddress) -> Iterator[str]:
+def after_guard(
+    summary: Summary, config: Path | BucketAddress, folder: Path | BucketAddress
+) -> Iterator[str]:
     """Yield the steps after a guard stopped a run before anything was sent."""
     yield from _because_of_quarantine(summary, folder)
     if summary.quarantined.orders:
@@ -50,7 +54,9 @@ def _because_of_quarantine(summary: Summary, folder: Path | BucketAddress) -> It
         )
 
 
-def _because_of_findings(summary: Summary, config: Path, folder: Path | BucketAddress) -> Iterator[str]:
+def _because_of_findings(
+    summary: Summary, config: Path | BucketAddress, folder: Path | BucketAddress
+) -> Iterator[str]:
     found = summary.reconciliation
     if found.missing or found.different or found.duplicated or found.unexplained:
         trace = command_line("trace", config)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from corso.storage.address import BucketAddress
+from corso.storage.address import BucketAddress, is_in_a_bucket
 
 Colour = Literal["red", "green", "yellow", "bold"]
 
@@ -84,7 +84,7 @@ def say_next(*steps: str) -> None:
         say(f"{painted('Next:', 'bold') if number == 0 else ' ' * len('Next:')} {step}")
 
 
-def command_line(verb: str, config: Path | None, *words: str) -> str:
+def command_line(verb: str, config: Path | BucketAddress | None, *words: str) -> str:
     """Return the command of a verb, as somebody types it where they are."""
     named = [] if config is None or _is_default(config) else ["-c", shortest(config)]
     return shlex.join(["corso-loader", *verb.split(), *named, *words])
@@ -111,12 +111,14 @@ def shortest(path: Path | BucketAddress) -> str:
     """Return a path relative to here where it lies below, else whole; an address as it is."""
     if isinstance(path, BucketAddress):
         return str(path)
+    if is_in_a_bucket(path):
+        return str(BucketAddress.parse(str(path)))
     here = Path.cwd()
     return str(path.absolute().relative_to(here)) if path.absolute().is_relative_to(here) else str(path)
 
 
-def _is_default(config: Path) -> bool:
-    return config.absolute() == DEFAULT_CONFIG.absolute()
+def _is_default(config: Path | BucketAddress) -> bool:
+    return isinstance(config, Path) and config.absolute() == DEFAULT_CONFIG.absolute()
 
 
 def _write(text: str) -> None:

@@ -45,7 +45,7 @@ def run_job(
     LedgerInUse where another loader works on the batch.
     """
     prepare_home(settings)
-    loader = LoaderFile(path=str(settings.path))
+    loader = LoaderFile(path=str(settings.source))
     defs = build_defs(loader=loader, progress=Progress(watch), executor=dg.in_process_executor)
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

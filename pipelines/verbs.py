@@ -148,7 +148,7 @@ def _run(job: str, batch: Batch, stage: Stage, until: datetime | None = None, **
                 write_metrics(batch, datetime.now(UTC))
             facts = batch.read_facts()
             is_guard = isinstance(error, Stopped) and not facts.requests.sent
-            steps = after_guard(summary, batch.settings.path, batch.place) if is_guard else ()
+            steps = after_guard(summary, batch.settings.source, batch.place) if is_guard else ()
             keep_for_error(summary.model_dump(mode="json"), *steps)
             say_summary(summary, facts.quota)
             _say_reasons(batch, summary)
@@ -176,7 +176,7 @@ def _say(batch: Batch, summary: Summary, stage: Stage, *, as_json: bool, says_ne
     else:
         _say_facts(batch, summary, stage)
         if says_next:
-            say_next(*after_batch(summary, stage, batch.settings.path, batch.place))
+            say_next(*after_batch(summary, stage, batch.settings.source, batch.place))
     return summary.exit_code
 
 

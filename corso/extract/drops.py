@@ -14,8 +14,16 @@ from hashlib import sha256
 from pathlib import Path
 
 from corso.errors import ExportError
-from corso.extract.files import batch_folders, files_there, find_corrections, find_exports, is_batch_name
+from corso.extract.files import (
+    batch_folders,
+    files_there,
+    find_corrections,
+    find_exports,
+    is_batch_name,
+    local_pattern,
+)
 from corso.settings import BATCH_PLACEHOLDER, Settings
+from corso.storage.outline import outline_of
 
 _BY_DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}(?!\d)")
 
@@ -98,7 +106,7 @@ def _folders(settings: Settings) -> tuple[list[os.DirEntry[str]], bool]:
     parents: set[Path] = set()
     others = False
     for pattern in _patterns(settings):
-        before, placeholder, after = pattern.partition(BATCH_PLACEHOLDER)
+        before, placeholder, after = local_pattern(settings, pattern).partition(BATCH_PLACEHOLDER)
         if not placeholder:
             continue
         is_folder = after.startswith("/") and (not before or before.endswith("/"))
@@ -130,5 +138,8 @@ def _signature(home: Path, paths: set[Path]) -> str:
     digest = sha256()
     for path in sorted(paths):
         found = path.stat()
-        digest.update(f"{os.path.relpath(path, home)}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+        name = f"{os.path.relpath(path, home)}\0{found.st_size}\0{found.st_mtime_ns}"
+        # A bucket tells times by the second, and content by its ETag.
+        etag = f"\0{outline.etag(path)}" if (outline := outline_of(path)) else ""
+        digest.update(f"{name}{etag}\n".encode())
     return digest.hexdigest()[:16]

@@ -6,14 +6,18 @@ of its own; without, all files that fit are one batch, named after the newest mo
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from glob import escape, glob, has_magic
+from itertools import takewhile
 from pathlib import Path
 
 from corso.errors import ExportError, SettingsError
 from corso.settings import BATCH_PLACEHOLDER, Settings, check_batch_name
+from corso.storage.address import BucketAddress, is_in_a_bucket
+from corso.storage.outline import Outline, outline_at, outline_of
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,36 @@ class ExportFile:
     """The role's paths as they stand in loader.yaml, for messages that say what to write there."""
 
 
+def local_pattern(settings: Settings, pattern: str) -> str:
+    """Return a path of loader.yaml as one of this machine; of what it means in a bucket there are outlines by then.
+
+    Raises SettingsError and Stopped for the bucket.
+    """
+    if settings.found_in is not None:
+        outline_at(settings.found_in).look()
+    if not is_in_a_bucket(pattern):
+        return pattern
+    parts = pattern.removeprefix("s3:").strip("/").split("/")
+    fixed = list(takewhile(lambda part: not has_magic(part) and BATCH_PLACEHOLDER not in part, parts[:-1]))
+    try:
+        outline = outline_at(BucketAddress.parse("s3://" + "/".join(fixed)))
+    except ValueError as error:
+        message = f"{settings.source}: {error}"
+        raise SettingsError(message) from None
+    outline.look()
+    return str(Path(escape(str(outline.folder)), *parts[len(fixed) :]))
+
+
+def bring(files: Iterable[ExportFile]) -> None:
+    """Have the content of files at hand that lie in a bucket. Raises Stopped."""
+    wanted: dict[Outline, list[Path]] = {}
+    for file in files:
+        if outline := outline_of(file.path):
+            wanted.setdefault(outline, []).append(file.path)
+    for outline, paths in wanted.items():
+        outline.bring(paths)
+
+
 def find_exports(settings: Settings, batch: str) -> dict[str, list[ExportFile]]:
     """Return file role -> the batch's files, sorted by path.
 
@@ -38,7 +72,7 @@ def find_exports(settings: Settings, batch: str) -> dict[str, list[ExportFile]]:
     for role, patterns in settings.loader.exports.roles.items():
         paths = sorted({path for pattern in patterns for path in _fitting(settings, pattern, batch)})
         if not paths:
-            message = f"exports.{role}: no file fits {' or '.join(patterns)} (relative to {settings.home}); {_there(settings, patterns[0], batch)}"
+            message = f"exports.{role}: no file fits {' or '.join(patterns)} (relative to {settings.source.parent}); {_there(settings, patterns[0], batch)}"
             raise ExportError(message)
         found[role] = [ExportFile(path, _shown(settings, path), role, tuple(patterns)) for path in paths]
     return found
@@ -101,9 +135,9 @@ def batch_folders(settings: Settings) -> dict[str, float]:
         for pattern in patterns:
             if BATCH_PLACEHOLDER not in pattern:
                 continue
-            absolute = str(settings.home / pattern)
+            absolute = str(settings.home / local_pattern(settings, pattern))
             before, _, after = absolute.partition(BATCH_PLACEHOLDER)
-            for hit in _glob(settings, pattern.replace(BATCH_PLACEHOLDER, "*")):
+            for hit in _glob(settings, local_pattern(settings, pattern).replace(BATCH_PLACEHOLDER, "*")):
                 rest = hit[len(before) :]
                 name = (
                     re.split(r"[/\\]", rest)[0] if after.startswith(("/", "\\")) else rest.removesuffix(after)
@@ -128,7 +162,7 @@ def is_batch_name(name: str) -> bool:
 
 
 def _fitting(settings: Settings, pattern: str, batch: str) -> list[Path]:
-    pattern = pattern.replace(BATCH_PLACEHOLDER, batch)
+    pattern = local_pattern(settings, pattern).replace(BATCH_PLACEHOLDER, batch)
     if (settings.home / pattern).is_file():
         return [settings.home / pattern]
     if not has_magic(pattern):
@@ -138,7 +172,7 @@ def _fitting(settings: Settings, pattern: str, batch: str) -> list[Path]:
 
 def _there(settings: Settings, pattern: str, batch: str) -> str:
     """Say what is there where no file fits: the files of the folder that like it best, or that there is no folder."""
-    wanted = Path(pattern.replace(BATCH_PLACEHOLDER, batch))
+    wanted = Path(local_pattern(settings, pattern).replace(BATCH_PLACEHOLDER, batch))
     folder = settings.home / wanted.parent
     if has_magic(str(wanted.parent)):
         return f"see which folders fit {wanted.parent}"

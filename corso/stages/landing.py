@@ -5,18 +5,24 @@ landing/<store>/loader.yaml
 landing/<store>/<batch>/orders.csv …
 ```
 
+It may be in a bucket: `s3://bucket/landing`, or `s3://bucket/landing/<store>/loader.yaml`.
+
 Of one store, a batch is known by its name; of many, by `<store>/<batch>`, which no batch's name can be.
 """
 
 import os
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from corso.errors import SettingsError
 from corso.extract.files import is_batch_name
 from corso.settings import Settings, check_batch_name, read_settings
 from corso.stages.batch import Batch, batches_of
+from corso.storage.address import BucketAddress, is_in_a_bucket
+from corso.storage.bucket import bucket_at
+from corso.storage.outline import look_at_all, outline_at
 
 BETWEEN = "/"
 """Parts the store's name from the batch's."""
@@ -37,22 +43,41 @@ class Landing:
     path: Path
     _read: dict[Path, _Read] = field(default_factory=dict, compare=False, repr=False)
 
+    @cached_property
+    def address(self) -> BucketAddress | None:
+        """Where it is in a bucket; None where it is on disk. Raises SettingsError."""
+        if not is_in_a_bucket(self.path):
+            return None
+        try:
+            return BucketAddress.parse(str(self.path))
+        except ValueError as error:
+            raise SettingsError(str(error)) from None
+
     @property
     def is_one_store(self) -> bool:
         """Whether there is one store, and batches go by their own names."""
+        if self.address:
+            return self.address.name.endswith((".yaml", ".yml"))
         return not self.path.is_dir()
 
     def stores(self) -> dict[str, Path]:
-        """Return store -> its loader.yaml, by name. The one store has no name: ''."""
+        """Return store -> its loader.yaml, by name. The one store has no name: ''. Raises SettingsError and Stopped."""
         if self.is_one_store:
             return {"": self.path}
-        folders = sorted(entry.name for entry in os.scandir(self.path) if entry.is_dir())
-        paths = {name: self.path / name / LOADER_FILE for name in folders if is_batch_name(name)}
+        if self.address:
+            names = [name for name in bucket_at(self.address).children()[0] if is_batch_name(name)]
+            # Beforehand and at once: each store's settings ask for its own.
+            look_at_all(self.address / name for name in names)
+        else:
+            names = sorted(entry.name for entry in os.scandir(self.path) if entry.is_dir())
+        paths = {name: self._file_of(name) for name in names if is_batch_name(name)}
         return {name: path for name, path in paths.items() if path.is_file()}
 
     def settings(self, store: str) -> Settings:
-        """Return a store's settings; a loader.yaml is read again when it has changed. Raises SettingsError."""
-        path = self.path / store / LOADER_FILE if store else self.path
+        """Return a store's settings; a loader.yaml is read again when it has changed. Raises SettingsError, Stopped."""
+        if self.address:
+            outline_at(self.address / store if store else self.address.parent).look()
+        path = self._file_of(store)
         try:
             found = path.stat()
             version = (found.st_ino, found.st_size, found.st_mtime_ns)
@@ -60,10 +85,19 @@ class Landing:
             version = (0, 0, 0)
         known = self._read.get(path)
         if known is None or known.version != version:
-            known = self._read[path] = _Read(version, _settings_or_error(path))
+            source = self.path / store / LOADER_FILE if store else self.path
+            known = self._read[path] = _Read(version, _settings_or_error(source))
         if isinstance(known.settings, SettingsError):
             raise SettingsError(str(known.settings))
         return known.settings
+
+    def _file_of(self, store: str) -> Path:
+        """Return a store's loader.yaml as a file of this machine."""
+        if self.address is None:
+            return self.path / store / LOADER_FILE if store else self.path
+        if store:
+            return outline_at(self.address / store).folder / LOADER_FILE
+        return outline_at(self.address.parent).folder / self.address.name
 
     def key(self, store: str, batch: str) -> str:
         """Return by what a batch is known."""
@@ -74,9 +108,9 @@ class Landing:
         store, _, batch = key.rpartition(BETWEEN)
         if bool(store) == self.is_one_store or (store and not is_batch_name(store)):
             message = (
-                f"batch {key!r}: {self.path} is one store's loader.yaml, so a batch has no store before its name"
+                f"batch {key!r}: {self.address or self.path} is one store's loader.yaml, so a batch has no store before its name"
                 if store
-                else f"batch {key!r}: {self.path} is a folder of stores, so a batch is named <store>/<batch>"
+                else f"batch {key!r}: {self.address or self.path} is a folder of stores, so a batch is named <store>/<batch>"
             )
             raise SettingsError(message)
         return store, check_batch_name(batch)

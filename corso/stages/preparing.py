@@ -12,7 +12,7 @@ from corso.delivery.ledger import Ledger
 from corso.errors import ExportError
 from corso.extract.corrections import read_corrections
 from corso.extract.fallbacks import read_fallbacks
-from corso.extract.files import find_corrections, find_exports, fingerprint
+from corso.extract.files import bring, find_corrections, find_exports, fingerprint
 from corso.extract.mapping import map_roles
 from corso.extract.payloads import fulfillment_payloads, order_payloads
 from corso.extract.plan import KNOWN_COLUMNS, PLAN_COLUMNS, plan_fulfillments, plan_orders
@@ -57,7 +57,9 @@ def extract(batch: Batch, scratch: Path) -> dict[TableName, Path]:
     read_fallbacks(settings.loader.fallbacks)
     ignored_columns(settings)
     files = find_exports(settings, batch.name)
-    corrections = read_corrections(find_corrections(settings, batch.name), scratch / "corrections")
+    corrected = find_corrections(settings, batch.name)
+    bring([*corrected, *(file for group in files.values() for file in group)])
+    corrections = read_corrections(corrected, scratch / "corrections")
     roles = read_roles(profile, files, scratch, settings.loader.exports.forms, corrections)
     raw = _written(map_roles(profile, roles), scratch / "raw")
     rows = {name: pl.scan_parquet(path, glob=False) for name, path in raw.items()}

@@ -15,6 +15,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from corso.errors import UsageError
+from corso.extract.files import ExportFile, bring
 from corso.report.bridge import money_bridge
 from corso.report.certificate import FORMAT, Certificate, HashedFile, digest_of, hashed
 from corso.report.compare import CLASSES, Reconciliation, Sides
@@ -76,8 +77,10 @@ def verify(certificate: Certificate, settings: Settings) -> Iterator[Line]:
         "the certificate's own SHA-256", certificate.sha256, digest_of(certificate.model_dump(mode="json"))
     )
     yield from _sums(certificate)
-    for file in certificate.inputs:
-        yield _file("input", file, settings.home / file.name)
+    inputs = {file: ExportFile(settings.home / file.name, file.name) for file in certificate.inputs}
+    bring(given for given in inputs.values() if given.path.exists())
+    for file, given in inputs.items():
+        yield _file("input", file, given.path)
     for file in certificate.outputs:
         yield _file("output", file, batch.file(file.name))
     if missing := _missing_tables(batch):

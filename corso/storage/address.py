@@ -53,6 +53,12 @@ class BucketAddress:
         """The place in which this one lies."""
         return BucketAddress(self.bucket, self.prefix.rpartition("/")[0])
 
+    def is_below(self, other: "BucketAddress") -> bool:
+        """Say whether it lies below another one."""
+        return self.bucket == other.bucket and self.prefix.startswith(
+            f"{other.prefix}/" if other.prefix else ""
+        )
+
     @property
     def name(self) -> str:
         """The last part."""
