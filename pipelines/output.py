@@ -15,9 +15,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from corso.storage.address import BucketAddress, is_in_a_bucket
+if TYPE_CHECKING:
+    from corso.storage.address import BucketAddress
 
 Colour = Literal["red", "green", "yellow", "bold"]
 
@@ -84,7 +85,7 @@ def say_next(*steps: str) -> None:
         say(f"{painted('Next:', 'bold') if number == 0 else ' ' * len('Next:')} {step}")
 
 
-def command_line(verb: str, config: Path | BucketAddress | None, *words: str) -> str:
+def command_line(verb: str, config: "Path | BucketAddress | None", *words: str) -> str:
     """Return the command of a verb, as somebody types it where they are."""
     named = [] if config is None or _is_default(config) else ["-c", shortest(config)]
     return shlex.join(["corso-loader", *verb.split(), *named, *words])
@@ -102,22 +103,23 @@ def has_colours(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def as_typed(path: Path | BucketAddress) -> str:
+def as_typed(path: "Path | BucketAddress") -> str:
     """Return a path for a command line, as short as it can be typed here."""
     return shlex.quote(shortest(path))
 
 
-def shortest(path: Path | BucketAddress) -> str:
+def shortest(path: "Path | BucketAddress") -> str:
     """Return a path relative to here where it lies below, else whole; an address as it is."""
-    if isinstance(path, BucketAddress):
+    if not isinstance(path, Path):
         return str(path)
-    if is_in_a_bucket(path):
-        return str(BucketAddress.parse(str(path)))
+    if path.parts[:1] == ("s3:",):
+        # As it was typed: a path has one slash of it.
+        return f"s3://{'/'.join(path.parts[1:])}"
     here = Path.cwd()
     return str(path.absolute().relative_to(here)) if path.absolute().is_relative_to(here) else str(path)
 
 
-def _is_default(config: Path | BucketAddress) -> bool:
+def _is_default(config: "Path | BucketAddress") -> bool:
     return isinstance(config, Path) and config.absolute() == DEFAULT_CONFIG.absolute()
 
 
