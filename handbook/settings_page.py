@@ -77,6 +77,7 @@ VARIABLES = {
     "CORSO_LOG_LEVEL": "`debug` adds the operations that were accepted.",
     "CORSO_EXECUTOR": "Where a run's steps are carried out; in the run's own process if it is not set.",
     "CORSO_BROKER_URL": "The Redis server between runs and Celery's workers.",
+    "CORSO_SCRATCH": "Where working copies of a bucket are kept; by default `corso-loader` in the user's cache folder.",
     "CORSO_METRICS_DIR": "Where each run writes its metrics for node-exporter.",
     "CORSO_ALERT_WEBHOOK": "An https URL that takes alerts as JSON.",
     "CORSO_ALERT_MAIL": "A mail server for alerts: `smtp://user:password@host:587` or `smtps://…:465`.",
