@@ -17,7 +17,7 @@ from corso.stages.inspection.inspecting import inspect_files
 from corso.stages.inspection.loader_draft import PROFILE_FILE, loader_yaml
 from corso.stages.inspection.profile_draft import profile_yaml, unknown_roles
 from pipelines.inspection_text import inspection_lines
-from pipelines.output import as_typed, command_line, is_quiet, say, say_json, say_next
+from pipelines.output import as_typed, command_line, is_quiet, program, say, say_json, say_next
 
 
 def inspect(
@@ -51,14 +51,14 @@ def _next_steps(
     """Yield what to do with what was found, or written."""
     if write is None:
         typed = shlex.join([*map(str, paths), *(["--profile", profile] if profile else [])])
-        yield f"corso-loader inspect {typed} --write loader.yaml   (a loader.yaml for these files, to fill in)"
+        yield f"{program()} inspect {typed} --write loader.yaml   (a loader.yaml for these files, to fill in)"
     elif inspection.profile:
         yield f"edit {as_typed(write)}: what says TODO, and which fallbacks you want"
         yield f"{command_line('plan', write)}   (everything but sending; needs no credentials)"
     else:
         draft = write.parent / PROFILE_FILE
         yield f"edit {as_typed(draft)}: put a header, or nothing, where it says TODO (docs/writing_a_profile.md)"
-        yield f"corso-loader inspect {shlex.join(map(str, paths))} --profile {as_typed(draft)}"
+        yield f"{program()} inspect {shlex.join(map(str, paths))} --profile {as_typed(draft)}"
 
 
 @contextmanager

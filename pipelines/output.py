@@ -11,6 +11,7 @@ batch, and how far it is, stands in `screen`.
 import json
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Colour = Literal["red", "green", "yellow", "bold"]
 
+NAME = "corso-loader"
 DEFAULT_CONFIG = Path("loader.yaml")
 
 _CODES: Mapping[Colour, str] = {"red": "31", "green": "32", "yellow": "33", "bold": "1"}
@@ -88,7 +90,15 @@ def say_next(*steps: str) -> None:
 def command_line(verb: str, config: "Path | BucketAddress | None", *words: str) -> str:
     """Return the command of a verb, as somebody types it where they are."""
     named = [] if config is None or _is_default(config) else ["-c", shortest(config)]
-    return shlex.join(["corso-loader", *verb.split(), *named, *words])
+    return f"{program()} {shlex.join([*verb.split(), *named, *words])}"
+
+
+def program() -> str:
+    """Return what somebody types for this program here: its name where the shell finds it, else where it was called from."""
+    called = Path(sys.argv[0])
+    if called.name != NAME or shutil.which(NAME):
+        return NAME
+    return as_typed(called)
 
 
 def painted(text: str, colour: Colour, stream: TextIO | None = None) -> str:

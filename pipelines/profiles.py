@@ -17,7 +17,7 @@ from corso.extract import profile as vocabulary_module
 from corso.extract.profile import Profile, built_in_profiles
 from corso.settings import nearest
 from pipelines.field_texts import field_texts
-from pipelines.output import say, say_next
+from pipelines.output import program, say, say_next
 
 _INTRODUCTION = """\
 # The vocabulary of profiles
@@ -67,7 +67,7 @@ def show_profiles(name: str | None, *, vocabulary: bool, schema: bool) -> int:
         for profile in profiles:
             say(f"{profile.name:{width}}  {profile.title} (files: {', '.join(profile.files)})")
         say_next(
-            "corso-loader profiles NAME > my-profile.yaml   (one to copy and edit: docs/writing_a_profile.md)"
+            f"{program()} profiles NAME > my-profile.yaml   (one to copy and edit: docs/writing_a_profile.md)"
         )
     return 0
 

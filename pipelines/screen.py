@@ -158,7 +158,8 @@ def say_fallbacks(uses: Sequence[FallbackUse]) -> None:
 
 def say_reasons(problems: pl.DataFrame) -> None:
     """Print why most of the quarantined orders are: the most frequent of `problems_by_frequency`, with a place and a remedy."""
-    for row in problems.head(_MOST_REASONS).iter_rows(named=True):
+    by_orders = problems.sort("orders", descending=True, maintain_order=True)
+    for row in by_orders.head(_MOST_REASONS).iter_rows(named=True):
         column = ".".join(filter(None, [row["table"], row["column"]]))
         orders = "1 order" if row["orders"] == 1 else f"{row['orders']:,} orders"
         place = f"{row['file']}:{row['line']}"

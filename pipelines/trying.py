@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from corso.errors import CorsoError, Stopped, UsageError
-from pipelines.output import command_line, say, say_next
+from pipelines.output import command_line, program, say, say_next
 
 _MARK = ".corso-loader-demo"
 _QUOTA = ("--limit", "2500", "--window", "5")
@@ -52,7 +52,7 @@ def demo(orders: int, out: Path, *, as_json: bool) -> int:
     say("Those in quarantine are bad on purpose. The sandbox has ended; what it held is in the report.")
     say_next(
         f"{command_line('ui', config)}   (the same run in Dagster's web UI)",
-        "corso-loader inspect YOUR_EXPORT --write loader.yaml   (docs/first_migration.md goes on from there)",
+        f"{program()} inspect YOUR_EXPORT --write loader.yaml   (docs/first_migration.md goes on from there)",
     )
     return code
 

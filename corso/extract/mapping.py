@@ -97,7 +97,7 @@ def used_headers(profile: Profile, role: str, headers: Sequence[str]) -> set[str
                 *(join.by for join in table.join),
             }
             used |= {header for form in _unpack_forms(table) for header in form.from_}
-            used |= set(_canonical(name)) if table.by_name else set()
+            used |= set(canonical_columns(name)) if table.by_name else set()
     numbered = {
         each.replace("{n}", str(number))
         for each in used
@@ -248,12 +248,17 @@ def _spread(
         .filter(pl.col("\0lines").is_not_null())
         .unnest("\0lines")
         .select(
-            *_canonical(name), "file", "line", "fault", pl.col([ORIGINAL + each for each in role.headers])
+            *canonical_columns(name),
+            "file",
+            "line",
+            "fault",
+            pl.col([ORIGINAL + each for each in role.headers]),
         )
     )
 
 
-def _canonical(name: TableName) -> list[str]:
+def canonical_columns(name: TableName) -> list[str]:
+    """Return the columns of a canonical table that a profile may fill."""
     return [column for column in TABLES[name].columns if column not in PROVENANCE]
 
 
@@ -387,7 +392,7 @@ class _Scope:
     def columns(self, name: TableName) -> list[pl.Expr]:
         """Return the expressions of all canonical columns."""
         types = dtypes(TABLES[name])
-        return [self._fill(column, types[column]).alias(column) for column in _canonical(name)]
+        return [self._fill(column, types[column]).alias(column) for column in canonical_columns(name)]
 
     def moved(self, policy: MoneyPolicy) -> pl.Expr:
         """Return the amounts that the policy moves, as a struct of text, one field for each in its order."""
@@ -532,7 +537,7 @@ class _Scope:
 
 
 def _empty(name: TableName, headers: Sequence[str]) -> pl.LazyFrame:
-    schema: dict[str, pl.DataType] = dict.fromkeys(_canonical(name), pl.String())
+    schema: dict[str, pl.DataType] = dict.fromkeys(canonical_columns(name), pl.String())
     schema |= {"file": pl.String(), "line": pl.Int64(), "fault": pl.String()}
     schema |= {ORIGINAL + header: pl.String() for header in headers}
     return pl.LazyFrame(schema=schema)

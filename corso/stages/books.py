@@ -40,7 +40,7 @@ from corso.report.workbook import write_workbook
 from corso.stages.batch import Batch, Facts
 from corso.stages.certifying import certify_batch
 from corso.stages.corrected import read_corrected_cells
-from corso.stages.counting import count_by, count_quarantined, count_rows
+from corso.stages.counting import count_by, count_quarantined, count_rows, scan_table
 from corso.stages.illustrating import months_of, opened_of, shows_personal_data
 from corso.stages.known_quota import keep_measured, said_length
 from corso.stages.reviewing import WORKBOOK, remember_written, save_late_edits
@@ -76,7 +76,7 @@ def close_books(
     facts = batch.read_facts().model_copy(update={"stage": stage})
     batch.write_facts(facts)
     keep_measured(batch.settings, facts.quota, now)
-    plan = _table(batch, "upload_plan")
+    plan = scan_table(batch, "upload_plan")
     quarantine = pl.scan_parquet(batch.table("quarantined_orders"))
     outcomes = _outcomes(batch, plan, stage)
     summary = _summary(batch, facts, plan, outcomes, stage)
@@ -110,25 +110,20 @@ def close_books(
     return summary
 
 
-def _table(batch: Batch, name: str) -> pl.LazyFrame | None:
-    path = batch.table(name)
-    return pl.scan_parquet(path) if path.exists() else None
-
-
 def _findings(batch: Batch, stage: Stage) -> pl.DataFrame:
-    table = _table(batch, "reconciliation") if stage == "reconcile" else None
+    table = scan_table(batch, "reconciliation") if stage == "reconcile" else None
     return empty_frame(FINDINGS) if table is None else table.collect()
 
 
 def _healed(batch: Batch, stage: Stage) -> pl.DataFrame:
     """Return what healed, the latest first; of very many not all: the report shows them, and proves nothing by them."""
-    table = _table(batch, "healed") if stage == "reconcile" else None
+    table = scan_table(batch, "healed") if stage == "reconcile" else None
     return empty_frame(HEALED) if table is None else table.head(HEALED_IN_REPORT).collect()
 
 
 def _filled_values(batch: Batch) -> pl.LazyFrame:
     """Return what fallbacks filled; nothing where an older version planned the batch, and did not keep it."""
-    values = _table(batch, "filled_values")
+    values = scan_table(batch, "filled_values")
     return empty_frame(FILLED_VALUES).lazy() if values is None else values
 
 

@@ -10,6 +10,12 @@ from corso.stages.batch import Batch
 _ROWS_PER_VALIDATION = 250_000
 
 
+def scan_table(batch: Batch, name: str) -> pl.LazyFrame | None:
+    """Return a table of the batch; None where it is not there."""
+    path = batch.table(name)
+    return pl.scan_parquet(path) if path.exists() else None
+
+
 def count_rows(batch: Batch, table: str) -> int:
     """Return how many rows a table has."""
     return int(pl.scan_parquet(batch.table(table)).select(pl.len()).collect().item())

@@ -8,6 +8,7 @@ from corso.report.monthly import orders_by_month
 from corso.report.opened import FULFILLMENT, LINE, ORDER, BatchTables, OpenedOrder, opened_orders
 from corso.report.summary import Stage
 from corso.stages.batch import Batch
+from corso.stages.counting import scan_table
 from schemas.money import month_and_currency
 
 _TABLES = {ORDER: "orders", LINE: "line_items", FULFILLMENT: "fulfillments"}
@@ -36,9 +37,9 @@ def opened_of(
         accepted=_scanned(batch, "accepted"),
         quarantine=quarantine,
         outcomes=outcomes,
-        listing=_table(batch, "corso_orders"),
-        corso_fulfillments=_table(batch, "corso_fulfillments"),
-        fulfillments_read=_table(batch, "fulfillments_read"),
+        listing=scan_table(batch, "corso_orders"),
+        corso_fulfillments=scan_table(batch, "corso_fulfillments"),
+        fulfillments_read=scan_table(batch, "fulfillments_read"),
     )
     return opened_orders(findings, tables, personal=shows_personal_data(batch))
 
@@ -49,10 +50,5 @@ def shows_personal_data(batch: Batch) -> bool:
 
 
 def _scanned(batch: Batch, state: str) -> dict[str, pl.LazyFrame]:
-    tables = {part: _table(batch, f"{state}_{name}") for part, name in _TABLES.items()}
+    tables = {part: scan_table(batch, f"{state}_{name}") for part, name in _TABLES.items()}
     return {part: frame for part, frame in tables.items() if frame is not None}
-
-
-def _table(batch: Batch, name: str) -> pl.LazyFrame | None:
-    path = batch.table(name)
-    return pl.scan_parquet(path) if path.exists() else None

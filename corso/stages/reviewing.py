@@ -5,7 +5,6 @@ for copies that went through the mail. What was taken up in full is done with: a
 not be read, or not be taken up in full, is kept in `review` and named in the report until somebody takes it away.
 """
 
-import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import polars as pl
 
 from corso.delivery.lock import Lock, this_process
 from corso.errors import LedgerInUse, UsageError
+from corso.extract.files import fingerprint
 from corso.report.returned import read_returned, take_up
 from corso.report.review import read_reviews, write_reviews
 from corso.settings import Settings
@@ -51,7 +51,7 @@ def take_up_reviews(batch: Batch, now: datetime) -> tuple[str, ...]:
 
 def remember_written(batch: Batch) -> None:
     """Remember the workbook as it is now, so that only one that was edited since is read."""
-    _stamp(batch).write_text(_digest(batch.folder / WORKBOOK), encoding="utf-8")
+    _stamp(batch).write_text(fingerprint(batch.folder / WORKBOOK), encoding="utf-8")
 
 
 def save_late_edits(batch: Batch) -> None:
@@ -92,7 +92,7 @@ def _take_up_one(batch: Batch, path: Path, now: datetime) -> list[str]:
 def _is_edited(batch: Batch) -> bool:
     workbook, stamp = batch.file(WORKBOOK), _stamp(batch)
     # Without a stamp an older version wrote it: it has no seals, and nobody was asked to edit it.
-    return workbook.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") != _digest(workbook)
+    return workbook.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") != fingerprint(workbook)
 
 
 def _stamp(batch: Batch) -> Path:
@@ -110,7 +110,7 @@ def _kept(batch: Batch, path: Path) -> str:
 def _moved(path: Path, folder: Path) -> Path:
     """Move a file into a folder under its name and a part of its hash: the same content is there once."""
     folder.mkdir(parents=True, exist_ok=True)
-    return path.replace(folder / f"{path.stem}-{_digest(path)[:8]}{path.suffix}")
+    return path.replace(folder / f"{path.stem}-{fingerprint(path)[:8]}{path.suffix}")
 
 
 def _known(batch: Batch) -> pl.Series:
@@ -119,11 +119,6 @@ def _known(batch: Batch) -> pl.Series:
     ids = [pl.scan_parquet(table).select("finding_id") for table in tables]
     nothing = pl.LazyFrame(schema={"finding_id": pl.String})
     return pl.concat([nothing, *ids]).collect()["finding_id"]
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager

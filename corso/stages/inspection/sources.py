@@ -8,10 +8,11 @@ import polars as pl
 
 from corso.extract.headers import normal
 from corso.extract.layouts import PART, spread_numbers
+from corso.extract.mapping import canonical_columns
 from corso.extract.profile import TABLES, Join, Profile, Rule, Table, TableName
 from corso.extract.roles import named
 from corso.stages.inspection.facts import Missing
-from schemas.fields import MONEY, PROVENANCE, dtypes
+from schemas.fields import MONEY, dtypes
 
 _OF_THE_STORE = "fulfillment_location_id"
 """Comes from store.fulfillment_locations where the files have nothing."""
@@ -78,7 +79,7 @@ class Sources:
         """Return header -> the `table.column`s whose value it may become."""
         feeds: dict[str, set[str]] = {}
         for name, table in self.profile.tables.items():
-            for column in _columns(name):
+            for column in canonical_columns(name):
                 for header in _value_headers(table, column):
                     for own in self._meant(role, table, header):
                         feeds.setdefault(own, set()).add(f"{name}.{column}")
@@ -107,7 +108,7 @@ class Sources:
 
     def _missing_of(self, name: TableName, table: Table) -> Iterator[Missing]:
         needed = _needed_columns(name)
-        for column in _columns(name):
+        for column in canonical_columns(name):
             rule = table.columns.get(column)
             reads = ""
             if rule is None:
@@ -154,15 +155,11 @@ def _joined(table: Table, header: str) -> tuple[Join | None, str]:
     return next((each for each in table.join if each.prefix == prefix and rest), None), rest
 
 
-def _columns(name: TableName) -> list[str]:
-    return [column for column in TABLES[name].columns if column not in PROVENANCE]
-
-
 def _needed_columns(name: TableName) -> list[str]:
     columns = TABLES[name].columns
     return [
         column
-        for column in _columns(name)
+        for column in canonical_columns(name)
         if (not columns[column].nullable or column == "source_order_id") and column != _OF_THE_STORE
     ]
 
