@@ -44,6 +44,11 @@ def build_celery_executor(loader: LoaderFile) -> dg.ExecutorDefinition:
 
 
 class _CelerySteps(HoldsItsBatch):
+    def app_args(self) -> dict[str, Any]:
+        """Return what Dagster's loop makes its Celery app of."""
+        arguments: dict[str, Any] = self._inner.app_args()  # type: ignore[attr-defined]
+        return arguments
+
     def steps(
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan, held: Held
     ) -> Iterator[DagsterEvent]:

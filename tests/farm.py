@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -92,6 +92,8 @@ class Told:
     """Answers with 429."""
     most_in_a_window: int = 0
     worker_cpu_s: float = 0.0
+    worker_peak_mib: int = 0
+    """Of one of a worker's processes."""
     tenures: int = 0
     """Times that somebody held a set of credentials."""
     takeovers: int = 0
@@ -216,6 +218,40 @@ def start_worker(farm: Farm, machine: Machine, made: Servers) -> None:
     machine.start([*command, *more], told, _ROOT)
 
 
+class Meter(threading.Thread):
+    """Measures what the workers' processes take, also of those that are killed: it looks twice a second."""
+
+    def __init__(self, hosts: list[Machine], told: Told) -> None:
+        super().__init__(daemon=True)
+        self._hosts = hosts
+        self._told = told
+        self._cpu: dict[tuple[str, str], float] = {}
+        self.enough = threading.Event()
+
+    def run(self) -> None:
+        """Look until it is enough."""
+        while not self.enough.wait(0.5):
+            self.look()
+
+    def look(self) -> None:
+        """Look once."""
+        sessions = {str(host.process.pid) for host in self._hosts if host.process}
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            with suppress(OSError, ValueError, IndexError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                if fields[3] not in sessions:
+                    continue
+                ticks = int(fields[11]) + int(fields[12])
+                # By its start, too: a number comes again.
+                self._cpu[entry.name, fields[19]] = ticks / os.sysconf("SC_CLK_TCK")
+                status = (entry / "status").read_text()
+                peak = int(status.partition("VmHWM:")[2].split()[0]) >> 10
+                self._told.worker_peak_mib = max(self._told.worker_peak_mib, peak)
+        self._told.worker_cpu_s = sum(self._cpu.values())
+
+
 class Killer(threading.Thread):
     """Kills workers at random, whole machines at a time, and starts them again."""
 
@@ -253,7 +289,7 @@ def run_farm(folder: Path, size: Size, kill_every_s: float = 30, say: bool = Fal
         for store in farm.store_ids():
             farm.make_store(store, made.sandboxes[store % size.credentials])
         told = told_environment(farm, made, folder / "home")
-        os.environ.update({name: told[name] for name in ("CORSO_DAGSTER_URL", "CORSO_BROKER_URL")})
+        undo.enter_context(_named({name: told[name] for name in ("CORSO_DAGSTER_URL", "CORSO_BROKER_URL")}))
         instance = undo.enter_context(dg.DagsterInstance.from_config(str(folder / "home")))
         for machine in hosts:
             start_worker(farm, machine, made)
@@ -261,6 +297,9 @@ def run_farm(folder: Path, size: Size, kill_every_s: float = 30, say: bool = Fal
         daemon = undo.enter_context(_daemon(folder, told))
         farm.drop_all()
         began = time.monotonic()
+        meter = Meter(hosts, farm.told)
+        meter.start()
+        undo.callback(meter.enough.set)
         killer = Killer(farm, hosts, made, kill_every_s)
         killer.start()
         undo.callback(killer.enough.set)
@@ -277,6 +316,18 @@ def run_farm(folder: Path, size: Size, kill_every_s: float = 30, say: bool = Fal
             assert sandbox.stop() == 0
     _look_into_stores(farm)
     return farm.told
+
+
+@contextmanager
+def _named(variables: Mapping[str, str]) -> Iterator[None]:
+    """Have variables in this process's environment, too: its own instance is that of dagster.yaml."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @contextmanager
