@@ -1,6 +1,6 @@
 """A farm: many stores, Dagster's daemon, Celery's workers on machines of their own, and somebody who kills them.
 
-All is real: PostgreSQL, Redis, the daemon with its sensor, the workers, the sandboxes. Stores drop their batches and nobody
+All is real: PostgreSQL, Redis, an S3 server, the daemon with its sensor, the workers, the sandboxes. Stores drop their batches and nobody
 does anything more. `scripts/bench farm` has the large one, `tests/acceptance/test_farm.py` a small one.
 """
 
@@ -28,6 +28,7 @@ from tests.merchant import Merchant
 from tests.nights import FILES, Nights, not_as_the_source
 from tests.postgres_server import PostgresServer
 from tests.redis_server import redis_server
+from tests.s3_server import BUCKET, S3Server, s3_server
 from tests.sandbox_process import RunningSandbox, running_sandbox
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -137,7 +138,7 @@ class Farm:
         shop = Shop(self.folder / "landing" / f"store-{store:02}", sandbox, store, FILES)
         here = f"http://127.0.0.1:{port}"
         shop.configure(
-            "upload: {canary: 2, listing_delay_s: 0.5}\nlimits: {share: 1.0}",
+            f"workdir: s3://{BUCKET}/work\nupload: {{canary: 2, listing_delay_s: 0.5}}\nlimits: {{share: 1.0}}",
             base_url=f"{here}/v1",
             token_url=f"{here}/oauth/token",
         )
@@ -160,6 +161,7 @@ class Servers:
     ledger_url: str
     dagster_url: str
     broker_url: str
+    s3: S3Server
     sandboxes: list[RunningSandbox]
 
 
@@ -185,11 +187,13 @@ def servers(farm: Farm, address: str) -> Iterator[Servers]:
             for number in range(farm.size.credentials)
         ]
         dagster_url = postgres.url("dagster").replace("postgresql:", "postgresql+psycopg2:")
-        yield Servers(postgres.url(), dagster_url, redis, sandboxes)
+        s3 = undo.enter_context(s3_server(address))
+        yield Servers(postgres.url(), dagster_url, redis, s3, sandboxes)
 
 
-def told_environment(farm: Farm, made: Servers, home: Path, **more: str) -> dict[str, str]:
-    """Return the environment of the farm's programs; `home` is the Dagster home of one."""
+def told_environment(farm: Farm, made: Servers, own: Path, **more: str) -> dict[str, str]:
+    """Return the environment of a machine's program; `own` is the machine's folder, and no other looks into it."""
+    home = own / "home"
     home.mkdir(parents=True, exist_ok=True)
     kind = "celery-steps" if farm.size.in_steps else "celery"
     text = (_ROOT / "deploy" / kind / "dagster.yaml").read_text(encoding="utf-8")
@@ -198,6 +202,8 @@ def told_environment(farm: Farm, made: Servers, home: Path, **more: str) -> dict
     (home / "dagster.yaml").write_text(text + _SOON, encoding="utf-8")
     return environment(
         DAGSTER_HOME=str(home),
+        CORSO_SCRATCH=str(own / "scratch"),
+        **made.s3.environment,
         CORSO_LOADER_CONFIG=str(farm.folder / "landing"),
         CORSO_LEDGER_URL=made.ledger_url,
         CORSO_DAGSTER_URL=made.dagster_url,
@@ -214,7 +220,7 @@ def start_worker(farm: Farm, machine: Machine, made: Servers) -> None:
     command = [sys.executable, "-m", "celery", "-A", "pipelines.celery_app", "worker", "--loglevel", "INFO"]
     more = ["--concurrency", str(farm.size.processes), "-n", f"{machine.name}@%h"]
     # Celery's main process passes SIGTERM on, so that runs end in order.
-    told = told_environment(farm, made, machine.folder / "home", REMAP_SIGTERM="SIGQUIT")
+    told = told_environment(farm, made, machine.folder, REMAP_SIGTERM="SIGQUIT")
     machine.start([*command, *more], told, _ROOT)
 
 
@@ -288,7 +294,7 @@ def run_farm(folder: Path, size: Size, kill_every_s: float = 30, say: bool = Fal
                 undo.callback(machine.forward(address, ports).kill)
         for store in farm.store_ids():
             farm.make_store(store, made.sandboxes[store % size.credentials])
-        told = told_environment(farm, made, folder / "home")
+        told = told_environment(farm, made, folder)
         undo.enter_context(_named({name: told[name] for name in ("CORSO_DAGSTER_URL", "CORSO_BROKER_URL")}))
         instance = undo.enter_context(dg.DagsterInstance.from_config(str(folder / "home")))
         for machine in hosts:

@@ -27,12 +27,13 @@ class S3Server:
     folder: Path
     """Its buckets are the folders in it."""
     port: int
+    address: str = "127.0.0.1"
 
     @property
     def environment(self) -> dict[str, str]:
         """The environment's variables that lead to it."""
         return {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+            "AWS_ENDPOINT_URL": f"http://{self.address}:{self.port}",
             "AWS_ACCESS_KEY_ID": KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET,
             "AWS_REGION": "us-east-1",
@@ -50,32 +51,32 @@ class S3Server:
 
 
 @contextmanager
-def s3_server() -> Iterator[S3Server]:
-    """Run a server with an empty bucket."""
+def s3_server(address: str = "127.0.0.1") -> Iterator[S3Server]:
+    """Run a server with an empty bucket, on an address of this machine."""
     program = Path(sys.executable).with_name("rclone")
     assert program.exists() or shutil.which("rclone"), (
         "rclone is among the development packages: scripts/setup"
     )
     with tempfile.TemporaryDirectory(prefix="corso-s3-") as folder:
-        port = _free_port()
-        server = S3Server(Path(folder), port)
+        port = _free_port(address)
+        server = S3Server(Path(folder), port, address)
         server.bucket.mkdir()
         command = [str(program) if program.exists() else "rclone", "serve", "s3", folder]
-        options = ["--addr", f"127.0.0.1:{port}", "--auth-key", f"{KEY},{SECRET}", "--config", "/dev/null"]
+        options = ["--addr", f"{address}:{port}", "--auth-key", f"{KEY},{SECRET}", "--config", "/dev/null"]
         process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            _wait_for(port)
+            _wait_for(address, port)
             yield server
         finally:
             process.kill()
             process.wait()
 
 
-def _wait_for(port: int) -> None:
+def _wait_for(address: str, port: int) -> None:
     give_up_at = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection((address, port), timeout=1).close()
         except OSError:
             assert time.monotonic() < give_up_at, "rclone does not answer"
             time.sleep(0.05)
@@ -83,7 +84,7 @@ def _wait_for(port: int) -> None:
             return
 
 
-def _free_port() -> int:
+def _free_port(address: str) -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((address, 0))
         return int(probe.getsockname()[1])
