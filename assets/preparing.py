@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 
 from assets.partitions import BATCHES
-from assets.resources import LoaderFile
+from assets.resources import LoaderFile, Progress
 from corso.extract.profile import TABLES
 from corso.stages.books import close_books
 from corso.stages.preparing import extract, plan, validate
@@ -48,12 +48,13 @@ def validated_tables(
     raw_orders: pl.LazyFrame,
     raw_line_items: pl.LazyFrame,
     raw_fulfillments: pl.LazyFrame,
+    progress: dg.ResourceParam[Progress],
 ) -> Iterator[dg.Output[Path | pl.LazyFrame]]:
     """Split the raw tables into accepted and quarantined; the unit is the order."""
     batch = loader.batch(context.partition_key)
     raw = {"orders": raw_orders, "line_items": raw_line_items, "fulfillments": raw_fulfillments}
     with batch.scratch() as scratch:
-        validated = validate(batch, raw, scratch)  # type: ignore[arg-type]  # the keys are the tables' names
+        validated = validate(batch, raw, scratch, progress.watch)  # type: ignore[arg-type]  # the keys are the tables' names
         for name, table in validated.accepted.items():
             yield dg.Output(table, f"accepted_{name}")
         used = {use.fallback: use.values for use in batch.read_facts().fallbacks_used}

@@ -28,6 +28,7 @@ from schemas.moved_money import MovedAmount
 _SAID_EVERY_S = 10.0
 _MOST_REASONS = 3
 _WORDS = {
+    "check": "rows checked",
     "create_order": "orders",
     "update_order": "orders",
     "cancel_order": "orders",
@@ -48,7 +49,7 @@ def progress() -> Iterator[ProgressWatch]:
         yield lambda _what, _done, _total, _pace=None: None
     elif console.is_terminal and not console.is_dumb_terminal:
         with _bars_on(console) as bars:
-            yield _Bars(bars).watch
+            yield _Bars(bars, "preparing").watch
     else:
         yield _Lines(console).watch
 
@@ -58,12 +59,19 @@ def _bars_on(console: Console) -> Progress:
     return Progress(
         TextColumn("{task.description:12}"),
         BarColumn(),
-        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        _CountColumn(table_column=Column(no_wrap=True)),
         TextColumn("{task.fields[pace]}"),
         _TimeLeftColumn(table_column=Column(no_wrap=True)),
         console=console,
         transient=True,
     )
+
+
+class _CountColumn(MofNCompleteColumn):
+    """So many of so many; nothing while nothing is counted."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.total or task.completed else Text()
 
 
 class _TimeLeftColumn(ProgressColumn):
@@ -77,12 +85,20 @@ class _TimeLeftColumn(ProgressColumn):
 
 
 class _Bars:
-    def __init__(self, bars: Progress) -> None:
+    """One bar for each thing that is being done; until something is told, one without an end that says `at_first`."""
+
+    def __init__(self, bars: Progress, at_first: str | None = None) -> None:
         self._bars = bars
+        self._at_first = (
+            None if at_first is None else bars.add_task(at_first, total=None, pace="", done_at=None)
+        )
         self._tasks: dict[str, TaskID] = {}
         self._times: defaultdict[str, TimeLeft] = defaultdict(TimeLeft)
 
     def watch(self, what: str, done: int, total: int, pace: Pace | None = None) -> None:
+        if self._at_first is not None:
+            self._bars.remove_task(self._at_first)
+            self._at_first = None
         word = _WORDS.get(what, what)
         left = self._times[word]
         left.note(time.monotonic(), done, pace)

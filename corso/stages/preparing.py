@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from corso.delivery.ledger import Ledger
+from corso.delivery.ports import unwatched
 from corso.errors import ExportError
 from corso.extract.corrections import read_corrections
 from corso.extract.fallbacks import read_fallbacks
@@ -20,7 +21,7 @@ from corso.extract.profile import TABLES, TableName, load_profile
 from corso.extract.roles import read_roles, said_of_corrections
 from corso.extract.validate import ROW, Checked, check_part
 from corso.report.tolerances import ignored_columns
-from corso.stages.batch import Batch, Facts
+from corso.stages.batch import Batch, Facts, ProgressWatch
 from corso.stages.corrected import corrected_cells, keep_corrected_cells
 from corso.stages.later_batches import orders_of_later_batches, said_of_later_batches
 from corso.stages.parts import Part, Tables, orders_per_part, parts, worked_on
@@ -79,12 +80,13 @@ def extract(batch: Batch, scratch: Path) -> dict[TableName, Path]:
     return raw
 
 
-def validate(batch: Batch, raw: Tables, scratch: Path) -> Validated:
-    """Split a batch's raw tables, read from files, into accepted and quarantined, part by part.
+def validate(batch: Batch, raw: Tables, scratch: Path, watch: ProgressWatch = unwatched) -> Validated:
+    """Split a batch's raw tables, read from files, into accepted and quarantined, part by part; `watch` is told of rows of orders.
 
     Raises ExportError where there is no order at all.
     """
-    if not raw["orders"].select(pl.len()).collect().item():
+    total = raw["orders"].select(pl.len()).collect().item()
+    if not total:
         names = ", ".join(name for name, _, _ in batch.read_facts().files)
         message = f"the export files of batch {batch.name} hold no order ({names})"
         raise ExportError(message)
@@ -100,7 +102,7 @@ def validate(batch: Batch, raw: Tables, scratch: Path) -> Validated:
 
     rows: Counter[str] = Counter()
 
-    def check(part: Part) -> tuple[Checked, Counter[str]]:
+    def check(part: Part) -> tuple[Checked, Counter[str], int]:
         frames = part.frames()
         checked = check_part(frames, store, fallbacks, policy)
         for name, frame in checked.accepted.items():
@@ -110,10 +112,13 @@ def validate(batch: Batch, raw: Tables, scratch: Path) -> Validated:
         part.discard()
         # What is written need not be kept.
         counted = replace(checked, accepted={}, quarantine=pl.DataFrame(), filled_values=pl.DataFrame())
-        return counted, _rows_by_file(frames)
+        return counted, _rows_by_file(frames), frames["orders"].height
 
     size = orders_per_part(raw, batch.settings.loader.limits.memory)
-    for checked, own_rows in worked_on(parts(raw, size, scratch / "dealt_out"), check):
+    done = 0
+    for checked, own_rows, orders in worked_on(parts(raw, size, scratch / "dealt_out"), check):
+        done += orders
+        watch("check", done, total)
         rows += own_rows
         moved.append(checked.moved)
         more = checked.fallbacks_used

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from corso.report.summary import QuotaUse, Requests, Summary
 from corso.stages.batch import Pace
-from pipelines import screen
+from pipelines import output, screen
 from schemas.filled_values import FallbackUse, RuleUse
 
 QUOTA = QuotaUse(limit=100, length_s=10.0, quota=1000.0, used=780, foreign=110.0)
@@ -83,3 +83,26 @@ def test_a_pause_is_said_instead_of_the_pace(monkeypatch: pytest.MonkeyPatch) ->
     lines = screen._Lines(Console(file=out, width=200))
     lines.watch("create_order", 10, 100, Pace(0.0, 95.0, None, 1))
     assert out.getvalue() == "orders: 10 of 100 (pause of 1:35, 1 throttled)\n"
+
+
+def test_a_bar_is_there_from_the_start_and_goes_when_something_is_told() -> None:
+    """Reading a large export takes its time before anything can be counted."""
+    out = io.StringIO()
+    with screen._bars_on(Console(file=out, width=80, force_terminal=True, color_system=None)) as bars:
+        shown = screen._Bars(bars, "preparing")
+        bars.refresh()
+        assert "preparing" in out.getvalue()
+        assert "?" not in out.getvalue()
+        shown.watch("check", 10, 20)
+        assert [task.description for task in bars.tasks] == ["rows checked"]
+
+
+def test_who_wants_nothing_sees_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither bars nor lines."""
+    output.speak(quiet=True)
+    try:
+        with screen.progress() as watch:
+            watch("create_order", 1, 1)
+    finally:
+        output.speak(quiet=False)
+    assert capsys.readouterr().err == ""
