@@ -18,6 +18,7 @@ from assets.running import is_in_steps, step_of_run, whole_run
 from corso.delivery.batch_lock import Held
 from corso.stages.landing import Landing
 from corso.stages.parts import put_in_place
+from schemas.raw import scan_raw
 
 
 class ParquetTables(dg.ConfigurableIOManagerFactory["TableFiles"]):
@@ -88,4 +89,6 @@ class TableFiles(dg.UPathIOManager):
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:  # noqa: ARG002
         """Scan the table."""
+        if path.name.startswith("raw_"):
+            return scan_raw(Path(str(path)))
         return pl.scan_parquet(str(path))

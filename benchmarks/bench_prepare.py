@@ -26,6 +26,7 @@ from corso.stages.batch import Batch
 from corso.stages.parts import put_in_place
 from corso.stages.preparing import extract, plan, validate
 from pipelines.samples import write_samples
+from schemas.raw import scan_raw
 
 _LOADER = """\
 store: {id: 1, time_zone: America/New_York, fulfillment_locations: {default: 12}}
@@ -55,7 +56,7 @@ def prepare(folder: Path) -> None:
     with batch.scratch() as scratch:
         raw = extract(batch, scratch / "extract")
         validated = validate(
-            batch, {name: pl.scan_parquet(path) for name, path in raw.items()}, scratch / "validate"
+            batch, {name: scan_raw(path) for name, path in raw.items()}, scratch / "validate"
         )
         validated.quarantine.sink_parquet(batch.table("quarantined_orders"))
         put_in_place(plan(batch, validated.accepted, scratch / "plan"), batch.table("upload_plan"))

@@ -33,6 +33,7 @@ from corso.stages.parts import put_in_place
 from corso.stages.preparing import extract, plan, validate
 from pipelines.samples import write_samples
 from pipelines.trying import addresses_of
+from schemas.raw import scan_raw
 
 _LOADER = """\
 store: {{id: 1, time_zone: America/New_York, fulfillment_locations: {{default: 12}}}}
@@ -63,7 +64,7 @@ def prepared(folder: Path, name: str, addresses: tuple[str, str]) -> Batch:
     batch = Batch(read_settings(config), "bench")
     batch.tables.mkdir(parents=True)
     with batch.scratch() as scratch:
-        raw = {table: pl.scan_parquet(path) for table, path in extract(batch, scratch / "extract").items()}
+        raw = {table: scan_raw(path) for table, path in extract(batch, scratch / "extract").items()}
         accepted = validate(batch, raw, scratch / "validate").accepted
         put_in_place(plan(batch, accepted, scratch / "plan"), batch.table("upload_plan"))
         for table, written in accepted.items():

@@ -23,6 +23,7 @@ from corso.stages.batch import Batch
 from corso.stages.operations import operations_of
 from corso.stages.parts import put_in_place
 from corso.stages.preparing import Validated, extract, plan, validate
+from schemas.raw import scan_raw
 
 _OPERATIONS_AT_ONCE = 20_000
 _EVERY = 100
@@ -32,7 +33,7 @@ _EVERY = 100
 def validated(batch: Batch, scratch: Path) -> Validated:
     """Extract and validate."""
     raw = extract(batch, scratch / "extract")
-    tables = {name: pl.scan_parquet(path) for name, path in raw.items()}
+    tables = {name: scan_raw(path) for name, path in raw.items()}
     made = validate(batch, tables, scratch / "validate")
     made.quarantine.sink_parquet(batch.table("quarantined_orders"))
     return made

@@ -6,12 +6,40 @@ column of text a header, under a prefix. Flat, because a struct's texts are neit
 as one struct they took two thirds of all time spent with the raw tables.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import polars as pl
 
 ORIGINAL = "original."
 """Prefix of the columns that hold a row as it stood in the export; what follows is the header."""
+
+_HEADERS = "corso-loader:headers"
+"""Key of a file's own metadata: JSON, every header in its order -> the canonical column that holds its text, or null."""
+
+
+def stored(rows: pl.LazyFrame, word_for_word: Mapping[str, str]) -> tuple[pl.LazyFrame, dict[str, str]]:
+    """Return what to write of a raw table, and the metadata of its file, from which `scan_raw` makes it whole.
+
+    `word_for_word`: header -> the canonical column that holds its text as it stands in the export. It is written once:
+    in exports that name columns as the canonical tables do, that is most of them.
+    """
+    columns = rows.collect_schema().names()
+    headers = {header: word_for_word.get(header) for header in original_headers(columns)}
+    twice = [ORIGINAL + header for header, column in headers.items() if column]
+    return rows.drop(twice), {_HEADERS: json.dumps(headers)}
+
+
+def scan_raw(path: Path) -> pl.LazyFrame:
+    """Scan a file of a raw table."""
+    rows = pl.scan_parquet(path, glob=False)
+    headers = json.loads(pl.read_parquet_metadata(path).get(_HEADERS, "{}"))
+    own = [name for name in rows.collect_schema().names() if not (headers and name.startswith(ORIGINAL))]
+    originals = (
+        pl.col(column or ORIGINAL + header).alias(ORIGINAL + header) for header, column in headers.items()
+    )
+    return rows.select(*own, *originals)
 
 
 def original_headers(columns: Iterable[str]) -> list[str]:

@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests import ledger_places
 from tests.postgres_server import HOW_TO_INSTALL, PostgresServer, server_programs
+
+# Of the suite no test asserts a time: on a busy machine one example takes as long as it takes.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

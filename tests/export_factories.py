@@ -14,8 +14,9 @@ import polars.selectors as cs
 
 from corso.extract.fallbacks import read_fallbacks
 from corso.extract.files import ExportFile
-from corso.extract.mapping import map_exports
+from corso.extract.mapping import Mapped, map_roles
 from corso.extract.profile import TABLES, Profile, TableName, load_profile
+from corso.extract.roles import read_roles
 from corso.extract.validate import Checked, check_part
 from corso.settings import Settings, Store, read_settings
 from schemas.raw import ORIGINAL, original_struct
@@ -107,8 +108,8 @@ def mapped(
         files[role] = [export_file(folder, name, part) for name, part in zip(names, parts, strict=True)]
     if isinstance(profile, str):
         profile = load_profile(profile, folder)
-    tables = map_exports(profile, files, folder / "scratch")
-    return {name: with_original(table.collect()) for name, table in tables.items()}
+    tables = collected(map_roles(profile, read_roles(profile, files, folder / "scratch", {})))
+    return {name: with_original(table) for name, table in tables.items()}
 
 
 def with_original(table: pl.DataFrame) -> pl.DataFrame:
@@ -189,3 +190,13 @@ def loader_settings(folder: Path, exports: str, extra: str = "") -> Settings:
         f"store: {{id: 9359, time_zone: America/New_York}}\nexports: {{{exports}}}\n{extra}", encoding="utf-8"
     )
     return read_settings(path)
+
+
+def collected(mapped: Mapping[TableName, Mapped]) -> dict[TableName, pl.DataFrame]:
+    """Return raw tables, having seen that what they say is the export's word for word is it."""
+    tables = {name: table.rows.collect() for name, table in mapped.items()}
+    for name, table in mapped.items():
+        for header, column in table.word_for_word.items():
+            own = tables[name]
+            assert own[ORIGINAL + header].equals(own[column], check_names=False), (name, header, column)
+    return tables

@@ -22,6 +22,7 @@ from corso.stages.batch import Batch
 from corso.stages.counting import broken_contracts, unaccounted_rows
 from corso.stages.parts import put_in_place
 from corso.stages.preparing import extract, plan, validate
+from schemas.raw import scan_raw
 from tests.profile_samples import SAMPLES
 
 Rows = list[list[str]]
@@ -207,7 +208,7 @@ def _refusal_of(batch: Batch) -> str | None:
         with batch.scratch() as scratch:
             for name, path in extract(batch, scratch / "1").items():
                 put_in_place(path, batch.table(f"raw_{name}"))
-            raw = {name: pl.scan_parquet(batch.table(f"raw_{name}")) for name in TABLES}
+            raw = {name: scan_raw(batch.table(f"raw_{name}")) for name in TABLES}
             validated = validate(batch, raw, scratch / "2")
             for name, path in validated.accepted.items():
                 put_in_place(path, batch.table(f"accepted_{name}"))

@@ -12,11 +12,13 @@ from typing import Any
 
 import polars as pl
 import pytest
+from export_factories import collected
 
 from corso.extract.fallbacks import read_fallbacks
 from corso.extract.files import ExportFile, find_exports
-from corso.extract.mapping import map_exports
+from corso.extract.mapping import Mapped, map_roles
 from corso.extract.profile import Profile, TableName, load_profile
+from corso.extract.roles import read_roles
 from corso.extract.validate import Checked, check_part
 from corso.settings import Store, read_settings
 
@@ -101,7 +103,7 @@ def load_sample(name: str, scratch: Path, settings: str = "loader.yaml") -> Load
     loader = read.loader
     profile = load_profile(loader.exports.profile, read.home)
     files = find_exports(read, "sample")
-    raw = map_exports(profile, files, scratch, loader.exports.forms)
+    raw = map_roles(profile, read_roles(profile, files, scratch, loader.exports.forms))
     return _checked(profile, raw, loader.store, loader.fallbacks)
 
 
@@ -117,13 +119,14 @@ def load_example(
     """Run files of the real exports; `roles`: file role -> path below EXAMPLES."""
     own = load_profile(profile, PROJECT)
     files = {role: [ExportFile(EXAMPLES / path, path)] for role, path in roles.items()}
-    return _checked(own, map_exports(own, files, scratch, forms or {}), store, fallbacks or {})
+    raw = map_roles(own, read_roles(own, files, scratch, forms or {}))
+    return _checked(own, raw, store, fallbacks or {})
 
 
 def _checked(
-    profile: Profile, lazy: Mapping[TableName, pl.LazyFrame], store: Store, fallbacks: Mapping[str, Any]
+    profile: Profile, mapped: Mapping[TableName, Mapped], store: Store, fallbacks: Mapping[str, Any]
 ) -> Loaded:
-    raw = {name: table.collect() for name, table in lazy.items()}
+    raw = collected(mapped)
     checked = check_part(raw, store, read_fallbacks(fallbacks), profile.money)
     return Loaded(profile, raw, checked)
 

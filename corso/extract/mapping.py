@@ -20,6 +20,7 @@ from corso.extract.headers import listed, normal
 from corso.extract.layouts import ITEM, PART, begins_like, spread_numbers, unpacked
 from corso.extract.money_policy import AMOUNT, apply_policy, written
 from corso.extract.profile import (
+    AS_EXPORTED,
     TABLES,
     FileForm,
     Join,
@@ -43,6 +44,15 @@ _UNREADABLE = "unreadable amount"
 _AS_THE_PROFILE_SAYS: Mapping[str, Mapping[str, Any]] = {}
 
 
+@dataclass(frozen=True)
+class Mapped:
+    """A raw table as it comes from the files."""
+
+    rows: pl.LazyFrame
+    word_for_word: Mapping[str, str]
+    """Header of the export -> the canonical column that holds its text as it stands there."""
+
+
 def map_exports(
     profile: Profile,
     files: Mapping[str, Sequence[ExportFile]],
@@ -53,15 +63,16 @@ def map_exports(
 
     Raises ExportError: a role without files, an unknown role, headers that the profile needs are not there.
     """
-    return map_roles(profile, read_roles(profile, files, scratch, forms))
+    mapped = map_roles(profile, read_roles(profile, files, scratch, forms))
+    return {name: table.rows for name, table in mapped.items()}
 
 
-def map_roles(profile: Profile, roles: Mapping[str, Role]) -> dict[TableName, pl.LazyFrame]:
+def map_roles(profile: Profile, roles: Mapping[str, Role]) -> dict[TableName, Mapped]:
     """Return the raw tables of files that were read. Raises ExportError: headers that the profile needs are not there."""
     return {
         name: _map_table(name, table, _with_rows_of_nobody(profile, name, roles), profile.money)
         if (table := profile.tables.get(name)) and table.file in roles
-        else _empty(name, roles[profile.tables["orders"].file].headers)
+        else Mapped(_empty(name, roles[profile.tables["orders"].file].headers), {})
         for name in TABLES
     }
 
@@ -139,7 +150,7 @@ def _takes(table: Table, role: Role) -> pl.Expr:
     return taken
 
 
-def _map_table(name: TableName, table: Table, roles: Mapping[str, Role], policy: MoneyPolicy) -> pl.LazyFrame:
+def _map_table(name: TableName, table: Table, roles: Mapping[str, Role], policy: MoneyPolicy) -> Mapped:
     role = roles[table.file]
     rows = role.rows
     if any(each.order for rule in table.columns.values() for each in rule.chain):
@@ -163,13 +174,35 @@ def _map_table(name: TableName, table: Table, roles: Mapping[str, Role], policy:
     if table.where:
         rows = rows.filter(scope.applies(table.where) | pl.col(FAULT).is_not_null())
     if table.spread:
-        return _spread(rows, name, table, role, roles)
+        return Mapped(_spread(rows, name, table, role, roles), {})
+    return _mapped(name, rows, scope, policy)
+
+
+def _mapped(name: TableName, rows: pl.LazyFrame, scope: "_Scope", policy: MoneyPolicy) -> Mapped:
+    columns = scope.columns(name)
     mapped = rows.select(
-        *scope.columns(name),
-        *_provenance(role),
+        *columns.values(),
+        *_provenance(scope.role),
         *([scope.moved(policy)] if name == "orders" else []),
     )
-    return apply_policy(mapped, policy) if name == "orders" else mapped
+    word_for_word = _word_for_word(columns, scope.role)
+    if name != "orders":
+        return Mapped(mapped, word_for_word)
+    if policy != AS_EXPORTED:
+        word_for_word = {header: own for header, own in word_for_word.items() if not own.endswith("_money")}
+    return Mapped(apply_policy(mapped, policy), word_for_word)
+
+
+def _word_for_word(columns: Mapping[str, pl.Expr], role: Role) -> dict[str, str]:
+    """Return, for each header that a column takes as it is, that column."""
+    takes = {
+        expression.meta.output_name(): column
+        for column, named in columns.items()
+        if (expression := named.meta.undo_aliases()).meta.is_column()
+    }
+    return {
+        header: takes[own] for header in role.headers if (own := role.corrected.exported(header)) in takes
+    }
 
 
 def _is_first_of(role: Role, headers: Sequence[str]) -> pl.Expr:
@@ -241,7 +274,7 @@ def _spread(
         is_there = _written(scope.header(table.filled or pattern)).is_not_null()
         if not place:
             is_there |= pl.col(FAULT).is_not_null()
-        lines.append(pl.when(is_there).then(pl.struct(scope.columns(name))))
+        lines.append(pl.when(is_there).then(pl.struct(*scope.columns(name).values())))
     return (
         rows.select(*_provenance(role), pl.concat_list(lines).alias("\0lines"))
         .explode("\0lines")
@@ -389,10 +422,10 @@ class _Scope:
     number: int | None = None
     """Which of the lines side by side."""
 
-    def columns(self, name: TableName) -> list[pl.Expr]:
+    def columns(self, name: TableName) -> dict[str, pl.Expr]:
         """Return the expressions of all canonical columns."""
         types = dtypes(TABLES[name])
-        return [self._fill(column, types[column]).alias(column) for column in canonical_columns(name)]
+        return {column: self._fill(column, types[column]).alias(column) for column in canonical_columns(name)}
 
     def moved(self, policy: MoneyPolicy) -> pl.Expr:
         """Return the amounts that the policy moves, as a struct of text, one field for each in its order."""
@@ -428,6 +461,9 @@ class _Scope:
                 value = pl.when(value == old).then(pl.lit(new)).otherwise(value)
         if rule.where:
             value = pl.when(self.applies(rule.where)).then(value)
+        if value.meta.is_column() and not self.table.unpack:
+            # What is empty is null where files are read; only what is taken out of a cell may be empty.
+            return value
         return pl.when(value != "").then(value)
 
     def applies(self, where: str | Mapping[str, Sequence[str]]) -> pl.Expr:

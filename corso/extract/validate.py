@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
+import polars.selectors as cs
 
 from corso.extract.convert import converter_of, has_offset, time_is_ambiguous, time_is_impossible
 from corso.extract.fallbacks import Fallback, apply_fallbacks, count_uses
@@ -111,13 +112,12 @@ def check_part(
         tables[name] = _checked_table(name, typed)
     tables = _across_tables(tables)
     bad = pl.concat([table.bad_ids() for table in tables.values()]).unique().implode()
-    accepted = {name: _accepted(table, bad) for name, table in tables.items()}
-    quarantine = pl.concat([_quarantined(table, bad, store) for table in tables.values()])
-    used, values = count_uses(uses, {name: _accepted_ids(table, bad) for name, table in tables.items()})
-    orders, lines = (
-        tables[name].rows.filter(_is_accepted(tables[name], bad)) for name in ("orders", "line_items")
-    )
-    moved = count_moved(orders, lines, policy, store.currency)
+    good = {name: _is_accepted(table, bad) for name, table in tables.items()}
+    rows = {name: tables[name].rows.select(~cs.starts_with(TEXT_OF)).filter(good[name]) for name in TABLES}
+    accepted = {name: rows[name].select(*TABLES[name].columns) for name in TABLES}
+    quarantine = pl.concat([_quarantined(tables[name], ~good[name], bad, store) for name in TABLES])
+    used, values = count_uses(uses, {name: _ids_where(tables[name], good[name]) for name in TABLES})
+    moved = count_moved(rows["orders"], rows["line_items"], policy, store.currency)
     return Checked(accepted, quarantine, used, values, times, moved)
 
 
@@ -300,30 +300,28 @@ def _orders_have_lines(orders: _Table, lines: _Table) -> _Table:
     )
 
 
-def _accepted(table: _Table, bad: pl.Series) -> pl.DataFrame:
-    return table.rows.filter(_is_accepted(table, bad)).select(*TABLES[table.name].columns)
+def _is_accepted(table: _Table, bad: pl.Series) -> pl.Series:
+    """Say of each row whether it is loaded; `bad`: the ids of orders that are not."""
+    id_is_good = pl.col("source_order_id").is_not_null() & ~pl.col("source_order_id").is_in(bad)
+    return table.rows.select(
+        (id_is_good & ~pl.col(ROW).is_in(table.repeated.implode())).fill_null(value=False)
+    ).to_series()
 
 
-def _accepted_ids(table: _Table, bad: pl.Series) -> pl.Series:
+def _ids_where(table: _Table, accepted: pl.Series) -> pl.Series:
     """Return each row's order where the row is accepted, else null."""
-    return table.rows.select(pl.when(_is_accepted(table, bad)).then("source_order_id")).to_series()
+    return table.rows.select(pl.when(accepted).then("source_order_id")).to_series()
 
 
-def _is_accepted(table: _Table, bad: pl.Series) -> pl.Expr:
-    good = ~pl.col("source_order_id").is_in(bad) & ~pl.col(ROW).is_in(table.repeated.implode())
-    return good & pl.col("source_order_id").is_not_null()
-
-
-def _quarantined(table: _Table, bad: pl.Series, store: Store) -> pl.DataFrame:
+def _quarantined(table: _Table, apart: pl.Series, bad: pl.Series, store: Store) -> pl.DataFrame:
+    """Return the rows `apart`, which are not accepted, with the reasons."""
     problems = (
         table.problems.filter(~pl.col(ROW).is_in(table.repeated.implode()))
         .group_by(ROW, maintain_order=True)
         .agg(problems=pl.struct(field.name for field in PROBLEM.fields), reasons=_sentence().str.join("; "))
     )
     repeated = pl.col(ROW).is_in(table.repeated.implode())
-    rows = table.rows.join(problems, on=ROW, how="left", maintain_order="left").filter(
-        repeated | pl.col("problems").is_not_null() | pl.col("source_order_id").is_in(bad)
-    )
+    rows = table.rows.filter(apart).join(problems, on=ROW, how="left", maintain_order="left")
     amounts = (
         [pl.col("total_money"), *month_and_currency(store.time_zone, store.currency)]
         if table.name == "orders"

@@ -47,7 +47,7 @@ from corso.stages.reviewing import WORKBOOK, remember_written, save_late_edits
 from schemas.fields import empty_frame
 from schemas.filled_values import FILLED_VALUES
 from schemas.money import month_and_currency
-from schemas.raw import original_struct
+from schemas.raw import original_struct, scan_raw
 from schemas.reconciliation import FINDINGS, HEALED, OUTCOME_TABLE
 
 HEALED_IN_REPORT = 100_000
@@ -85,7 +85,7 @@ def close_books(
         exit_code = exit_code_of(summary, stage, fulfillments_apart(findings))
     summary = summary.model_copy(update={"exit_code": exit_code})
     folder = batch.folder
-    raw_orders = pl.scan_parquet(batch.table("raw_orders"))
+    raw_orders = scan_raw(batch.table("raw_orders"))
     write_results(
         raw_orders.select("source_order_id", "file", "line", original_struct(raw_orders.collect_schema())),
         quarantine,

@@ -28,7 +28,8 @@ PARTS_AT_ONCE = 2
 _BASE_BYTES = 450 << 20
 """What the program takes before it has a part in memory: libraries, and files that are being read and written."""
 _BYTES_PER_RAW_BYTE = 10
-"""Memory at the peak of a part's way through validation and planning, for each byte of its raw tables (measured)."""
+"""Memory at the peak of a part's way through validation and planning, for each byte of its raw tables (measured), but for
+what rows were in the export where no column holds it word for word: that is only kept."""
 _MEASURED_ROWS = 5_000
 _LEAST_ORDERS = 1_000
 
@@ -53,15 +54,8 @@ class Part:
     """What was written for this part alone."""
 
     def frames(self) -> dict[TableName, pl.DataFrame]:
-        """Read the rows, without what they were in the export."""
-        lazy = [table.select(~cs.starts_with(ORIGINAL)) for table in self.rows.values()]
-        return dict(zip(self.rows, pl.collect_all(lazy), strict=True))
-
-    def originals(self, name: TableName, rows: pl.Series) -> pl.DataFrame:
-        """Return some rows of a table (numbers in `frames`, ascending) as they were in the export."""
-        columns = self.rows[name].select(cs.starts_with(ORIGINAL))
-        wanted = pl.col(_KEY).is_in(rows.implode())
-        return columns.with_row_index(_KEY).filter(wanted).drop(_KEY).collect()
+        """Read the rows, of raw tables together with what they were in the export."""
+        return dict(zip(self.rows, pl.collect_all(self.rows.values()), strict=True))
 
     def discard(self) -> None:
         """Take away what was written for this part; it cannot be read any more."""
@@ -225,15 +219,18 @@ def orders_per_part(tables: Tables, memory: int) -> int:
     How much an order takes is told by the first ones of each table.
     """
     heights = {name: table.select(pl.len()).collect().item() for name, table in tables.items()}
-    bytes_of_all = sum(
-        (first := table.select(~cs.starts_with(ORIGINAL)).head(_MEASURED_ROWS).collect()).estimated_size()
-        * heights[name]
-        / max(1, first.height)
-        for name, table in tables.items()
-    )
-    an_order = max(1.0, bytes_of_all / max(1, heights["orders"]))
+    of_all = 0.0
+    for name, table in tables.items():
+        first = table.head(_MEASURED_ROWS).collect()
+        worked_with = first.select(~cs.starts_with(ORIGINAL)).estimated_size()
+        of_all += (
+            (first.estimated_size() + (_BYTES_PER_RAW_BYTE - 1) * worked_with)
+            * heights[name]
+            / max(1, first.height)
+        )
+    an_order = max(1.0, of_all / max(1, heights["orders"]))
     free = max(memory - _BASE_BYTES, memory // 4)
-    return max(_LEAST_ORDERS, int(free / (PARTS_AT_ONCE * _BYTES_PER_RAW_BYTE * an_order)))
+    return max(_LEAST_ORDERS, int(free / (PARTS_AT_ONCE * an_order)))
 
 
 def worked_on(found: Iterable[Part], work: Callable[[Part], Result]) -> Iterator[Result]:

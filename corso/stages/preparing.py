@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 
 from corso.delivery.ledger import Ledger
 from corso.delivery.ports import unwatched
@@ -14,7 +15,7 @@ from corso.errors import ExportError
 from corso.extract.corrections import read_corrections
 from corso.extract.fallbacks import read_fallbacks
 from corso.extract.files import bring, find_corrections, find_exports, fingerprint
-from corso.extract.mapping import map_roles
+from corso.extract.mapping import Mapped, map_roles
 from corso.extract.payloads import fulfillment_payloads, order_payloads
 from corso.extract.plan import KNOWN_COLUMNS, PLAN_COLUMNS, plan_fulfillments, plan_orders
 from corso.extract.profile import TABLES, TableName, load_profile
@@ -27,7 +28,7 @@ from corso.stages.later_batches import orders_of_later_batches, said_of_later_ba
 from corso.stages.parts import Part, Tables, orders_per_part, parts, worked_on
 from schemas.filled_values import FallbackUse
 from schemas.moved_money import moved_amounts
-from schemas.raw import original_headers, original_struct
+from schemas.raw import ORIGINAL, original_headers, original_struct, scan_raw, stored
 
 _ROWS_PER_GROUP = 50_000
 """Of the raw tables' files: parts begin within a group of rows, which is then read twice."""
@@ -63,7 +64,7 @@ def extract(batch: Batch, scratch: Path) -> dict[TableName, Path]:
     corrections = read_corrections(corrected, scratch / "corrections")
     roles = read_roles(profile, files, scratch, settings.loader.exports.forms, corrections)
     raw = _written(map_roles(profile, roles), scratch / "raw")
-    rows = {name: pl.scan_parquet(path, glob=False) for name, path in raw.items()}
+    rows = {name: scan_raw(path) for name, path in raw.items()}
     cells = corrected_cells(rows, roles.values())
     use = said_of_corrections(profile, roles, files, corrections)
     use = replace(
@@ -103,11 +104,12 @@ def validate(batch: Batch, raw: Tables, scratch: Path, watch: ProgressWatch = un
     rows: Counter[str] = Counter()
 
     def check(part: Part) -> tuple[Checked, Counter[str], int]:
-        frames = part.frames()
+        whole = part.frames()
+        frames = {name: table.select(~cs.starts_with(ORIGINAL)) for name, table in whole.items()}
         checked = check_part(frames, store, fallbacks, policy)
         for name, frame in checked.accepted.items():
             _write_part(frame, scratch / name, part.number)
-        _write_part(_with_originals(checked.quarantine, part, headers), scratch / "quarantine", part.number)
+        _write_part(_with_originals(checked.quarantine, whole, headers), scratch / "quarantine", part.number)
         _write_part(checked.filled_values, scratch / "filled_values", part.number)
         part.discard()
         # What is written need not be kept.
@@ -184,14 +186,18 @@ def _note_later(batch: Batch, known: pl.DataFrame, later: Sequence[str], orders:
         batch.write_facts(facts.model_copy(update={"upload_notes": notes}))
 
 
-def _written(tables: Tables, folder: Path) -> dict[TableName, Path]:
-    """Write tables in one pass over the files that they are made of."""
+def _written(tables: Mapping[TableName, Mapped], folder: Path) -> dict[TableName, Path]:
+    """Write raw tables in one pass over the files that they are made of."""
     folder.mkdir(parents=True)
     files = {name: folder / f"{name}.parquet" for name in tables}
-    sinks = [
-        table.sink_parquet(files[name], **_WRITTEN, row_group_size=_ROWS_PER_GROUP, lazy=True)
-        for name, table in tables.items()
-    ]
+    sinks = []
+    for name, table in tables.items():
+        rows, metadata = stored(table.rows, table.word_for_word)
+        sinks.append(
+            rows.sink_parquet(
+                files[name], **_WRITTEN, row_group_size=_ROWS_PER_GROUP, metadata=metadata, lazy=True
+            )
+        )
     pl.collect_all(sinks, engine="streaming")
     return files
 
@@ -202,15 +208,17 @@ def _rows_by_file(tables: Mapping[TableName, pl.DataFrame]) -> Counter[str]:
     return Counter(dict(places.group_by("file").agg(pl.col("line").n_unique()).collect().iter_rows()))
 
 
-def _with_originals(quarantine: pl.DataFrame, part: Part, headers: Sequence[str]) -> pl.DataFrame:
-    """Add `original`, each row as it stood in the export, in place of the row's number."""
-    whole = []
+def _with_originals(
+    quarantine: pl.DataFrame, raw: Mapping[TableName, pl.DataFrame], headers: Sequence[str]
+) -> pl.DataFrame:
+    """Add `original`, each row as it stood in the export, in place of the row's number in its raw table."""
+    tables = []
     for name in TABLES:
-        rows = quarantine.filter(table=name).sort(ROW)
-        originals = part.originals(name, rows[ROW])
+        rows = quarantine.filter(table=name)
+        originals = raw[name].select(cs.starts_with(ORIGINAL))[rows[ROW]]
         struct = original_struct(originals.columns, headers)
-        whole.append(pl.concat([rows.drop(ROW), originals.select(struct)], how="horizontal"))
-    return pl.concat(whole)
+        tables.append(pl.concat([rows.drop(ROW), originals.select(struct)], how="horizontal"))
+    return pl.concat(tables)
 
 
 def _write_part(frame: pl.DataFrame, folder: Path, number: int) -> None:

@@ -9,7 +9,16 @@ from typing import Any
 
 import polars as pl
 import pytest
-from export_factories import Row, csv_text, export_file, line_text, loader_settings, order_text, with_original
+from export_factories import (
+    Row,
+    collected,
+    csv_text,
+    export_file,
+    line_text,
+    loader_settings,
+    order_text,
+    with_original,
+)
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -75,7 +84,7 @@ class Loop:
         profile = load_profile(self.profile, self.folder)
         corrections = read_corrections(files, self.folder / "scratch")
         roles = read_roles(profile, self.files, self.folder / "scratch", {}, corrections)
-        raw = {name: with_original(table.collect()) for name, table in map_roles(profile, roles).items()}
+        raw = {name: with_original(table) for name, table in collected(map_roles(profile, roles)).items()}
         return raw, said_of_corrections(profile, roles, self.files, corrections)
 
 
