@@ -3,7 +3,8 @@
 Columns: the canonical ones (text; null where the export has nothing), `file`, `line`, `fault` (null, or why the row as a
 whole cannot be trusted), in orders `moved` (`corso.extract.money_policy`), and the row as it stood in the export: one
 column of text a header, under a prefix. Flat, because a struct's texts are neither written nor read with a dictionary:
-as one struct they took two thirds of all time spent with the raw tables.
+as one struct they took two thirds of all time spent with the raw tables. In a file, a text that a canonical column
+holds word for word is not written again (`stored`).
 """
 
 import json

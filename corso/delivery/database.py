@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import sqlalchemy as sa
 
@@ -51,6 +51,11 @@ class Database(ABC):
     @abstractmethod
     def utc(self, connection: sa.Connection, clock: Clock) -> datetime:
         """Return what time it is for leases."""
+
+    @staticmethod
+    @abstractmethod
+    def as_json(column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+        """Return all values of a column of texts as one JSON array; an empty one where there is no row."""
 
     @abstractmethod
     def now(self, clock: Clock) -> str | sa.ColumnElement[str]:

@@ -14,12 +14,17 @@ from corso.delivery.entry import Entry, Key, entry_from, text_of
 from corso.delivery.lease import holding
 from corso.delivery.states import State
 from corso.delivery.tables import ATTEMPTS, ENTRIES, IS_ORDER, TRUSTED_STORES, VERSION, columns_of
-from corso.delivery.transitions import KEY, ZERO_BYTE
+from corso.delivery.transitions import KEY, ZERO_BYTE, Columns
 
 KEYS_PER_QUERY = 1_000
 """SQLite limits the variables of a statement."""
 
 _ROWS_AT_ONCE = 10_000
+_ORDERS_AT_ONCE = 50_000
+
+_ORDER: Columns = {"source_order_id": sa.Text}
+KNOWN = ("source_order_id", "source_fulfillment_id", "corso_id", "held_hash", "held_cancelled")
+"""The columns that a plan is made against (`corso.extract.plan.KNOWN_COLUMNS`)."""
 
 _LEASES_SINCE = 2
 """Version 1 had neither leases nor trusted stores."""
@@ -36,12 +41,28 @@ class Reading:
         self._version = version
         """Of the layout: one that is only read is not upgraded."""
 
-    def known(self) -> Iterator[tuple[str, str, str | None, str | None, str]]:
-        """Yield (source_order_id, source_fulfillment_id, corso_id, held_hash, held_cancelled) of every entry."""
-        for rows in self._columns(
-            "source_order_id", "source_fulfillment_id", "corso_id", "held_hash", "held_cancelled"
-        ):
-            yield from rows
+    def known_of(self, order_ids: Iterable[str]) -> Iterator[dict[str, str]]:
+        """Yield what is known of some orders and their fulfillments, a group at a time, in no order.
+
+        Each column of KNOWN is one JSON array of texts and nulls: the database writes it, and a frame reads it, in a
+        fifth of the time of rows.
+        """
+        plain: list[str] = []
+        odd: list[str] = []
+        for each in dict.fromkeys(order_ids):
+            (odd if "\0" in each else plain).append(each)
+        columns = [self._database.as_json(ENTRIES.c[name]).label(name) for name in KNOWN]
+        of_store = sa.select(*columns).where(ENTRIES.c.store_id == self._store_id)
+        given = self._database.rows(_ORDER)
+        of_rows = of_store.where(ENTRIES.c.source_order_id == given.c.source_order_id)
+        with self._reading() as connection:
+            for start in range(0, len(plain), _ORDERS_AT_ONCE):
+                rows = [[each] for each in plain[start : start + _ORDERS_AT_ONCE]]
+                found = connection.execute(of_rows, {"b_rows": json.dumps(rows, ensure_ascii=False)})
+                yield dict(found.mappings().one())
+            for start in range(0, len(odd), KEYS_PER_QUERY):
+                some = ENTRIES.c.source_order_id.in_(odd[start : start + KEYS_PER_QUERY])
+                yield dict(connection.execute(of_store.where(some)).mappings().one())
 
     def standing(self) -> Iterator[list[tuple[Any, ...]]]:
         """Yield, some thousands at once, what the books ask of every entry, an instant as the text that it is kept as.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -50,6 +50,11 @@ class SqliteFile(Database):
         # Those that write take their turn when they begin, not half way.
         super().__init__(str(path), engine, engine.execution_options(is_writing=True))
         self._path = path
+
+    @staticmethod
+    def as_json(column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+        """See `Database.as_json`."""
+        return sa.func.json_group_array(column, type_=sa.Text)
 
     @classmethod
     def in_memory(cls) -> Self:

@@ -1,6 +1,6 @@
 """Extract, validate, plan: everything before the first byte leaves. Nothing here needs the API."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,13 +17,14 @@ from corso.extract.fallbacks import read_fallbacks
 from corso.extract.files import bring, find_corrections, find_exports, fingerprint
 from corso.extract.mapping import Mapped, map_roles
 from corso.extract.payloads import fulfillment_payloads, order_payloads
-from corso.extract.plan import KNOWN_COLUMNS, PLAN_COLUMNS, plan_fulfillments, plan_orders
+from corso.extract.plan import PLAN_COLUMNS, plan_fulfillments, plan_orders
 from corso.extract.profile import TABLES, TableName, load_profile
 from corso.extract.roles import read_roles, said_of_corrections
 from corso.extract.validate import ROW, Checked, check_part
 from corso.report.tolerances import ignored_columns
 from corso.stages.batch import Batch, Facts, ProgressWatch
 from corso.stages.corrected import corrected_cells, keep_corrected_cells
+from corso.stages.known_entries import known_entries
 from corso.stages.later_batches import orders_of_later_batches, said_of_later_batches
 from corso.stages.parts import Part, Tables, orders_per_part, parts, worked_on
 from schemas.filled_values import FallbackUse
@@ -148,42 +149,31 @@ def plan(batch: Batch, accepted: Mapping[TableName, Path], scratch: Path) -> Pat
     `accepted` are folders as `validate` makes them; older versions made files.
     """
     settings = batch.settings
-    with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
-        known = pl.DataFrame(ledger.known(), schema=KNOWN_COLUMNS, orient="row")
     later = orders_of_later_batches(batch)
     store_id, with_delete = settings.loader.store.id, settings.loader.upload.cancel_with_delete
     files = [sorted(table.glob("*.parquet")) if table.is_dir() else [table] for table in accepted.values()]
 
-    def plan_part(part: Part) -> None:
+    def plan_part(part: Part) -> int:
         rows = part.frames()
+        known = known_entries(ledger, rows["orders"]["source_order_id"])
         payloads = order_payloads(rows["orders"], rows["line_items"], store_id)
         orders = plan_orders(payloads, known, later, cancel_with_delete=with_delete)
         fulfillments = plan_fulfillments(fulfillment_payloads(rows["fulfillments"]), known)
         _write_part(orders.cast(PLAN_COLUMNS), scratch / "plan", part.number)
         _write_part(fulfillments.cast(PLAN_COLUMNS), scratch / "plan", len(files[0]) + part.number)
+        return orders.filter(pl.col("action") != "create", pl.col("source_order_id").is_in(later)).height
 
     made = (
         Part(number, dict(zip(accepted, map(pl.scan_parquet, of_part), strict=True)))
         for number, of_part in enumerate(zip(*files, strict=True))
     )
-    deque(worked_on(made, plan_part), maxlen=0)
-    _note_later(batch, known, later, files[0])
-    return scratch / "plan"
-
-
-def _note_later(batch: Batch, known: pl.DataFrame, later: Sequence[str], orders: Sequence[Path]) -> None:
-    """Keep among the facts how many orders are left as later batches have them."""
-    if not later:
-        return
-    in_corso = known.lazy().filter(pl.col("corso_id").is_not_null(), pl.col("source_fulfillment_id") == "")
-    ids = (
-        pl.scan_parquet(list(orders)).select("source_order_id").filter(pl.col("source_order_id").is_in(later))
-    )
-    left_alone = ids.join(in_corso, on="source_order_id", how="semi").select(pl.len()).collect().item()
+    with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
+        left_alone = sum(worked_on(made, plan_part))
     if left_alone:
         facts = batch.read_facts()
         notes = (*facts.upload_notes, said_of_later_batches(left_alone))
         batch.write_facts(facts.model_copy(update={"upload_notes": notes}))
+    return scratch / "plan"
 
 
 def _written(tables: Mapping[TableName, Mapped], folder: Path) -> dict[TableName, Path]:

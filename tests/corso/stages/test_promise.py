@@ -32,10 +32,11 @@ from corso.delivery.ledger import Entry, Key, Ledger
 from corso.delivery.ports import unwatched
 from corso.delivery.states import State
 from corso.errors import CorsoError
-from corso.extract.plan import KNOWN_COLUMNS, plan_fulfillments, plan_orders
+from corso.extract.plan import plan_fulfillments, plan_orders
 from corso.settings import Loader, Settings
 from corso.stages.batch import Batch
 from corso.stages.delivering import Delivery, Subject
+from corso.stages.known_entries import known_entries
 from tests.clocks import JumpingClock
 from tests.fake_corso import STORE_ID, Record, order_body
 from tests.model_corso import DELAY_S, FATES, POISON, TIMEOUT_S, Fate, Killed, Life, ModelCorso, MortalLedger
@@ -242,7 +243,7 @@ class Promise(RuleBasedStateMachine):
 
     def _plan(self, batch: Batch) -> pl.LazyFrame:
         with Ledger.read(batch.settings.ledger, STORE_ID) as ledger:
-            known = pl.DataFrame(ledger.known(), schema=KNOWN_COLUMNS, orient="row")
+            known = known_entries(ledger, [each.key.source_order_id for each in self._orders.values()])
         orders = plan_orders(_order_payloads(self._orders.values()), known, cancel_with_delete=True)
         fulfillments = plan_fulfillments(_fulfillment_payloads(self._orders.values()), known)
         return pl.concat([orders, fulfillments]).lazy()

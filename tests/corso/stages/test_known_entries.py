@@ -1,0 +1,86 @@
+"""What a plan asks the ledger: about its own orders, on both databases."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from corso.delivery import reading
+from corso.delivery.ledger import Change, Key, Ledger, key_of
+from corso.delivery.states import State
+from corso.extract.plan import KNOWN_COLUMNS
+from corso.stages.known_entries import known_entries
+from schemas.wire import Operation
+from tests.fake_corso import opened
+from tests.ledger_places import place_of
+
+_IDS = [
+    "1e5",
+    "007",
+    '"',
+    "'",
+    "\\",
+    "\\u0000",
+    "[1]",
+    "é🧨",
+    "\u2028",
+    "\ufffe",
+    "null",
+    "a\tb\nc",
+    "a" * 9_999,
+]
+_WITH_ZERO_BYTES = ["a\0b", "\0"]
+
+
+def accepted(ledger: Ledger, ids: list[str]) -> None:
+    """Have the ledger hold orders of these ids, each with a fulfillment."""
+    sent = [Operation("create_order", each, "", None, b"{}", "hash") for each in ids]
+    sent += [Operation("create_fulfillment", each, f"f {each}", "7", b"{}", "hash") for each in ids]
+    ledger.plan(sent, "b1")
+    ledger.start(sent)
+    ledger.settle([Change(key_of(each), State.ACCEPTED, corso_id="7", held_hash="held") for each in sent])
+
+
+def as_rows(ids: list[str]) -> list[tuple[str | None, ...]]:
+    """Return what is to be known of such orders."""
+    return sorted((each, own, "7", "held", "") for each in ids for own in ("", f"f {each}"))
+
+
+@pytest.mark.usefixtures("each_database")
+@pytest.mark.parametrize("at_once", [1, 3, 50_000])
+def test_what_is_known_of_some_orders_is_found_in_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """With their fulfillments, whatever their ids hold; of others nothing, nor of another store's."""
+    monkeypatch.setattr(reading, "_ORDERS_AT_ONCE", at_once)
+    with opened(tmp_path) as ledger:
+        accepted(ledger, [*_IDS, "not asked for"])
+        found = known_entries(ledger, [*_IDS, *_IDS, "unknown"])
+    assert found.schema == KNOWN_COLUMNS
+    assert sorted(found.rows()) == as_rows(_IDS)
+    with Ledger.open(place_of(tmp_path, 1), 1) as other:
+        assert known_entries(other, _IDS).is_empty()
+
+
+@pytest.mark.usefixtures("each_database")
+def test_what_was_planned_only_is_known_without_a_number_of_corso(tmp_path: Path) -> None:
+    """A null is a null, not a text."""
+    with opened(tmp_path) as ledger:
+        ledger.plan([Operation("create_order", "o-1", "", None, b"{}", "hash")], "b1")
+        assert known_entries(ledger, ["o-1"]).rows() == [("o-1", "", None, None, "")]
+        assert Key("o-1") in ledger.entries_of([Key("o-1")])
+
+
+def test_an_id_may_hold_a_zero_byte(tmp_path: Path) -> None:
+    """In a file, which can keep it."""
+    ids = [*_IDS, *_WITH_ZERO_BYTES]
+    with opened(tmp_path) as ledger:
+        accepted(ledger, ids)
+        assert sorted(known_entries(ledger, ids).rows()) == as_rows(ids)
+
+
+def test_of_no_ledger_and_no_order_nothing_is_known(tmp_path: Path) -> None:
+    """The frame has its columns all the same."""
+    with Ledger.read(tmp_path / "ledger.sqlite", 1) as ledger:
+        for ids in ([], ["o-1"]):
+            assert known_entries(ledger, ids).equals(pl.DataFrame(schema=KNOWN_COLUMNS))
