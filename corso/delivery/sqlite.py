@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
+from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
@@ -59,7 +60,9 @@ class SqliteFile(Database):
     @classmethod
     def in_memory(cls) -> Self:
         """Return a new and empty one, for a ledger that does not exist yet."""
-        engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+        # One for all connections, so that it can be asked from any thread.
+        url = f"sqlite:///file:{uuid4().hex}?mode=memory&cache=shared&uri=true"
+        engine = sa.create_engine(url, poolclass=sa.QueuePool, connect_args={"check_same_thread": False})
         METADATA.create_all(engine)
         return cls(Path(":memory:"), engine=engine)
 

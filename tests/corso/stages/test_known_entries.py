@@ -1,5 +1,6 @@
 """What a plan asks the ledger: about its own orders, on both databases."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +12,7 @@ from corso.delivery.states import State
 from corso.extract.plan import KNOWN_COLUMNS
 from corso.stages.known_entries import known_entries
 from schemas.wire import Operation
-from tests.fake_corso import opened
+from tests.fake_corso import STORE_ID, opened
 from tests.ledger_places import place_of
 
 _IDS = [
@@ -84,3 +85,13 @@ def test_of_no_ledger_and_no_order_nothing_is_known(tmp_path: Path) -> None:
     with Ledger.read(tmp_path / "ledger.sqlite", 1) as ledger:
         for ids in ([], ["o-1"]):
             assert known_entries(ledger, ids).equals(pl.DataFrame(schema=KNOWN_COLUMNS))
+
+
+def test_parts_of_a_plan_ask_side_by_side(tmp_path: Path) -> None:
+    """Each from a thread of its own; also where there is no ledger yet."""
+    with opened(tmp_path) as ledger:
+        accepted(ledger, _IDS)
+    for path, expected in ((place_of(tmp_path), as_rows(_IDS)), (tmp_path / "none.sqlite", [])):
+        with Ledger.read(path, STORE_ID) as ledger, ThreadPoolExecutor(2) as pool:
+            found = list(pool.map(lambda _, asked=ledger: known_entries(asked, _IDS), range(8)))
+        assert [sorted(each.rows()) for each in found] == [expected] * 8
