@@ -92,7 +92,7 @@ def test_a_bar_is_there_from_the_start_and_goes_when_something_is_told() -> None
         shown = screen._Bars(bars, "preparing")
         bars.refresh()
         assert "preparing" in out.getvalue()
-        assert "?" not in out.getvalue()
+        assert "0/?" not in out.getvalue()
         shown.watch("check", 10, 20)
         assert [task.description for task in bars.tasks] == ["rows checked"]
 
