@@ -114,7 +114,11 @@ def _exports(settings: Settings, batch: str | None) -> Remark:
     except CorsoError as error:
         return Remark.of("exports", error)
     size = sum(path.stat().st_size for path in paths)
-    return Remark("exports", "good", f"batch {name}: {len(paths)} files, {_said_size(size)}")
+    return Remark(
+        "exports",
+        "good",
+        f"batch {name}: {len(paths)} file{'' if len(paths) == 1 else 's'}, {_said_size(size)}",
+    )
 
 
 def _paths(settings: Settings, batch: str) -> set[Path]:
@@ -184,7 +188,12 @@ async def _ask(settings: Settings, transport: httpx.AsyncBaseTransport | None) -
             async with asyncio.timeout(ANSWER_S):
                 await api.ping()
         except TimeoutError:
-            return [Remark("API", "bad", f"no answer within {ANSWER_S:g} s", 3)]
+            start = (
+                "start it: corso-loader sandbox"
+                if settings.loader.corso.environment == "sandbox"
+                else "is corso.base_url right?"
+            )
+            return [Remark("API", "bad", f"no answer within {ANSWER_S:g} s; {start}", 3)]
         except (RateLimited, Parked) as error:
             return [Remark("API", "look", f"it answers, and asks for a pause: {error}")]
         except NoToken as error:
