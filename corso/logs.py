@@ -20,14 +20,6 @@ FIELDS = ("store", "batch", "run", "order", "fulfillment", "operation", "state",
 """Fields that a record may carry (`extra=`), in the order in which they are written."""
 VARIABLE = "CORSO_LOG"
 LEVEL_VARIABLE = "CORSO_LOG_LEVEL"
-_SECRETS = (
-    "CORSO_CLIENT_SECRET",
-    "CORSO_ALERT_WEBHOOK",
-    "CORSO_ALERT_MAIL",
-    "CORSO_LEDGER_URL",
-    "CORSO_DAGSTER_URL",
-    "CORSO_BROKER_URL",
-)
 
 
 class JsonLines(logging.Formatter):
@@ -47,7 +39,7 @@ class JsonLines(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": _scrubbed(record.getMessage()),
+            "message": scrubbed(record.getMessage()),
         }
         line |= {name: given[name] for name in FIELDS if given.get(name) is not None}
         if record.exc_info and record.exc_info[0]:
@@ -82,7 +74,3 @@ def are_wanted() -> bool:
 
 def _level(name: str) -> int:
     return logging.getLevelNamesMapping().get(name.upper(), logging.INFO)
-
-
-def _scrubbed(text: str) -> str:
-    return scrubbed(text, (os.environ.get(name, "") for name in _SECRETS))

@@ -10,6 +10,7 @@ import re
 import zoneinfo
 from dataclasses import dataclass, field, replace
 from datetime import time
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, Confi
 from corso.calendar import EVERY_DAY, Calendar, Days, Span
 from corso.database import DatabaseUrl, LedgerPlace, SharedLedger
 from corso.errors import SettingsError
+from corso.scrubbing import passwords_of, remember_secret
 from corso.storage.address import BucketAddress, is_in_a_bucket
 from corso.storage.outline import outline_at
 
@@ -180,7 +182,10 @@ class Corso(_Section):
     token_encoding: Literal["json", "form"] = "json"  # noqa: S105  (no password)
     """How the token request's body is encoded; Corso's pages disagree, the current one shows JSON."""
     timeout_s: float = Field(default=30.0, gt=0)
-    """Seconds to wait for an answer before its outcome counts as unknown."""
+    """Seconds in which nothing moves before a request's outcome counts as unknown; an answer as a whole gets ten times that."""
+    ca_file: Path | None = None
+    """Certificates (PEM) of authorities that are trusted beside the usual ones, e.g. of a company's proxy; relative to
+    loader.yaml. SSL_CERT_FILE in the environment takes the place of the usual ones."""
 
     @model_validator(mode="after")
     def _urls_are_safe(self) -> Self:
@@ -200,7 +205,7 @@ class Corso(_Section):
             if parts.username or parts.password or parts.query:
                 message = f"corso.{name} must not carry credentials or a query"
                 raise ValueError(message)
-            if parts.scheme == "http" and not _is_this_machine(parts.hostname):
+            if parts.scheme == "http" and not is_this_machine(parts.hostname):
                 message = (
                     f"corso.{name}: http:// to {parts.hostname} would send the credentials in clear; "
                     "use https:// (http:// is for this machine only)"
@@ -210,8 +215,12 @@ class Corso(_Section):
         return self
 
 
-def _is_this_machine(host: str) -> bool:
-    return host in {"localhost", "::1"} or host.startswith("127.")
+def is_this_machine(host: str) -> bool:
+    """Say whether a host is surely this machine. By its address, as 127.example.com is anybody's."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 class Limits(_Section):
@@ -428,6 +437,11 @@ class Settings:
         return self.found_in / given.as_posix() if self.found_in and not given.is_absolute() else None
 
     @property
+    def ca_file(self) -> Path | None:
+        """The file of `corso.ca_file`."""
+        return self.home / self.loader.corso.ca_file if self.loader.corso.ca_file else None
+
+    @property
     def store_dir(self) -> Path:
         """The folder of one store's batches."""
         return self.workdir / str(self.loader.store.id)
@@ -470,6 +484,7 @@ class Settings:
         if missing:
             message = f"{' and '.join(missing)} not set: put them in the environment or in a .env file beside {self.path.name}"
             raise SettingsError(message)
+        remember_secret(found["CORSO_CLIENT_SECRET"])
         return Credentials(found["CORSO_CLIENT_ID"], found["CORSO_CLIENT_SECRET"])
 
     @property
@@ -482,6 +497,8 @@ class Settings:
 
     def _database(self, variable: str) -> DatabaseUrl | None:
         text = self._variables(variable)[variable]
+        for password in passwords_of(text):
+            remember_secret(password)
         try:
             return DatabaseUrl.parse(text) if text else None
         except ValueError as error:

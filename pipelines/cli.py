@@ -5,6 +5,7 @@ what every verb takes, is in `help_text`; how a command speaks, in `output`.
 """
 
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -89,6 +90,11 @@ def _show_version(wanted: bool) -> None:
 
         output.say(f"corso-loader {version('corso-loader')}")
         raise typer.Exit
+
+
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be touched, and touch nothing.")
+]
 
 
 @app.callback()
@@ -332,6 +338,56 @@ def trace(
     _leave(lambda: tracing.trace(config, source_order_id, as_json=as_json))
 
 
+@app.command(
+    rich_help_panel=_AROUND,
+    epilog=examples("purge --older-than 90d --dry-run", "purge --older-than 2y -c loader.yaml"),
+)
+def purge(
+    config: ConfigOption,
+    older_than: Annotated[
+        str,
+        typer.Option("--older-than", metavar="AGE", help="Since no run touched the batch: 90d, 12w, 6m, 2y."),
+    ],
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take personal data out of old batches; totals, certificates and the ledger stay: docs/security.md."""
+    from pipelines import forgetting  # noqa: PLC0415
+
+    _leave(lambda: forgetting.purge_batches(config, older_than, dry_run=dry_run, as_json=as_json))
+
+
+@app.command(
+    rich_help_panel=_AROUND, epilog=examples("erase --file customers.txt --dry-run", "erase --file - --yes")
+)
+def erase(
+    config: ConfigOption,
+    customer: Annotated[
+        str | None,
+        typer.Argument(
+            help="An e-mail address, or a customer id of the source platform.", show_default=False
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file",
+            help="Customers, one a line; - for standard input: not in the shell's history.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: DryRunOption = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before erasing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a customer's data out of all that the loader keeps; totals and proofs stay: docs/security.md."""
+    from pipelines import forgetting  # noqa: PLC0415
+
+    _leave(
+        lambda: forgetting.erase_customers(config, customer, file, dry_run=dry_run, yes=yes, as_json=as_json)
+    )
+
+
 @ledger_app.command(epilog=examples("ledger move", "ledger move -c loader.yaml old/ledger.sqlite"))
 def move(
     config: ConfigOption,
@@ -376,12 +432,13 @@ def ui(
 def _leave(act: Callable[[], int]) -> None:
     """Run a verb and leave with its exit code; an error of ours is one sentence and its own exit code."""
     from corso.errors import CorsoError  # noqa: PLC0415
+    from corso.scrubbing import without_secrets  # noqa: PLC0415
 
     try:
         code = act()
     except CorsoError as error:
         code = error.exit_code
-        output.say_error(str(error), code)
+        output.say_error(without_secrets(str(error)), code)
     except BrokenPipeError:
         # Whoever read has what it wanted, e.g. `head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -394,13 +451,32 @@ def _leave(act: Callable[[], int]) -> None:
     except KeyboardInterrupt:
         code = 130
         output.say_error("interrupted; run the same command again to go on", code)
+    except Exception as error:  # noqa: BLE001  (the edge of the program: what is told of it is told here)
+        code = _tell_unexpected(error)
     raise typer.Exit(code)
+
+
+def _tell_unexpected(error: Exception) -> int:
+    """Say where an error is that nobody expected, without its text, which may hold personal data; return the exit code."""
+    from corso.unexpected import CRASH, FULL_VARIABLE, places_of  # noqa: PLC0415
+
+    if os.environ.get(FULL_VARIABLE) == "1":
+        raise error
+    sys.stderr.write(f"{places_of(error)}\n")
+    sentence = (
+        f"a mistake of this program ({type(error).__name__}); please report the lines above. Its text may hold personal data: "
+        f"{FULL_VARIABLE}=1 shows it, and of a batch's run {CRASH} among the tables has it. Whatever was sent is in the ledger."
+    )
+    output.say_error(sentence, 3)
+    return 3
 
 
 def main() -> None:
     """Run the command."""
     # Everything that is written holds personal data or could lead to it.
     os.umask(0o077)
+    # Nor is there a core dump of what holds it. (A limit of 1 is none, also where a program takes them through a pipe.)
+    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
     # The same as Ctrl-C, until a stage has its own way to end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -15,6 +15,7 @@ from corso.delivery.ports import unwatched
 from pipelines.alerting import WATCH_EVERY_S, build_alerting
 from pipelines.executors import chosen_executor
 from pipelines.jobs import build_jobs
+from pipelines.private_errors import keep_errors_private
 from pipelines.schedules import nightly_load, weekly_reconciliation
 from pipelines.sensors import LOOK_EVERY_S, build_new_batches
 
@@ -26,6 +27,7 @@ def build_defs(
 
     Sensors look every `look_every_s` seconds; `running`: without anybody having turned them on.
     """
+    keep_errors_private()
     loader = overrides.pop("loader", LoaderFile(path=dg.EnvVar("CORSO_LOADER_CONFIG")))
     executor = overrides.pop("executor", None) or chosen_executor(loader)
     resources = {

@@ -12,19 +12,21 @@ from dagster._core.errors import DagsterAssetCheckFailedError
 from assets.run_tags import FACTS_TAG, PARTITION_TAG, note_end
 from corso.errors import CorsoError, Stopped, UsageError
 from corso.report.summary import Stage
-from corso.scrubbing import scrubbed
 from corso.stages.batch import Batch
 from corso.stages.ending import close_unfinished_books, guard_that_stopped
+from corso.unexpected import keep_unexpected, said_of
 
 _STAGES: dict[str, Stage] = {"plan_batch": "plan", "upload_batch": "upload"}
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """Return the error of ours inside one of Dagster's, or that error itself."""
+    """Return the error of ours inside one of Dagster's; where there is none, what Dagster had to wrap."""
     seen: BaseException | None = error
+    wrapped = error
     while seen is not None and not isinstance(seen, CorsoError):
+        wrapped = getattr(seen, "user_exception", None) or wrapped
         seen = seen.__cause__ or getattr(seen, "user_exception", None) or seen.__context__
-    return seen or error
+    return seen or wrapped
 
 
 def error_of_ours(error: BaseException, batch: Batch) -> BaseException:
@@ -43,7 +45,8 @@ def note_how_it_ended(context: dg.HookContext) -> None:
     batch = context.resources.loader.batch(run.tags[PARTITION_TAG])
     error = error_of_ours(context.op_exception, batch)
     note_end(context.instance, run.run_id, error)
-    context.log.error("%s: %s", type(error).__name__, scrubbed(str(error)))
+    keep_unexpected(error, batch.tables)
+    context.log.error(said_of(error))
     if isinstance(error, CorsoError) and not isinstance(error, UsageError):
         stage = _STAGES.get(run.job_name, "reconcile")
         facts_before = float(run.tags.get(FACTS_TAG, 0))

@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from corso.delivery.ledger import Ledger
 from corso.delivery.states import State
-from corso.errors import UsageError
+from corso.errors import SettingsError, UsageError
 from corso.settings import read_settings
 from pipelines.home import prepare_home
 from pipelines.output import command_line, say, say_json, say_next
@@ -57,6 +58,9 @@ def ui(config: Path | None, port: int) -> int:
     if path is None:
         message = "no loader.yaml here and no demo: name one with -c, or run `corso-loader demo` first"
         raise UsageError(message)
+    if find_spec("dagster_webserver") is None:
+        message = "what shows Dagster's UI is missing: pip install 'corso-loader[ui]'"
+        raise SettingsError(message)
     settings = read_settings(path)
     home = prepare_home(settings)
     environment = {

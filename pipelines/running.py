@@ -17,6 +17,7 @@ from corso.delivery.sender import interrupted
 from corso.errors import CorsoError
 from corso.settings import Settings
 from corso.stages.batch import Batch, ProgressWatch
+from corso.unexpected import keep_unexpected
 from pipelines.definitions import build_defs
 from pipelines.home import prepare_home
 from pipelines.hooks import error_of_ours
@@ -70,7 +71,13 @@ def run_job(
         except (CorsoError, dg.DagsterError) as error:
             cause = error_of_ours(error, Batch(settings, batch))
             note_end(instance, run_id, cause, at_a_terminal=True)
+            keep_unexpected(cause, Batch(settings, batch).tables)
             raise cause from (None if cause is error else error)
+        except Exception as error:
+            # Nobody expected it. Dagster's failure hook does not run where a run raises.
+            note_end(instance, run_id, error, at_a_terminal=True)
+            keep_unexpected(error, Batch(settings, batch).tables)
+            raise
 
 
 def _configured(job: str, upload: dict[str, Any], until: datetime | None) -> dict[str, dict[str, Any]]:

@@ -96,7 +96,7 @@ def _look_at_all(context: dg.SensorEvaluationContext, landing: Landing) -> dg.Se
             found = _look_at_store(instance, landing, store, memory)
         except (CorsoError, OSError) as error:
             # The others go on.
-            said.append(f"{landing.shown(store)}: {error}")
+            said.append(f"{landing.shown(store)}: {scrubbed(str(error))}")
             continue
         after.stores[store] = found.memory
         said += [f"{landing.key(store, batch)}: {why}" for batch, why in found.waiting.items()]
@@ -110,7 +110,7 @@ def _look_at_all(context: dg.SensorEvaluationContext, landing: Landing) -> dg.Se
                 )
             )
     for sentence in said[:_SHOWN]:
-        context.log.info(scrubbed(sentence))
+        context.log.info(sentence)
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else _nothing_to_do(said, len(stores)),

@@ -40,11 +40,20 @@ def verify_certificate(config: Path, path: Path, *, as_json: bool) -> int:
             f"{command_line('reconcile', config, '--batch', certificate.batch)}   (compares anew, writes a new one)"
         )
     else:
-        say(f"Right: all {len(lines):,} statements hold.")
+        say(_all_hold(lines))
     return int(bool(wrong))
 
 
+def _all_hold(lines: list[Line]) -> str:
+    gone = sum(bool(line.gone) for line in lines)
+    if not gone:
+        return f"Right: all {len(lines):,} statements hold."
+    return f"Right: {len(lines) - gone:,} of {len(lines):,} statements hold; {gone:,} cannot be checked any more."
+
+
 def _said(line: Line) -> str:
+    if line.gone:
+        return f"  gone   {line.what}: {line.gone}"
     if line.is_right:
         return f"  right  {line.what}: {_short(line.certified)}"
     return f"  WRONG  {line.what}: certified {_short(line.certified)}, found {_short(line.found)}"

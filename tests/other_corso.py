@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 
@@ -50,11 +50,20 @@ class OtherCorso:
         return record
 
 
+Corso = TypeVar("Corso", bound=OtherCorso)
+
+
 @contextmanager
 def other_corso(**habits: Any) -> Iterator[OtherCorso]:
     """Serve it on a free port of this machine."""
-    corso = OtherCorso(**habits)
-    handler = type("Handler", (_Handler,), {"corso": corso})
+    with served(OtherCorso(**habits), Handler) as corso:
+        yield corso
+
+
+@contextmanager
+def served(corso: Corso, kind: type["Handler"]) -> Iterator[Corso]:
+    """Serve a Corso on a free port of this machine, answering as a kind of handler does."""
+    handler = type("Handler", (kind,), {"corso": corso})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     corso.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -67,7 +76,9 @@ def other_corso(**habits: Any) -> Iterator[OtherCorso]:
         server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Answers as an OtherCorso does."""
+
     protocol_version = "HTTP/1.1"
     corso: OtherCorso
 
@@ -75,6 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
+        """Answer the listing, an order or its fulfillments."""
         path, query = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
         parts = path.strip("/").split("/")
         with self.corso.lock:
@@ -88,6 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(200, self.corso.orders[parts[2]])
 
     def do_POST(self) -> None:
+        """Give a token; create or change something."""
         body = self.rfile.read(int(self.headers["content-length"]))
         parts = urlsplit(self.path).path.strip("/").split("/")
         if parts == ["oauth", "token"]:
@@ -111,6 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(200, self.corso.orders[parts[2]])
 
     def do_DELETE(self) -> None:
+        """Cancel an order."""
         sent = json.loads(self.rfile.read(int(self.headers["content-length"])))
         order_id = self.path.rsplit("/", 1)[-1]
         with self.corso.lock:

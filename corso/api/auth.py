@@ -22,6 +22,7 @@ from corso.api.quota_headers import read_notice
 from corso.api.wire_json import decode_object
 from corso.clock import Clock
 from corso.errors import ApiError, NotAuthorised, NotSent, Parked
+from corso.scrubbing import remember_secret
 from corso.settings import Corso, Credentials
 
 EARLY_S = 60.0
@@ -186,6 +187,7 @@ class TokenSource:
         if kind not in _BEARER_TYPES:
             message = "the token endpoint gave a token of another type than Bearer"
             raise NotAuthorised(message, status=answer.status)
+        remember_secret(value)
         return Token(value, answer.asked_at + _useful_s((content or {}).get("expires_in")))
 
 

@@ -103,8 +103,9 @@ class CorsoApi:
             settings,
             credentials,
             clock=clock,
-            transport=transport or open_transport(loader.corso.base_url, loader.limits.max_in_flight),
-            token_transport=transport or open_transport(loader.corso.token_url, 1),
+            transport=transport
+            or open_transport(loader.corso.base_url, loader.limits.max_in_flight, settings.ca_file),
+            token_transport=transport or open_transport(loader.corso.token_url, 1, settings.ca_file),
             limiter=limiter,
             jitter=jitter,
             give_back=partial(shared_pacers.give_back, key, limiter.pacer) if is_real else lambda: None,

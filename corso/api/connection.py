@@ -29,6 +29,9 @@ KEEPALIVE_S = 4.0
 """Idle connections are given up early: most servers close them after five seconds or more, and a request that
 meets a closing connection ends with its outcome unknown."""
 
+TIMES_PATIENCE = 10
+"""An answer that trickles in is given up once it takes so many times what a pause in it may take."""
+
 LONGEST_ANSWER = 64 * 1024 * 1024
 """Bytes of an answer that are read; more is an error."""
 
@@ -73,6 +76,8 @@ class _Wire(asyncio.Protocol):
         self._is_open = True
         self._progress_at = self._loop.time()
         """When something was heard last, or a request began to leave, or its rest could leave."""
+        self._began_at = self._progress_at
+        """When the request began to leave."""
         self._patience_s: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.closed: asyncio.Future[None] = self._loop.create_future()
@@ -88,7 +93,7 @@ class _Wire(asyncio.Protocol):
             message = "the connection was closed before anything was sent"
             raise httpx.ConnectError(message)
         answer = self._answer = _Answer(self._loop.create_future())
-        self._progress_at = self._loop.time()
+        self._progress_at = self._began_at = self._loop.time()
         self._patience_s = patience_s
         if patience_s is not None and self._timer is None:
             self._timer = self._loop.call_later(patience_s, self._look_at_time)
@@ -111,14 +116,23 @@ class _Wire(asyncio.Protocol):
         if self._transport:
             self._transport.abort()
 
+    def _left_s(self, now: float) -> float:
+        """Return how long the answer may still take: until nothing has moved for too long, or all of it takes too long."""
+        patience_s = self._patience_s or 0.0
+        return min(self._progress_at + patience_s, self._began_at + TIMES_PATIENCE * patience_s) - now
+
     def _look_at_time(self) -> None:
         # One timer for all requests of a socket, put off as long as something moves: a timer for each would cost more.
         self._timer = None
         if self._answer is None or self._answer.done.done() or self._patience_s is None:
             return
-        left_s = self._progress_at + self._patience_s - self._loop.time()
+        now = self._loop.time()
+        left_s = self._left_s(now)
         if left_s > 0:
             self._timer = self._loop.call_later(left_s, self._look_at_time)
+        elif now - self._progress_at < self._patience_s:
+            message = f"the answer was not complete after {TIMES_PATIENCE * self._patience_s:g} s"
+            self._fail(httpx.ReadTimeout(message))
         else:
             message = f"nothing came for {self._patience_s:g} s"
             self._fail(httpx.ReadTimeout(message))
@@ -214,6 +228,14 @@ class _Wire(asyncio.Protocol):
             return
         if 100 <= self._parser.get_status_code() < 200:
             answer.begin_anew()
+            return
+        if self._transport and self._transport.get_write_buffer_size():
+            # The server has not seen the whole request: it cannot know what it answers, but that it will not have it.
+            if self._parser.get_status_code() < 400:
+                self._fail(httpx.RemoteProtocolError("the server answered before it had the whole request"))
+                return
+            self._complete(answer)
+            self.close()
             return
         self._complete(answer)
         if not self._parser.should_keep_alive():

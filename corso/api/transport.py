@@ -6,19 +6,24 @@ or, where a proxy is between, a transport of httpx's own. All shards share ONE S
 otherwise (15 ms and 0.8 MiB apiece).
 """
 
+import asyncio
+import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Callable
-from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 
-from corso.api.connection import BEFORE_BYTES, KEEPALIVE_S, LONGEST_ANSWER, Connection
+from corso.api.connection import BEFORE_BYTES, KEEPALIVE_S, LONGEST_ANSWER, TIMES_PATIENCE, Connection
 from corso.api.translate import BodyTooLong
+from corso.errors import SettingsError
+from corso.settings import is_this_machine
 
 Bytes = TypeVar("Bytes", bytes, bytearray)
 _PIECE = 16_384
+_CODINGS = frozenset({b"gzip", b"x-gzip", b"deflate"})
 
 
 class HeldBack(Exception):
@@ -103,7 +108,10 @@ class ProxiedConnection(httpx.AsyncBaseTransport):
         self._inner = inner
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request; `BEFORE_BYTES` is called before the first byte, whether the connection is new or not."""
+        """Send one request and read the whole answer, within the bounds that direct connections have.
+
+        `BEFORE_BYTES` is called before the first byte, whether the connection is new or not.
+        """
         before_bytes: Callable[[], None] | None = request.extensions.get(BEFORE_BYTES)
         if before_bytes:
             check = before_bytes
@@ -113,18 +121,42 @@ class ProxiedConnection(httpx.AsyncBaseTransport):
                     check()
 
             request.extensions["trace"] = trace
-        return await self._inner.handle_async_request(request)
+        patience_s = request.extensions.get("timeout", {}).get("read")
+        longest_s = None if patience_s is None else TIMES_PATIENCE * patience_s
+        try:
+            async with asyncio.timeout(longest_s):
+                return await _read_whole(await self._inner.handle_async_request(request))
+        except TimeoutError:
+            message = f"the answer was not complete after {longest_s:g} s"
+            raise httpx.ReadTimeout(message) from None
 
     async def aclose(self) -> None:
         """Close the connection."""
         await self._inner.aclose()
 
 
+async def _read_whole(response: httpx.Response) -> httpx.Response:
+    """Read an answer's bytes as they came, compressed or not."""
+    stream = response.stream
+    if not isinstance(stream, httpx.AsyncByteStream):
+        message = "the transport's answer is not an asynchronous stream"
+        raise TypeError(message)
+    body = bytearray()
+    try:
+        async for chunk in stream:
+            body += chunk
+            _bounded(body, LONGEST_ANSWER)
+    finally:
+        await stream.aclose()
+    response.stream = httpx.ByteStream(bytes(body))
+    return response
+
+
 async def read_bounded(response: httpx.Response, longest: int = LONGEST_ANSWER) -> bytes:
     """Read and close an answer; BodyTooLong past `longest` bytes (after decompression)."""
     stream = response.stream
     try:
-        is_plain = all(name.lower() != b"content-encoding" for name, _ in response.headers.raw)
+        is_plain = _is_plain(response)
         if isinstance(stream, httpx.ByteStream):
             content = b"".join(stream)
             if is_plain:
@@ -142,6 +174,21 @@ async def read_bounded(response: httpx.Response, longest: int = LONGEST_ANSWER) 
         return bytes(body)
     finally:
         await response.aclose()
+
+
+def _is_plain(response: httpx.Response) -> bool:
+    """Say whether the body is not compressed. Raises DecodingError where it is in another way than was asked for.
+
+    A body that is compressed twice, or by what packs tighter than deflate, is a bomb that goes off within one piece.
+    """
+    codings = [value for name, value in response.headers.raw if name.lower() == b"content-encoding"]
+    named = b",".join(codings).strip().lower()
+    if named in {b"", b"identity"}:
+        return True
+    if named not in _CODINGS:
+        message = "the answer is compressed in a way that was not asked for"
+        raise httpx.DecodingError(message)
+    return False
 
 
 class _InPieces(httpx.AsyncByteStream):
@@ -162,9 +209,24 @@ def _bounded(body: Bytes, longest: int) -> Bytes:
     return body
 
 
-def open_transport(url: str, max_shards: int) -> ShardedTransport:
-    """Return a transport for one host, through the environment's proxy if there is one for it."""
-    return ShardedTransport(max_shards, _shard_maker(environment_proxy(url)))
+def open_transport(url: str, max_shards: int, ca_file: Path | None = None) -> ShardedTransport:
+    """Return a transport for one host, through the environment's proxy if there is one for it.
+
+    Certificates are verified, and that they are the host's; `ca_file` names authorities beside the usual ones. Raises
+    SettingsError where it, or the file that SSL_CERT_FILE names, cannot be used, or the proxy's URL is none.
+    """
+    proxy = environment_proxy(url)
+    make = _shard_maker(proxy, _context(ca_file))
+    if proxy is not None:
+        # Built once to see whether it can be: httpx says what is wrong with a URL by repeating it, password and all.
+        try:
+            make()
+        except (ValueError, httpx.InvalidURL):
+            message = (
+                "the proxy that the environment names (HTTPS_PROXY, ALL_PROXY) is no URL that can be used"
+            )
+            raise SettingsError(message) from None
+    return ShardedTransport(max_shards, make)
 
 
 def environment_proxy(url: str) -> str | None:
@@ -174,22 +236,29 @@ def environment_proxy(url: str) -> str | None:
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if _is_loopback(host) or urllib.request.proxy_bypass(host):
+    if is_this_machine(host) or urllib.request.proxy_bypass(host):
         return None
     proxies = urllib.request.getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"
 
 
-def _is_loopback(host: str) -> bool:
+def _context(ca_file: Path | None) -> ssl.SSLContext:
     try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        context = httpx.create_ssl_context()
+        if ca_file is not None:
+            context.load_verify_locations(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        what = (
+            f"corso.ca_file ({ca_file})" if ca_file else "the file that SSL_CERT_FILE or SSL_CERT_DIR names"
+        )
+        message = f"{what} cannot be read as certificates in PEM form ({getattr(error, 'strerror', None) or 'no PEM'})"
+        raise SettingsError(message) from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
-def _shard_maker(proxy: str | None) -> Callable[[], httpx.AsyncBaseTransport]:
-    context = httpx.create_ssl_context()
+def _shard_maker(proxy: str | None, context: ssl.SSLContext) -> Callable[[], httpx.AsyncBaseTransport]:
     if proxy is None:
         context.set_alpn_protocols(["http/1.1"])
         return lambda: Connection(context)

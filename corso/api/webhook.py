@@ -3,6 +3,7 @@
 The URL is a secret: whoever knows it can post. It is in no message of ours.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from corso.errors import SettingsError
+from corso.settings import is_this_machine
 from schemas.wire import JsonObject
 
 _TRIES = 2
@@ -21,7 +23,7 @@ _TIMEOUT_S = 8.0
 def check_webhook(url: str) -> None:
     """Raise SettingsError where what is posted, or the URL itself, could be read on its way."""
     parts = urlsplit(url)
-    is_here = parts.hostname in {"localhost", "::1"} or (parts.hostname or "").startswith("127.")
+    is_here = is_this_machine(parts.hostname or "")
     if parts.scheme != "https" and not (parts.scheme == "http" and is_here):
         message = "the webhook's URL must begin with https:// (http:// is for this machine only)"
         raise SettingsError(message)
@@ -31,7 +33,7 @@ def post_to_webhook(
     url: str,
     body: JsonObject,
     *,
-    transport: httpx.BaseTransport | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> str | None:
     """Post once it works, in two tries; return why it did not, in words without the URL, or None where it did.
@@ -40,18 +42,27 @@ def post_to_webhook(
     """
     check_webhook(url)
     why = ""
-    with httpx.Client(transport=transport, timeout=_TIMEOUT_S, follow_redirects=False) as client:
-        for number in range(_TRIES):
-            if number:
-                sleep(_PAUSE_S)
-            try:
-                answer = client.post(url, json=body)
-            except httpx.TransportError as error:
-                why = f"the webhook cannot be reached ({type(error).__name__})"
-                continue
-            if answer.is_success:
-                return None
-            why = f"the webhook answered {answer.status_code}"
-            if answer.is_client_error and answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
-                break
+    for number in range(_TRIES):
+        if number:
+            sleep(_PAUSE_S)
+        try:
+            status = asyncio.run(_posted(url, body, transport))
+        except (httpx.TransportError, TimeoutError) as error:
+            why = f"the webhook cannot be reached ({type(error).__name__})"
+            continue
+        if httpx.codes.is_success(status):
+            return None
+        why = f"the webhook answered {status}"
+        if httpx.codes.is_client_error(status) and status != httpx.codes.TOO_MANY_REQUESTS:
+            break
     return why
+
+
+async def _posted(url: str, body: JsonObject, transport: httpx.AsyncBaseTransport | None) -> int:
+    """Post; return the answer's status. Nothing more of it is read, and however it trickles in, it has `_TIMEOUT_S`."""
+    async with (
+        asyncio.timeout(_TIMEOUT_S),
+        httpx.AsyncClient(transport=transport, timeout=_TIMEOUT_S, follow_redirects=False) as client,
+        client.stream("POST", url, json=body) as answer,
+    ):
+        return answer.status_code

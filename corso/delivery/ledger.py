@@ -20,7 +20,7 @@ from corso.database import LedgerPlace, SharedLedger
 from corso.delivery.database import Database
 from corso.delivery.entry import Change, Entry, Key, key_of, text_of
 from corso.delivery.lease import OF_FILE, of_store
-from corso.delivery.reading import Reading, chunks, is_among
+from corso.delivery.reading import KEYS_PER_QUERY, Reading, chunks, is_among
 from corso.delivery.sqlite import SqliteFile
 from corso.delivery.states import State
 from corso.delivery.tables import ATTEMPTS, ENTRIES, TRUSTED_STORES, VERSION
@@ -35,6 +35,9 @@ __all__ = ["FOUND_UNFINISHED", "Change", "Entry", "Key", "Ledger", "key_of"]
 
 FOUND_UNFINISHED = "the run ended while it was being sent"
 """The reason of what a killed run left in `sending`."""
+
+FORGOTTEN = "erased"
+"""Stands where a reason was forgotten."""
 
 
 class Ledger(Reading):
@@ -211,6 +214,27 @@ class Ledger(Reading):
         )
         updates = [update] if keys is None else [update.where(is_among(some)) for some in chunks(keys)]
         return self._write(lambda connection: sum(connection.execute(each).rowcount for each in updates))
+
+    def forget_reasons(self, source_order_ids: Iterable[str]) -> None:
+        """Forget what the API said of these orders and their fulfillments: it may quote them. That it said so stays."""
+        ids = sorted(set(source_order_ids))
+
+        def forget(connection: sa.Connection) -> None:
+            if connection.dialect.name == "sqlite":
+                # What is written over is not left in the file.
+                connection.exec_driver_sql("PRAGMA secure_delete = ON")
+            for start in range(0, len(ids), KEYS_PER_QUERY):
+                some = ids[start : start + KEYS_PER_QUERY]
+                for table in (ENTRIES, ATTEMPTS):
+                    is_theirs = sa.and_(
+                        table.c.store_id == self._store_id,
+                        table.c.source_order_id.in_(some),
+                        table.c.reason.is_not(None),
+                    )
+                    connection.execute(table.update().where(is_theirs).values(reason=FORGOTTEN))
+
+        if ids:
+            self._write(forget)
 
     def _given(self) -> dict[str, Any]:
         return {"b_store": self._store_id, "b_now": self._now()}

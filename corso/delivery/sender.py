@@ -28,6 +28,7 @@ from corso.errors import (
     Verdict,
     verdict,
 )
+from corso.scrubbing import without_values_of
 from schemas.wire import Operation, Receipt
 
 _LOG = logging.getLogger(__name__)
@@ -226,7 +227,7 @@ class Sender:
         self, operation: Operation, error: ApiError, tally: Tally, *, started: bool
     ) -> Verdict | None:
         """Write down how an attempt failed; return why to try again, if that is what comes next."""
-        reason = _reason(error)
+        reason = _reason(operation, error)
         next_step = verdict(error)
         match next_step:
             case Verdict.RESEND:
@@ -252,7 +253,7 @@ class Sender:
     ) -> None:
         key = key_of(operation)
         tally.note(key, state, refused=refused)
-        await self._journal.settle(Change(key, state, status=error.status, reason=_reason(error)))
+        await self._journal.settle(Change(key, state, status=error.status, reason=_reason(operation, error)))
         _log(operation, state, error.status)
 
     async def _put_back(self, operation: Operation, ended_as: str, reason: str) -> None:
@@ -278,8 +279,12 @@ def _log(operation: Operation, state: State, status: int | None) -> None:
         _LOG.log(level, "%s is %s", operation.kind, state.value, extra=told)
 
 
-def _reason(error: ApiError) -> str:
-    return f"{error}: {error.body}" if error.body else str(error)
+def _reason(operation: Operation, error: ApiError) -> str:
+    """Say what the API said, for the ledger and the reports: without what it quotes of the customer's data."""
+    if not error.body:
+        return str(error)
+    sent = (operation.payload, operation.content, operation.cancellation)
+    return f"{error}: {without_values_of(error.body, *sent)}"
 
 
 def interrupted() -> Interrupted:

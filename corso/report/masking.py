@@ -7,6 +7,7 @@ made harmless either way.
 """
 
 import re
+from pathlib import Path
 
 import polars as pl
 
@@ -16,8 +17,14 @@ LONGEST = 160
 LONGEST_SENTENCE = 1_000
 """Characters of a sentence."""
 
+PAGE = "reconciliation.html"
+_SAYS_MASKED = '<meta name="personal-data" content="masked">'
+_HEAD = 5_000
+"""Characters in which a page says it."""
+
 _PERSONAL = re.compile(
-    r"customer_(first_name|last_name|email|phone)|notes|line_items\.options"
+    r"customer_(first_name|last_name|email|phone)|notes|(line_items\.)?options"
+    r"|(fulfillments\.)?tracking_info_(number|url)"
     r"|(billing|shipping)_address_(?!country_code$|state_or_province_code$).+"
 )
 _EMAIL = r"([^\s@\"'<>(),;:])[^\s@\"'<>(),;:]*@[^\s@\"'<>(),;:]+"
@@ -33,6 +40,14 @@ _INVISIBLE = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421}
 _INVISIBLE |= dict.fromkeys(
     (*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F), 0xFFFD
 )
+
+
+def is_masked(page: Path) -> bool:
+    """Say whether a page says of itself that it is masked; one that is not there, or of an older version, does not."""
+    if not page.exists():
+        return False
+    with page.open(encoding="utf-8", errors="replace") as text:
+        return _SAYS_MASKED in text.read(_HEAD)
 
 
 def is_personal(field: str | None) -> bool:

@@ -114,6 +114,12 @@ class Batch:
         copy = self._copy
         return copy.file(name) if copy else self.folder / name
 
+    def fetch_all(self) -> None:
+        """Have all its files in its folder, should the batch be kept in a bucket. Raises Stopped."""
+        copy = self._copy
+        if copy:
+            copy.fetch_all()
+
     def shown(self, name: str) -> str:
         """Return what people call a file of its folder: a path, or an address in the bucket."""
         return str(self.place / name)

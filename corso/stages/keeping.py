@@ -55,6 +55,12 @@ class SeenBatch:
         self._take_up(copy)
         return copy.fetch(rest if first == TABLES else name)
 
+    def fetch_all(self) -> None:
+        """Fetch every file of the batch."""
+        for copy in (self._tables, self._reports):
+            self._take_up(copy)
+            copy.fetch_all()
+
     def table_written_at(self, name: str) -> float | None:
         """Return when a table was written (POSIX seconds); None where there is none."""
         self._take_up(self._tables)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 
 from corso.delivery.ledger import Key
+from corso.errors import UsageError
 from schemas.wire import Operation, OperationKind
 
 _KINDS: Mapping[tuple[str, str], OperationKind] = {
@@ -38,7 +39,7 @@ def operations_of(rows: pl.DataFrame) -> list[Operation]:
             source_order_id=source_order_id,
             source_fulfillment_id=source_fulfillment_id,
             corso_order_id=None,
-            payload=payload.encode(),
+            payload=_there(payload, source_order_id),
             payload_hash=payload_hash,
             cancelled=cancelled,
             content=content.encode() if content else b"",
@@ -59,6 +60,13 @@ def operations_of(rows: pl.DataFrame) -> list[Operation]:
         ) in rows.select(_COLUMNS).iter_rows()
         if (kind := _KINDS.get((subject, action)))
     ]
+
+
+def _there(payload: str | None, source_order_id: str) -> bytes:
+    if payload is None:
+        message = f"the plan has no payload of order {source_order_id} any more (erased, or purged): plan the batch again"
+        raise UsageError(message)
+    return payload.encode()
 
 
 def rows_of(plan: pl.LazyFrame, keys: Iterable[Key], *, but: bool = False) -> pl.LazyFrame:

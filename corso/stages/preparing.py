@@ -24,6 +24,7 @@ from corso.extract.validate import ROW, Checked, check_part
 from corso.report.tolerances import ignored_columns
 from corso.stages.batch import Batch, Facts, ProgressWatch
 from corso.stages.corrected import corrected_cells, keep_corrected_cells
+from corso.stages.erasures import erased_orders, said_of_erased
 from corso.stages.known_entries import known_entries
 from corso.stages.later_batches import orders_of_later_batches, said_of_later_batches
 from corso.stages.parts import Part, Tables, orders_per_part, parts, worked_on
@@ -173,7 +174,19 @@ def plan(batch: Batch, accepted: Mapping[TableName, Path], scratch: Path) -> Pat
         facts = batch.read_facts()
         notes = (*facts.upload_notes, said_of_later_batches(left_alone))
         batch.write_facts(facts.model_copy(update={"upload_notes": notes}))
+    _note_erased(batch, files[0])
     return scratch / "plan"
+
+
+def _note_erased(batch: Batch, orders: Sequence[Path]) -> None:
+    """Keep among the facts that the export has orders of customers who were erased: it brings their data back."""
+    erased = sorted(erased_orders(batch.settings))
+    ids = pl.scan_parquet(list(orders)).filter(pl.col("source_order_id").is_in(erased))
+    there = ids.select(pl.len()).collect().item() if erased else 0
+    if there:
+        facts = batch.read_facts()
+        notes = (*facts.upload_notes, said_of_erased(there))
+        batch.write_facts(facts.model_copy(update={"upload_notes": notes}))
 
 
 def _written(tables: Mapping[TableName, Mapped], folder: Path) -> dict[TableName, Path]:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from corso.errors import UsageError
 from corso.extract.files import ExportFile, bring
+from corso.report.amendments import AMENDMENTS, Amendment, chain_of, read_amendments, said_of
 from corso.report.bridge import money_bridge
 from corso.report.certificate import FORMAT, Certificate, HashedFile, digest_of, hashed
 from corso.report.compare import CLASSES, Reconciliation, Sides
@@ -37,11 +38,13 @@ class Line:
     what: str
     certified: str
     found: str
+    gone: str = ""
+    """Why it cannot be checked any more; empty where it can."""
 
     @property
     def is_right(self) -> bool:
-        """Whether it still holds."""
-        return self.certified == self.found
+        """Whether it still holds, as far as it can be checked."""
+        return bool(self.gone) or self.certified == self.found
 
 
 def read_certificate(path: Path, settings: Settings) -> Certificate:
@@ -81,14 +84,30 @@ def verify(certificate: Certificate, settings: Settings) -> Iterator[Line]:
     bring(given for given in inputs.values() if given.path.exists())
     for file, given in inputs.items():
         yield _file("input", file, given.path)
+    amendments = read_amendments(batch.file(AMENDMENTS).parent)
     for file in certificate.outputs:
-        yield _file("output", file, batch.file(file.name))
+        yield _output(file, batch, amendments)
     if missing := _missing_tables(batch):
         yield Line("tables to count in", "all", f"without {', '.join(missing)}")
         return
     yield from _counts(certificate, batch)
     yield from _findings(certificate, batch)
     yield from _compared_again(certificate, batch)
+
+
+def _output(file: HashedFile, batch: Batch, amendments: Sequence[Amendment]) -> Line:
+    """Check a file by its certified hash, or by that to which an erasure or a purge led on from it."""
+    chain = chain_of(amendments, file.name, file.sha256)
+    path = batch.file(file.name)
+    if not chain:
+        return _file("output", file, path)
+    last = chain[-1]
+    if last.after is None:
+        what = f"output {file.name}"
+        found = hashed(path, file.name).sha256 if path.exists() else "gone"
+        return Line(what, file.sha256, found, "" if path.exists() else f"taken away by the {said_of(last)}")
+    line = _file("output", file.model_copy(update={"sha256": last.after}), path)
+    return replace(line, what=f"{line.what}, as the {said_of(last)} left it")
 
 
 def _file(role: str, file: HashedFile, path: Path) -> Line:

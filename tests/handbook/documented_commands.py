@@ -12,12 +12,13 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 NOT_RUN: Mapping[str, str] = {
-    r"scripts/(demo|test|check|bench|ui|docs)\b": "takes minutes, or is what runs this; tests of their own and CI run them",
+    r"scripts/(demo|test|check|bench|ui|docs|audit)\b": "takes minutes, or is what runs this; tests of their own and CI run them",
     r"scripts/setup$": "has been run, or there would be no tests",
     r"corso-loader sandbox --db": "serves until it is stopped; the runner has one of its own on a free port",
     r"corso-loader ui\b": "serves until it is stopped; tests/pipelines/test_instance.py starts it",
     r"dagster(-webserver|-daemon)? ": "serves until it is stopped; tests/acceptance/test_daemon_runs.py runs a real daemon",
     r"corso-loader ledger move": "needs a PostgreSQL server; tests/acceptance/test_shared_ledger.py moves one",
+    r"corso-loader (purge|erase) ": "wants a batch that was loaded; tests/acceptance/test_forgetting.py runs them",
     r"pip install ": "installs from a package index",
     r"uv pip compile ": "asks a package index",
     r"export CORSO_(LEDGER|DAGSTER)_URL=": "names a server that is not there",

@@ -25,6 +25,7 @@ from corso.report.read_back import read_fulfillments
 from corso.settings import Settings
 from corso.stages.batch import Batch, ProgressWatch
 from corso.stages.delivering import counted_api, pace
+from corso.stages.erasures import without_erased
 from corso.stages.signals import stopped_by_signals
 from schemas.fields import dtypes
 from schemas.listing import FULFILLMENTS_READ
@@ -109,7 +110,7 @@ def read_fulfillments_back(
     frame, drift = read_fulfillments(reader.found)
     rows = [(source, corso, at) for (source, corso, _), at in zip(reader.found, reader.times, strict=True)]
     back = FulfillmentsBack(
-        frame,
+        without_erased(frame.lazy(), settings).collect(),
         pl.DataFrame(rows, schema=dtypes(FULFILLMENTS_READ), orient="row"),
         debt,
         _said(debt, len(rows), budget, refused=reader.is_refused),

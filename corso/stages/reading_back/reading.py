@@ -8,7 +8,7 @@ import asyncio
 import heapq
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import polars as pl
@@ -22,6 +22,8 @@ from corso.report.drift import sentences
 from corso.settings import Settings
 from corso.stages.batch import Batch, ProgressWatch
 from corso.stages.delivering import counted_api, pace
+from corso.stages.erasures import without_erased
+from corso.stages.purging import check_not_purged
 from corso.stages.reading_back.checkpoint import Checkpoint
 from corso.stages.reading_back.known_records import Known, keep_known, read_known
 from corso.stages.reading_back.looking_up import Asked, LookingUp, asked_of
@@ -84,6 +86,7 @@ def reading_back(
     ApiError's children, Parked, Interrupted, SettingsError.
     """
     settings = batch.settings
+    check_not_purged(batch)
     credentials = settings.credentials()
     with Checkpoint.open(batch.file("tables/reading_back"), batch.publish_checkpoint) as checkpoint:
         reader = _Reader(batch, orders, checkpoint, watch)
@@ -95,6 +98,7 @@ def reading_back(
 
         asyncio.run(read())
         found = reader.found()
+        found = replace(found, listing=without_erased(found.listing, settings))
         facts = batch.read_facts()
         drift = sentences(checkpoint.drift())
         batch.write_facts(facts.model_copy(update={"notes": (found.note,), "drift": drift}))

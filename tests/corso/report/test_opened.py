@@ -144,13 +144,13 @@ def test_fulfillments_that_were_not_read_back_say_so() -> None:
     """An empty cell would look like one that is missing in Corso."""
     sent = {**tables_of().accepted, FULFILLMENT: fulfillments_frame().lazy()}
     (unread,) = opened(tables_of(accepted=sent), 1)
-    assert fields(unread)["f-1", "fulfillments.tracking_info_number"] == (None, "T-1", "not read back")
+    assert fields(unread)["f-1", "fulfillments.tracking_info_number"] == (None, "T•••", "not read back")
     read = pl.LazyFrame({"source_order_id": ["o-1"]})
     (missing,) = opened(tables_of(accepted=sent, fulfillments_read=read), 1)
-    assert fields(missing)["f-1", "fulfillments.tracking_info_number"] == (None, "T-1", None)
+    assert fields(missing)["f-1", "fulfillments.tracking_info_number"] == (None, "T•••", None)
     held = fulfillments_frame().lazy().with_columns(corso_order_id=pl.lit("7"))
     (both,) = opened(tables_of(accepted=sent, fulfillments_read=read, corso_fulfillments=held), 1)
-    assert fields(both)["f-1", "fulfillments.tracking_info_number"] == (None, "T-1", "T-1")
+    assert fields(both)["f-1", "fulfillments.tracking_info_number"] == (None, "T•••", "T•••")
 
 
 def test_of_very_many_lines_those_with_findings_are_there() -> None:
