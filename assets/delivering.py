@@ -15,8 +15,9 @@ from assets.resources import ApiConfig, LoaderFile, Progress
 from corso.report.outcomes import fulfillment_outcomes, order_outcomes
 from corso.report.summary import FulfillmentCounts, OutcomeCounts, Summary
 from corso.stages.batch import Batch
-from corso.stages.books import close_books, ledger_frame
+from corso.stages.books import close_books
 from corso.stages.delivering import plan_rejected_again, upload
+from corso.stages.known_entries import ledger_frame
 from corso.stages.metrics import oldest_unknown_s, orders_per_second
 
 API_POOL = "corso_api"
@@ -66,7 +67,7 @@ def uploaded_orders(
     if config.retry_rejected:
         context.log.info("%d rejected operations are planned again", plan_rejected_again(batch, upload_plan))
     upload(batch, upload_plan, "order", progress.watch, limit=config.limit, until=config.ends)
-    outcomes = order_outcomes(upload_plan, ledger_frame(batch))
+    outcomes = order_outcomes(upload_plan, ledger_frame(batch, upload_plan))
     return dg.Output(outcomes, metadata=_counts(outcomes, OutcomeCounts.model_fields))
 
 
@@ -82,6 +83,6 @@ def uploaded_fulfillments(
     batch = loader.batch(context.partition_key)
     upload(batch, upload_plan, "fulfillment", progress.watch, until=config.ends)
     summary = close_books(batch, "upload", datetime.now(UTC))
-    outcomes = fulfillment_outcomes(upload_plan, ledger_frame(batch))
+    outcomes = fulfillment_outcomes(upload_plan, ledger_frame(batch, upload_plan))
     counts = _counts(outcomes, FulfillmentCounts.model_fields)
     return dg.Output(outcomes, metadata={**counts, **figures_of_upload(batch, summary, datetime.now(UTC))})

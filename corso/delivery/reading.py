@@ -20,11 +20,8 @@ KEYS_PER_QUERY = 1_000
 """SQLite limits the variables of a statement."""
 
 _ROWS_AT_ONCE = 10_000
-_ORDERS_AT_ONCE = 50_000
 
 _ORDER: Columns = {"source_order_id": sa.Text}
-KNOWN = ("source_order_id", "source_fulfillment_id", "corso_id", "held_hash", "held_cancelled")
-"""The columns that a plan is made against (`corso.extract.plan.KNOWN_COLUMNS`)."""
 
 _LEASES_SINCE = 2
 """Version 1 had neither leases nor trusted stores."""
@@ -41,45 +38,24 @@ class Reading:
         self._version = version
         """Of the layout: one that is only read is not upgraded."""
 
-    def known_of(self, order_ids: Iterable[str]) -> Iterator[dict[str, str]]:
-        """Yield what is known of some orders and their fulfillments, a group at a time, in no order.
+    def arrays_of(self, order_ids: Sequence[str], names: Sequence[str]) -> Iterator[dict[str, str]]:
+        """Yield columns of the entries of some orders, each named once, and of their fulfillments, in no order.
 
-        Each column of KNOWN is one JSON array of texts and nulls: the database writes it, and a frame reads it, in a
-        fifth of the time of rows.
+        Each column is one JSON array: the database writes it, and a frame reads it, in a fifth of the time of rows. Where
+        several groups are yielded, each has other entries.
         """
-        plain: list[str] = []
-        odd: list[str] = []
-        for each in dict.fromkeys(order_ids):
-            (odd if "\0" in each else plain).append(each)
-        columns = [self._database.as_json(ENTRIES.c[name]).label(name) for name in KNOWN]
+        plain = [[each] for each in order_ids if "\0" not in each]
+        odd = [each for each in order_ids if "\0" in each]
+        columns = [self._database.as_json(ENTRIES.c[name]).label(name) for name in names]
         of_store = sa.select(*columns).where(ENTRIES.c.store_id == self._store_id)
         given = self._database.rows(_ORDER)
         of_rows = of_store.where(ENTRIES.c.source_order_id == given.c.source_order_id)
         with self._reading() as connection:
-            for start in range(0, len(plain), _ORDERS_AT_ONCE):
-                rows = [[each] for each in plain[start : start + _ORDERS_AT_ONCE]]
-                found = connection.execute(of_rows, {"b_rows": json.dumps(rows, ensure_ascii=False)})
-                yield dict(found.mappings().one())
+            rows = json.dumps(plain, ensure_ascii=False)
+            yield dict(connection.execute(of_rows, {"b_rows": rows}).mappings().one())
             for start in range(0, len(odd), KEYS_PER_QUERY):
                 some = ENTRIES.c.source_order_id.in_(odd[start : start + KEYS_PER_QUERY])
                 yield dict(connection.execute(of_store.where(some)).mappings().one())
-
-    def standing(self) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield, some thousands at once, what the books ask of every entry, an instant as the text that it is kept as.
-
-        (source_order_id, source_fulfillment_id, corso_id, held_hash, held_at, state, payload_hash, attempts, reason)
-        """
-        return self._columns(
-            "source_order_id",
-            "source_fulfillment_id",
-            "corso_id",
-            "held_hash",
-            "held_at",
-            "state",
-            "payload_hash",
-            "attempts",
-            "reason",
-        )
 
     def entries(self, *, states: Sequence[State] = (), fulfillments: bool | None = None) -> Iterator[Entry]:
         """Yield the store's entries in these states (all where none is named), of orders or fulfillments or both."""
@@ -179,12 +155,6 @@ class Reading:
         with self._reading() as connection:
             found = holding(connection, self._lease, self._version)
         return None if found is None or found.released else str(found)
-
-    def _columns(self, *names: str) -> Iterator[list[tuple[Any, ...]]]:
-        query = sa.select(*(ENTRIES.c[name] for name in names)).where(ENTRIES.c.store_id == self._store_id)
-        with self._reading() as connection:
-            for rows in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query).partitions():
-                yield [tuple(row) for row in rows]
 
     @cached_property
     def _entries_among_rows(self) -> sa.Select[Any]:

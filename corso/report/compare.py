@@ -67,7 +67,7 @@ class Sides:
     outcomes: pl.LazyFrame
     """OUTCOME_TABLE, one row = one accepted order."""
     known_ids: pl.LazyFrame
-    """source_order_id of every order of this store in the ledger, whatever its batch."""
+    """source_order_id of orders of this store in the ledger, whatever their batch: of all that the other tables name."""
     fulfillments: FulfillmentSides | None = None
     """None: none were read, and nothing is known of them."""
     reads_whole_store: bool = True

@@ -11,10 +11,9 @@ from urllib.parse import urlsplit
 
 import polars as pl
 
-from corso.delivery.ledger import Ledger
 from corso.report.atomic import replacing
 from corso.report.facts import ReportFacts
-from corso.report.outcomes import LEDGER_COLUMNS, fulfillment_outcomes, order_outcomes
+from corso.report.outcomes import fulfillment_outcomes, order_outcomes
 from corso.report.page.writing import render_html
 from corso.report.results import (
     problems_by_frequency,
@@ -42,6 +41,7 @@ from corso.stages.certifying import certify_batch
 from corso.stages.corrected import read_corrected_cells
 from corso.stages.counting import count_by, count_quarantined, count_rows, scan_table
 from corso.stages.illustrating import months_of, opened_of, shows_personal_data
+from corso.stages.known_entries import ledger_frame
 from corso.stages.known_quota import keep_measured, said_length
 from corso.stages.reviewing import WORKBOOK, remember_written, save_late_edits
 from schemas.fields import empty_frame
@@ -52,17 +52,6 @@ from schemas.reconciliation import FINDINGS, HEALED, OUTCOME_TABLE
 
 HEALED_IN_REPORT = 100_000
 LIBRARIES = ("polars", "pandera", "httpx", "pyarrow", "dagster")
-
-
-def ledger_frame(batch: Batch) -> pl.LazyFrame:
-    """Return what the ledger says of the store's entries (`corso.report.outcomes.LEDGER_COLUMNS`)."""
-    settings = batch.settings
-    as_kept = {**LEDGER_COLUMNS, "held_at": pl.String()}
-    with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
-        # By columns: as `Entry` values, each with four instants, the same takes four times as long.
-        parts = [pl.DataFrame(rows, schema=as_kept, orient="row") for rows in ledger.standing()]
-    held_at = pl.col("held_at").str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us")
-    return pl.concat([pl.DataFrame(schema=as_kept), *parts]).with_columns(held_at).lazy()
 
 
 def close_books(
@@ -78,8 +67,8 @@ def close_books(
     keep_measured(batch.settings, facts.quota, now)
     plan = scan_table(batch, "upload_plan")
     quarantine = pl.scan_parquet(batch.table("quarantined_orders"))
-    outcomes = _outcomes(batch, plan, stage)
-    summary = _summary(batch, facts, plan, outcomes, stage)
+    outcomes, fulfillments = _ended(batch, plan, stage)
+    summary = _summary(batch, facts, plan, outcomes, fulfillments, stage)
     findings = _findings(batch, stage)
     if exit_code is None:
         exit_code = exit_code_of(summary, stage, fulfillments_apart(findings))
@@ -127,18 +116,27 @@ def _filled_values(batch: Batch) -> pl.LazyFrame:
     return empty_frame(FILLED_VALUES).lazy() if values is None else values
 
 
-def _outcomes(batch: Batch, plan: pl.LazyFrame | None, stage: Stage) -> pl.LazyFrame:
+def _ended(batch: Batch, plan: pl.LazyFrame | None, stage: Stage) -> tuple[pl.LazyFrame, FulfillmentCounts]:
+    """Return how the orders ended (OUTCOME_TABLE), and how many fulfillments did in each way."""
+    not_sent = FulfillmentCounts(not_sent=count_rows(batch, "accepted_fulfillments"))
     if plan is None:
-        return empty_frame(OUTCOME_TABLE).lazy()
-    outcomes = order_outcomes(plan, ledger_frame(batch))
+        return empty_frame(OUTCOME_TABLE).lazy(), not_sent
+    known = ledger_frame(batch, plan)
+    outcomes = order_outcomes(plan, known)
     if stage == "plan":
         # Nothing was sent by this plan, whatever earlier ones did.
-        return outcomes.with_columns(outcome=pl.lit("not_sent"), reason=pl.lit("planned"))
-    return outcomes.collect().lazy()
+        return outcomes.with_columns(outcome=pl.lit("not_sent"), reason=pl.lit("planned")), not_sent
+    fulfillments = FulfillmentCounts(**count_by(fulfillment_outcomes(plan, known), "outcome"))
+    return outcomes.collect().lazy(), fulfillments
 
 
 def _summary(
-    batch: Batch, facts: Facts, plan: pl.LazyFrame | None, outcomes: pl.LazyFrame, stage: Stage
+    batch: Batch,
+    facts: Facts,
+    plan: pl.LazyFrame | None,
+    outcomes: pl.LazyFrame,
+    fulfillments: FulfillmentCounts,
+    stage: Stage,
 ) -> Summary:
     accepted = TableCounts(
         **{name: count_rows(batch, f"accepted_{name}") for name in TableCounts.model_fields}
@@ -158,17 +156,11 @@ def _summary(
         if plan is not None
         else PlanCounts(),
         outcome=OutcomeCounts(**count_by(outcomes, "outcome")),
-        fulfillments=_fulfillments(batch, plan, stage),
+        fulfillments=fulfillments,
         reconciliation=facts.reconciliation if compared else ReconciliationCounts(),
         requests=facts.requests,
         money=facts.money if compared else _source_money(batch),
     )
-
-
-def _fulfillments(batch: Batch, plan: pl.LazyFrame | None, stage: Stage) -> FulfillmentCounts:
-    if plan is None or stage == "plan":
-        return FulfillmentCounts(not_sent=count_rows(batch, "accepted_fulfillments"))
-    return FulfillmentCounts(**count_by(fulfillment_outcomes(plan, ledger_frame(batch)), "outcome"))
 
 
 def _source_money(batch: Batch) -> tuple[MoneyRow, ...]:

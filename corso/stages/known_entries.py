@@ -1,21 +1,50 @@
-"""What the ledger knows of some orders, as a frame that a plan is made against."""
+"""What the ledger knows of some orders, as frames: what a plan is made against, and what the books say."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import polars as pl
 
+from corso.delivery.ledger import Ledger
 from corso.delivery.reading import Reading
 from corso.extract.plan import KNOWN_COLUMNS
+from corso.report.outcomes import LEDGER_COLUMNS
+from corso.stages.batch import Batch
+
+_ORDERS_AT_ONCE = 50_000
+
+_AS_KEPT = pl.Schema(
+    {
+        # The ledger's own name, and an instant as the text that it is kept as.
+        "payload_hash" if name == "attempted_hash" else name: pl.String() if name == "held_at" else dtype
+        for name, dtype in LEDGER_COLUMNS.items()
+    }
+)
 
 
-def known_entries(ledger: Reading, order_ids: Iterable[str]) -> pl.DataFrame:
-    """Return the entries of some orders and of their fulfillments (KNOWN_COLUMNS)."""
-    groups = [
-        pl.DataFrame([_texts(name, group[name]) for name in KNOWN_COLUMNS])
-        for group in ledger.known_of(order_ids)
-    ]
-    return pl.concat(groups) if groups else pl.DataFrame(schema=KNOWN_COLUMNS)
+def known_entries(ledger: Reading, order_ids: pl.Series) -> pl.DataFrame:
+    """Return the entries of some orders and of their fulfillments (KNOWN_COLUMNS), in no order."""
+    return _entries(ledger, order_ids, KNOWN_COLUMNS)
 
 
-def _texts(name: str, array: str) -> pl.Series:
-    return pl.Series(name, [array]).str.json_decode(pl.List(pl.String)).explode(empty_as_null=False)
+def ledger_frame(batch: Batch, *tables: pl.LazyFrame) -> pl.LazyFrame:
+    """Return what the ledger says of the orders that tables name, and of their fulfillments (LEDGER_COLUMNS)."""
+    settings = batch.settings
+    ids = pl.concat(table.select("source_order_id") for table in tables)
+    with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
+        entries = _entries(ledger, ids.collect(engine="streaming").to_series(), _AS_KEPT)
+    held_at = pl.col("held_at").str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us")
+    return entries.lazy().with_columns(held_at).rename({"payload_hash": "attempted_hash"})
+
+
+def _entries(ledger: Reading, order_ids: pl.Series, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    groups = [pl.DataFrame(schema=schema)]
+    for some in order_ids.drop_nulls().unique().to_frame().iter_slices(_ORDERS_AT_ONCE):
+        groups += [
+            pl.DataFrame([_read(name, arrays[name], dtype) for name, dtype in schema.items()])
+            for arrays in ledger.arrays_of(some.to_series().to_list(), list(schema))
+        ]
+    return pl.concat(groups)
+
+
+def _read(name: str, array: str, dtype: pl.DataType) -> pl.Series:
+    return pl.Series(name, [array]).str.json_decode(pl.List(dtype)).explode(empty_as_null=False)

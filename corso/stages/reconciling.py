@@ -17,7 +17,7 @@ from corso.report.outcomes import fulfillment_outcomes, order_outcomes
 from corso.report.review import drop_fallen, read_reviews
 from corso.report.summary import ReconciliationCounts, money_rows
 from corso.stages.batch import Batch, batches_of
-from corso.stages.books import ledger_frame
+from corso.stages.known_entries import ledger_frame
 from corso.stages.reviewing import review_path, take_up_reviews
 
 OF_WHOLE_STORE = "Read back from the listing of the whole store"
@@ -34,19 +34,21 @@ def reconcile(batch: Batch, listing: pl.LazyFrame, now: datetime, scratch: Path)
     """
     taken_up = take_up_reviews(batch, now)
     reviews = read_reviews(review_path(batch.settings))
-    known = ledger_frame(batch)
+    earlier = _earlier(batch, reviews)
+    plan = pl.scan_parquet(batch.table("upload_plan"))
+    known = ledger_frame(batch, plan, earlier.open, *_read_back(batch, listing))
     facts = batch.read_facts()
     sides = Sides(
         orders=pl.scan_parquet(batch.table("accepted_orders")),
         line_items=pl.scan_parquet(batch.table("accepted_line_items")),
         quarantine=pl.scan_parquet(batch.table("quarantined_orders")),
         listing=listing,
-        outcomes=order_outcomes(pl.scan_parquet(batch.table("upload_plan")), known),
+        outcomes=order_outcomes(plan, known),
         known_ids=known.select("source_order_id").unique(),
         fulfillments=_fulfillments(batch, known),
         reads_whole_store=any(note.startswith(OF_WHOLE_STORE) for note in facts.notes),
     )
-    result = compare(sides, _earlier(batch, reviews), batch.settings, now, scratch)
+    result = compare(sides, earlier, batch.settings, now, scratch)
     fallen = result.findings.filter(pl.col("fallen_sign_off").is_not_null()).collect()
     drop_fallen(fallen, reviews, review_path(batch.settings))
     for name, table in (("healed", result.healed), ("unseen", result.unseen)):
@@ -59,6 +61,13 @@ def reconcile(batch: Batch, listing: pl.LazyFrame, now: datetime, scratch: Path)
     }
     batch.write_facts(facts.model_copy(update=found))
     return result
+
+
+def _read_back(batch: Batch, listing: pl.LazyFrame) -> Iterator[pl.LazyFrame]:
+    yield listing
+    held = batch.table("corso_fulfillments")
+    if held.exists():
+        yield pl.scan_parquet(held)
 
 
 def _fulfillments(batch: Batch, known: pl.LazyFrame) -> FulfillmentSides | None:

@@ -447,9 +447,8 @@ def test_millions_of_entries_are_read_a_few_at_a_time(
             "before_cursor_execute",
             lambda _connection, cursor, *_rest: asked.append(type(cursor).__name__),
         )
-        assert len(list(ledger.standing())) == 10
         assert len(list(ledger.entries())) == 95
-    assert asked == ["ServerCursor"] * 2
+    assert asked == ["ServerCursor"]
 
 
 @pytest.mark.parametrize("version", range(1, VERSION))

@@ -6,7 +6,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from corso.delivery import reading
 from corso.delivery.ledger import Change, Key, Ledger, key_of
 from corso.delivery.states import State
 from corso.extract.plan import KNOWN_COLUMNS
@@ -53,14 +52,14 @@ def test_what_is_known_of_some_orders_is_found_in_groups(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
     """With their fulfillments, whatever their ids hold; of others nothing, nor of another store's."""
-    monkeypatch.setattr(reading, "_ORDERS_AT_ONCE", at_once)
+    monkeypatch.setattr("corso.stages.known_entries._ORDERS_AT_ONCE", at_once)
     with opened(tmp_path) as ledger:
         accepted(ledger, [*_IDS, "not asked for"])
-        found = known_entries(ledger, [*_IDS, *_IDS, "unknown"])
+        found = known_entries(ledger, pl.Series([*_IDS, *_IDS, "unknown"], dtype=pl.String))
     assert found.schema == KNOWN_COLUMNS
     assert sorted(found.rows()) == as_rows(_IDS)
     with Ledger.open(place_of(tmp_path, 1), 1) as other:
-        assert known_entries(other, _IDS).is_empty()
+        assert known_entries(other, pl.Series(_IDS, dtype=pl.String)).is_empty()
 
 
 @pytest.mark.usefixtures("each_database")
@@ -68,7 +67,9 @@ def test_what_was_planned_only_is_known_without_a_number_of_corso(tmp_path: Path
     """A null is a null, not a text."""
     with opened(tmp_path) as ledger:
         ledger.plan([Operation("create_order", "o-1", "", None, b"{}", "hash")], "b1")
-        assert known_entries(ledger, ["o-1"]).rows() == [("o-1", "", None, None, "")]
+        assert known_entries(ledger, pl.Series(["o-1"], dtype=pl.String)).rows() == [
+            ("o-1", "", None, None, "")
+        ]
         assert Key("o-1") in ledger.entries_of([Key("o-1")])
 
 
@@ -77,14 +78,16 @@ def test_an_id_may_hold_a_zero_byte(tmp_path: Path) -> None:
     ids = [*_IDS, *_WITH_ZERO_BYTES]
     with opened(tmp_path) as ledger:
         accepted(ledger, ids)
-        assert sorted(known_entries(ledger, ids).rows()) == as_rows(ids)
+        assert sorted(known_entries(ledger, pl.Series(ids, dtype=pl.String)).rows()) == as_rows(ids)
 
 
 def test_of_no_ledger_and_no_order_nothing_is_known(tmp_path: Path) -> None:
     """The frame has its columns all the same."""
     with Ledger.read(tmp_path / "ledger.sqlite", 1) as ledger:
         for ids in ([], ["o-1"]):
-            assert known_entries(ledger, ids).equals(pl.DataFrame(schema=KNOWN_COLUMNS))
+            assert known_entries(ledger, pl.Series(ids, dtype=pl.String)).equals(
+                pl.DataFrame(schema=KNOWN_COLUMNS)
+            )
 
 
 def test_parts_of_a_plan_ask_side_by_side(tmp_path: Path) -> None:
@@ -93,5 +96,9 @@ def test_parts_of_a_plan_ask_side_by_side(tmp_path: Path) -> None:
         accepted(ledger, _IDS)
     for path, expected in ((place_of(tmp_path), as_rows(_IDS)), (tmp_path / "none.sqlite", [])):
         with Ledger.read(path, STORE_ID) as ledger, ThreadPoolExecutor(2) as pool:
-            found = list(pool.map(lambda _, asked=ledger: known_entries(asked, _IDS), range(8)))
+            found = list(
+                pool.map(
+                    lambda _, asked=ledger: known_entries(asked, pl.Series(_IDS, dtype=pl.String)), range(8)
+                )
+            )
         assert [sorted(each.rows()) for each in found] == [expected] * 8

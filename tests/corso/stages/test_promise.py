@@ -243,7 +243,9 @@ class Promise(RuleBasedStateMachine):
 
     def _plan(self, batch: Batch) -> pl.LazyFrame:
         with Ledger.read(batch.settings.ledger, STORE_ID) as ledger:
-            known = known_entries(ledger, [each.key.source_order_id for each in self._orders.values()])
+            known = known_entries(
+                ledger, pl.Series([each.key.source_order_id for each in self._orders.values()])
+            )
         orders = plan_orders(_order_payloads(self._orders.values()), known, cancel_with_delete=True)
         fulfillments = plan_fulfillments(_fulfillment_payloads(self._orders.values()), known)
         return pl.concat([orders, fulfillments]).lazy()
