@@ -1,6 +1,7 @@
 """reference/configuration.md: every key of loader.yaml, from the models that read it, and every environment variable."""
 
 import inspect
+import re
 import types
 import typing
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pydantic_core import PydanticUndefined
 from corso import calendar, settings
 from corso.calendar import Span
 from corso.settings import Loader, RoleFiles
+from corso.storage.address import BucketAddress
 from handbook.markdown import fenced, table
 from pipelines.field_texts import field_texts
 
@@ -68,6 +70,9 @@ EXAMPLES = {
 }
 """Key -> a value as it is written in loader.yaml; a test reads each with the models."""
 
+_PAGES = Path(__file__).resolve().parents[1] / "docs"
+_PAGE = re.compile(r"docs/([a-z_/]+\.md)")
+
 VARIABLES = {
     "CORSO_CLIENT_ID": "The client id that Corso gave you.",
     "CORSO_CLIENT_SECRET": "Its secret. Never in loader.yaml, never in a log.",
@@ -105,6 +110,7 @@ _KINDS = {
     bool: "true or false",
     Path: "path",
     time: "time of day",
+    BucketAddress: "address in a bucket",
     Span: "a span, see below",
 }
 
@@ -127,7 +133,7 @@ def _lines() -> Iterator[str]:
                 f"`{name}`",
                 kind_of(field),
                 _default(field),
-                said.get((model.__name__, name), ""),
+                _with_links(said.get((model.__name__, name), "")),
                 _example(key, name),
             )
             for name, field in model.model_fields.items()
@@ -176,6 +182,13 @@ def keys() -> Iterator[str]:
 def kind_of(field: FieldInfo) -> str:
     """Return in words what may stand there."""
     return _kind(field.annotation)
+
+
+def _with_links(text: str) -> str:
+    """Make the pages that a text names links, those that are there."""
+    return _PAGE.sub(
+        lambda page: f"[{page[1]}](../{page[1]})" if (_PAGES / page[1]).exists() else page[0], text
+    )
 
 
 def _kind(annotation: Any) -> str:

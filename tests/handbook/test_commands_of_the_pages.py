@@ -95,11 +95,12 @@ def test_the_first_migration_goes_as_its_page_says(migrated: Migrated) -> None:
 
 @pytest.mark.parametrize("page", OTHERS)
 def test_the_commands_of_a_page_work(page: Path, migrated: Migrated, tmp_path: Path) -> None:
-    """In a copy of the store that was loaded, with an archive of what else pages name."""
+    """In a copy of the store that was loaded, with the samples beside it."""
     folder = tmp_path / "my-store"
     shutil.copytree(
         migrated.checkout / "my-store", folder, ignore=shutil.ignore_patterns("dagster", "sandbox.sqlite")
     )
+    shutil.copytree(PROJECT / "data" / "samples", folder / "data" / "samples")
     assert wrong(run_page(page, folder, migrated.reader(), migrated.sandbox.base_url)) == []
 
 
