@@ -31,7 +31,8 @@ from tests.planted import (
     texts_of,
 )
 
-pytestmark = pytest.mark.slow
+# The scene takes a minute, and two where its tests fall to two processes.
+pytestmark = pytest.mark.long
 
 ON_PURPOSE = {
     "results.csv": "every source order as the merchant has it",
