@@ -22,6 +22,8 @@ Shown = Literal["always", "429", "never"]
 """Which answers carry the numbers."""
 RetryAfter = Literal["seconds", "date", "none"]
 """How a 429 says how long to wait."""
+Pattern = Literal["poisson", "constant", "bursts", "on and off", "waves"]
+"""How others send: independently; evenly; four at once; half of the time (a third of a window each); with a slow rhythm."""
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 _FIRST_MOMENT = 1_000.0
@@ -146,7 +148,10 @@ class Case:
     jitter: float = 0.2
     """By what part of it a round trip may be longer or shorter."""
     foreign_per_s: float = 0.0
-    """Requests of others, a Poisson process."""
+    """Requests of others, on average."""
+    foreign: Pattern = "poisson"
+    foreign_before_s: float = 0.0
+    """For how long others have been sending when we begin."""
     share: float = 1.0
     max_in_flight: int = 64
     requests_per_second: float | None = None
@@ -195,18 +200,45 @@ class Run:
 
 
 class _Others:
-    def __init__(self, per_second: float, chance: random.Random) -> None:
-        self._per_second = per_second
+    def __init__(self, case: Case, chance: random.Random) -> None:
+        self._per_second = case.foreign_per_s
+        self._pattern = case.foreign
+        self._cycle_s = max(case.window_s, 10.0)
         self._chance = chance
-        self._next = chance.expovariate(per_second) if per_second else math.inf
+        self._next = -case.foreign_before_s if self._per_second else math.inf
+        self._step()
 
     def come(self, until: float, counter: Counter, run: Run) -> None:
         while self._next <= until:
-            if counter.take(self._next).allowed:
-                run.foreign_at.append(self._next)
-            else:
-                run.foreign_refused += 1
-            self._next += self._chance.expovariate(self._per_second)
+            for _ in range(4 if self._pattern == "bursts" else 1):
+                if counter.take(self._next).allowed:
+                    run.foreign_at.append(self._next)
+                else:
+                    run.foreign_refused += 1
+            self._step()
+
+    def _step(self) -> None:
+        if math.isinf(self._next):
+            return
+        match self._pattern:
+            case "constant":
+                self._next += 1 / self._per_second
+            case "bursts":
+                self._next += self._chance.expovariate(self._per_second / 4)
+            case "poisson":
+                self._next += self._chance.expovariate(self._per_second)
+            case _:
+                # Thinned out: twice the rate, of which the moment keeps its part.
+                while True:
+                    self._next += self._chance.expovariate(2 * self._per_second)
+                    if self._chance.random() < self._part():
+                        return
+
+    def _part(self) -> float:
+        turns = self._next / self._cycle_s
+        if self._pattern == "on and off":
+            return float(turns * 1.5 % 1 < 0.5)
+        return 0.5 + 0.4 * math.sin(turns / 5 * math.tau)
 
 
 def simulate(case: Case, seconds: float, *, seed: int = 0, pacer: Pacer | None = None) -> Run:
@@ -220,7 +252,7 @@ def simulate(case: Case, seconds: float, *, seed: int = 0, pacer: Pacer | None =
     )
     counter = case.counter()
     run = Run(case, pacer=pacer)
-    others = _Others(case.foreign_per_s, chance)
+    others = _Others(case, random.Random(f"others {seed}"))
     events: list[tuple[float, int, Ticket, tuple[int, Mapping[str, str]] | None]] = []
     now, order, held_until = 0.0, 0, 0.0
 

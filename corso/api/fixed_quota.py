@@ -19,13 +19,17 @@ import math
 from collections import deque
 
 from corso.api.latency import Latency
-from corso.api.poisson import least_kept, most_arrivals
+from corso.api.others import Others
+from corso.api.poisson import most_arrivals
 from corso.api.quota_headers import QuotaNotice
 from corso.api.sent_log import SentLog
 from corso.api.window import SECOND, First, Length, Span, Window, early_s
 
-RISK = 0.02
-"""The probability that others send more than the reserve holds, each time that it matters: once a window."""
+RISK = 0.001
+"""The part of our requests that may be refused, as others send more than was to be foreseen."""
+
+HARM = 0.01
+"""The part of the others' requests that may be refused, as we left them too little at the end of a window."""
 
 STEEPEST = 2.0
 """The pace is at most this many times the even one, however much is left for however little time."""
@@ -34,6 +38,8 @@ _ROLLING_AFTER = 3
 _LOST_AFTER = 2
 _SLOWEST = 0.1
 """Part of the even pace that is kept up whatever others take, so as to see when they take less."""
+_ASKS_AFTER = 0.2
+_ASKS_AT_RISK = 0.1
 _STEPS = 24
 _KEPT = 4
 _JUST_AFTER = 1e-9
@@ -44,8 +50,7 @@ class FixedQuota:
 
     def __init__(self, log: SentLog, latency: Latency) -> None:
         self.length = Length()
-        self.foreign_per_s = 0.0
-        """How fast others use the quota."""
+        self.others = Others()
         self._log = log
         self._latency = latency
         self._window: Window | None = None
@@ -57,8 +62,6 @@ class FixedQuota:
         """The newest answer: the number of its request, when that left, what it said."""
         self._falls: deque[bool] = deque(maxlen=_STEPS)
         """Whether each of the last requests left less than the one shortly before it, as each does in a window."""
-        self._foreign_before = 0.0
-        """How fast others used the quota in the window before."""
         self._unconfirmed = 0
         self._doubts = 0
         self._had_limit = False
@@ -133,25 +136,50 @@ class FixedQuota:
             return True
         return now >= self._ends_by() and self.room(now, share, in_flight) < max(1, 0.1 * window.limit)
 
+    @property
+    def foreign_per_s(self) -> float:
+        """How fast others use the quota."""
+        return self.others.per_s
+
     def room(self, now: float, share: float, in_flight: int) -> int:
         """Return how many requests may leave now; `turn` has been called for this moment."""
         window = self._window
         if window is None:
             return 0
-        free = self._free(window, in_flight) - self.reserve(now)
-        if free < 1 and not in_flight and now >= self._asks_at():
-            free = 1
-        return min(self._left_of(share), free)
+        free = self._free(window, in_flight)
+        spare = free - self.reserve(now)
+        if spare < 1 <= free and now >= self._asks_at(in_flight):
+            # Whoever sees nothing any more learns nothing of others who have ceased.
+            is_new = window.remaining is None
+            spare = int(free > self.others.most(now - self._known_at(window), _ASKS_AT_RISK) or is_new)
+        return min(self._left_of(share), spare)
 
     def reserve(self, now: float) -> int:
-        """Return how many requests others may have sent since the newest numbers, or may send until ours arrives."""
+        """Return how many requests are kept for others: until ours arrives, and until the window ends."""
         window = self._window
         if window is None or not self.foreign_per_s:
             return 0
-        since = window.told_at if window.remaining is not None else window.starts.lo
-        expected = self.foreign_per_s * max(0.0, now - since)
-        left = max(1.0, window.limit - self.foreign_per_s * self.length.span.hi)
-        return least_kept(expected, 0.0007 * left)
+        return max(self._at_risk(now), self._kept_for_others(window, window.ends(self.length).middle))
+
+    def _at_risk(self, now: float) -> int:
+        """Return how many others may have sent since the newest numbers, or may send until ours arrives."""
+        window = self._window
+        if window is None or not self.foreign_per_s:
+            return 0
+        length_s = max(self.length.span.hi, SECOND)
+        left = max(1.0, window.limit - self.foreign_per_s * length_s)
+        # A refusal costs a second, and what of it the rest of a window cannot make up.
+        costs = left * max(0.0, 1 - STEEPEST * (length_s - SECOND) / length_s)
+        return self.others.most(now - self._known_at(window), min(0.05, RISK * left, 0.5 / max(1.0, costs)))
+
+    def _kept_for_others(self, window: Window, end: float) -> int:
+        """Return how many they may use until the window ends."""
+        seconds = end - self._known_at(window)
+        theirs = self.foreign_per_s * self.length.span.hi
+        return max(int(self.foreign_per_s * seconds), self.others.least(seconds, HARM * theirs))
+
+    def _known_at(self, window: Window) -> float:
+        return window.told_at if window.remaining is not None else window.starts.lo
 
     def pace(self, now: float, share: float, in_flight: int) -> float:
         """Return the requests per second at which the rest of the window is used evenly."""
@@ -171,8 +199,7 @@ class FixedQuota:
                 ours -= kept
             else:
                 end = last
-        since = window.told_at if window.remaining is not None else window.starts.middle
-        foreign = self.foreign_per_s * max(0.0, end - since)
+        foreign = self._kept_for_others(window, end) if self.foreign_per_s else 0
         even = self.allowance(share) / length
         seconds = max(end - now - 0.01 * length, 0.005 * length, 0.001)
         pace = min(ours, self._free(window, in_flight) - foreign) / seconds
@@ -180,18 +207,30 @@ class FixedQuota:
 
     def turns_at(self, now: float) -> float:
         """Return when there may be room again: the present window is surely over, or one request may ask."""
-        ends_by, asks_at = self._ends_by(), self._asks_at()
-        return asks_at if now < asks_at < ends_by else ends_by
+        at = [self._ends_by(), self._asks_at(0)]
+        if self.foreign_per_s and self._window and self._window.remaining:
+            at.append(now + min(0.02 * self.length.span.hi, 0.5 / self.foreign_per_s))
+        return min((one for one in at if one > now), default=at[0])
 
     def _ends_by(self) -> float:
         return self._window.ends(self.length).hi + self._latency.guard_s() if self._window else 0.0
 
-    def _asks_at(self) -> float:
-        """Return when one request may ask, though others may have used up all: as long as the length is a guess."""
+    def _asks_at(self, in_flight: int) -> float:
+        """Return when one request may ask how it stands, though others may need all that is left."""
         window = self._window
-        if window is None or not window.remaining or self.length.is_certain:
+        if window is None or window.remaining == 0:
             return math.inf
-        return window.told_at + max(0.25 * self.length.span.hi, self._latency.p95)
+        if window.remaining is None:
+            return math.inf if in_flight else window.starts.hi
+        ends = window.ends(self.length)
+        if ends.width > 2 * self._latency.guard_s() and not self._log.since(ends.middle):
+            # Before the middle of when it may end, or after it: by half of that is known better then.
+            asks_at = ends.middle
+        else:
+            asks_at = math.inf
+        if in_flight:
+            return asks_at
+        return min(asks_at, window.told_at + max(_ASKS_AFTER * self.length.span.hi, self._latency.p95))
 
     def lost(self, sent_at: float) -> None:
         """Count a request without numbers in its answer, or without an answer: it was counted, as far as we know."""
@@ -243,7 +282,9 @@ class FixedQuota:
         elif self._is_another(window, sent_at, notice, remaining):
             is_fresh = remaining > window.remaining + self._reordered(window.told_at, sent_at)
             if is_fresh or window.remaining > 0.9 * window.limit:
-                self._begin(Window(window.limit, Span(min(window.told_at, sent_at), sent_at)))
+                since = window.ends(self.length).lo if self._is_sure else -math.inf
+                since = since if since <= sent_at else -math.inf
+                self._begin(Window(window.limit, Span(max(since, min(window.told_at, sent_at)), sent_at)))
                 self._take(sent_at, late_s, notice, remaining)
             else:
                 # Its end moves on, and nothing came back.
@@ -341,7 +382,6 @@ class FixedQuota:
             self._last_of_before = old.told_at
             if old.remaining is not None:
                 self._before = old
-                self._foreign_before = self.foreign_per_s
         self._window = window
 
     def _is_another(self, window: Window, sent_at: float, notice: QuotaNotice, remaining: int) -> bool:
@@ -385,7 +425,7 @@ class FixedQuota:
         window = self._window
         if window is None or sent_at < window.told_at:
             return
-        window.told_at = sent_at
+        seconds, window.told_at = sent_at - window.told_at, sent_at
         first = window.first
         if first is None or remaining > first.remaining:
             window.first = First(number, sent_at, remaining)
@@ -394,10 +434,9 @@ class FixedQuota:
         own = (
             self._log.number_before(sent_at + guard_s) - self._log.number_before(first.sent_at - guard_s) - 1
         )
-        window.foreign = max(window.foreign, first.remaining - remaining - own)
-        elapsed = sent_at - first.sent_at
-        memory = (0.5 if self._before else 0.05) * max(self.length.span.middle, 0.1)
-        self.foreign_per_s = (window.foreign + self._foreign_before * memory) / (elapsed + memory)
+        more = max(0, first.remaining - remaining - own - window.foreign)
+        window.foreign += more
+        self.others.note(seconds, more)
 
     def _newest_ends(self, now: float) -> tuple[float, float]:
         """Return the end that the newest answer tells and the latest that it allows; half a length on if they are past."""

@@ -29,16 +29,16 @@ def most_arrivals(expected: float, risk: float) -> int:
     return number
 
 
-def least_kept(expected: float, lost: float) -> int:
-    """Return the number that a Poisson process of this mean exceeds by no more than `lost` on average."""
+def least_kept(expected: float, lost: float) -> float:
+    """Return the number that a Poisson process of this mean exceeds by `lost` on average, between whole numbers, too."""
     if expected <= lost:
-        return 0
+        return 0.0
     # The mean excess over n falls by the probability of more than n with each n.
     term = math.exp(-expected)
     excess, tail, number = expected, 1 - term, 0
-    while excess > lost and tail > 0:
+    while excess - tail > lost and tail > 0:
         number += 1
         excess -= tail
         term *= expected / number
         tail -= term
-    return number
+    return number + (excess - lost) / tail if tail > 0 else float(number)

@@ -1,0 +1,100 @@
+"""The best that any sender can do who knows everything but what nobody can know: what others send meanwhile; pure.
+
+Others send independently of each other (a Poisson process of a known rate). Between the moment at which the server
+counts a request and the moment at which it counts the next one that knows of it, a round trip goes by, and what comes in
+meanwhile is seen by nobody. The sender of these bounds knows the server's model, the others' rate and at any moment how
+everything stood a round trip ago, as if answers came all the time. A real one sees it only by its own requests.
+
+- Fixed windows: only the end of a window matters. With F requests free, as far as is known, one more is refused if
+  others sent F or more in the last round trip; what is left at the end is lost; what others send beyond it is refused.
+  Which of the two, by how much, and how early the last of ours leaves, is a stochastic control problem in (time to the
+  end, F), solved backwards. The prices of a refusal of ours and of others are varied until no more than `RISK` and `HARM`
+  of them are refused.
+- Sliding windows: what comes free is known a window ahead, so the sender can hold F at a constant. Ours and theirs
+  alike are refused when others sent F or more in a round trip, and F less what they sent on average is never used.
+- Token buckets lose nothing as long as they do not run over, so that nothing has to be refused.
+"""
+
+import math
+from functools import cache
+
+RISK = 0.001
+"""The part of our requests that may be refused."""
+HARM = 0.01
+"""The part of the others' requests that may be refused on our account."""
+
+_MOST_FREE = 30
+_STEPS = 120
+_PRICES = tuple(1.5**power for power in range(-8, 17))
+
+
+def best_use(model: str, limit: int, window_s: float, foreign_per_s: float, round_trip_s: float) -> float:
+    """Return the part of what others leave that can be used; `model` is `fixed`, `sliding` or `bucket`."""
+    unseen = foreign_per_s * round_trip_s
+    left = limit - foreign_per_s * window_s
+    if not unseen or model == "bucket":
+        return 1.0
+    if model == "sliding":
+        return _held(unseen, left)
+    return 1 - _lost_at_the_end(foreign_per_s, round_trip_s, left, foreign_per_s * window_s) / left
+
+
+def _held(unseen: float, left: float) -> float:
+    """Return the use if F is held where as much is refused as may be, between two whole numbers."""
+    tails = [1.0, *_tails(unseen, 200)]
+    free = next(number for number, tail in enumerate(tails) if tail <= RISK)
+    # Ours leave at `free` only; others meet what is between, too: no more of ours can be had by that.
+    part = (RISK - tails[free]) / (tails[free - 1] - tails[free])
+    return max(0.0, 1 - (free - part - 1 - unseen) / left)
+
+
+@cache
+def _lost_at_the_end(foreign_per_s: float, round_trip_s: float, left: float, theirs: float) -> float:
+    """Return the fewest requests a window that are left over."""
+    best = math.inf
+    for price in _PRICES:
+        # The more a refusal of theirs costs the fewer there are: the least price that suffices.
+        low, high = 0.0, 50.0
+        for _ in range(7):
+            harm = (low + high) / 2 if low else high / 8
+            lost, refused, ours = _play(foreign_per_s, round_trip_s, price, harm)
+            if refused <= HARM * theirs:
+                high = harm
+                if ours <= RISK * left:
+                    best = min(best, lost)
+            else:
+                low = harm
+    return best
+
+
+def _play(foreign_per_s: float, round_trip_s: float, price: float, harm: float) -> tuple[float, float, float]:
+    """Return what is lost, refused of theirs and refused of ours, a window, by the best play at these prices."""
+    tails = _tails(foreign_per_s * round_trip_s, _MOST_FREE)
+    lost = [sum(1 - tails[number] for number in range(free)) for free in range(_MOST_FREE + 1)]
+    refused = [foreign_per_s * round_trip_s - free + lost[free] for free in range(_MOST_FREE + 1)]
+    ours = [0.0] * (_MOST_FREE + 1)
+    step_s = min(4 * round_trip_s + 8 / foreign_per_s, 20 / foreign_per_s) / _STEPS
+    comes = min(1.0, foreign_per_s * step_s)
+    for _ in range(_STEPS):
+        for values in (lost, refused, ours):
+            values[1:] = [
+                values[free] + comes * (values[free - 1] - values[free]) for free in range(1, _MOST_FREE + 1)
+            ]
+        refused[0] += comes
+        for free in range(1, _MOST_FREE + 1):
+            at_risk = tails[free - 1]
+            stays = lost[free] + harm * refused[free] + price * ours[free]
+            goes = lost[free - 1] + harm * refused[free - 1] + price * (ours[free - 1] + at_risk)
+            if goes < stays:
+                lost[free], refused[free], ours[free] = lost[free - 1], refused[free - 1], ours[free - 1] + at_risk
+    return lost[-1], refused[-1], ours[-1]
+
+
+def _tails(mean: float, most: int) -> list[float]:
+    """Return the probabilities of 1 or more, 2 or more, ... up to `most` or more, and one further."""
+    term, tails, tail = math.exp(-mean), [], 1.0
+    for number in range(most + 1):
+        tail -= term
+        tails.append(max(0.0, tail))
+        term *= mean / (number + 1)
+    return tails
