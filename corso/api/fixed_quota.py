@@ -141,6 +141,10 @@ class FixedQuota:
         """How fast others use the quota."""
         return self.others.per_s
 
+    def may_ask(self, _now: float) -> bool:
+        """Return True: one request may go ahead at any time to see how it stands."""
+        return True
+
     def room(self, now: float, share: float, in_flight: int) -> int:
         """Return how many requests may leave now; `turn` has been called for this moment."""
         window = self._window
@@ -195,9 +199,8 @@ class FixedQuota:
             a_second = SECOND * window.limit / length
             kept = min(math.ceil(a_second), max(_KEPT, math.ceil(_KEPT / 100 * a_second)))
             end, last = self._newest_ends(now)
-            if ours > kept and end - now > 0.1:
-                ours -= kept
-            else:
+            ours = max(0, ours - kept)
+            if end - now <= 0.1:
                 end = last
         foreign = self._kept_for_others(window, end) if self.foreign_per_s else 0
         even = self.allowance(share) / length
@@ -213,7 +216,12 @@ class FixedQuota:
         return min((one for one in at if one > now), default=at[0])
 
     def _ends_by(self) -> float:
-        return self._window.ends(self.length).hi + self._latency.guard_s() if self._window else 0.0
+        """Return when the present window is surely over; if its end moves on with each answer, a bit after the newest."""
+        window = self._window
+        if window is None:
+            return 0.0
+        again_at = -math.inf if self._is_sure else window.told_at + min(window.reset_s, SECOND)
+        return max(window.ends(self.length).hi + self._latency.guard_s(), again_at)
 
     def _asks_at(self, in_flight: int) -> float:
         """Return when one request may ask how it stands, though others may need all that is left."""

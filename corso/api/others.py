@@ -20,15 +20,24 @@ class Others:
     """Their rate, and bounds of their number."""
 
     def __init__(self) -> None:
-        self.per_s = 0.0
-        """How fast they use the quota."""
+        self.least_per_s = 0.0
+        """What their rate is not below, by what is known otherwise."""
         self.spread = 1.0
         """The variance of their number in a given time over its mean: 1 if each comes for itself."""
         self._number = self._seconds = 0.0
+        self._lately_per_s = 0.0
         self._squares = self._expected = _MEMORY / 2
 
-    def note(self, seconds: float, number: float) -> None:
-        """Take in that so many were sent in so many seconds: between two answers."""
+    @property
+    def per_s(self) -> float:
+        """How fast they use the quota."""
+        return max(self._lately_per_s, self.least_per_s)
+
+    def note(self, seconds: float, number: float, *, blur: float = 0.0) -> None:
+        """Take in that so many were sent in so many seconds: between two answers.
+
+        `blur` is the variance that comes from how they are counted.
+        """
         if seconds <= 0:
             self._number += number
             return
@@ -36,13 +45,13 @@ class Others:
         if self._number > _ENOUGH:
             kept = math.exp(-expected / _MEMORY)
             self._squares = kept * self._squares + (number - expected) ** 2
-            self._expected = kept * self._expected + expected
+            self._expected = kept * self._expected + expected + blur
             spread = self._squares / self._expected
             self.spread = min(_WIDEST, spread) if spread > _NOT_MORE_THAN_CHANCE else 1.0
         kept = math.exp(-max(number, expected, 0.0) / _MEMORY)
         self._number = max(0.0, kept * self._number + number)
         self._seconds = kept * self._seconds + seconds
-        self.per_s = self._number / self._seconds
+        self._lately_per_s = self._number / self._seconds
 
     def most(self, seconds: float, risk: float, *, also: float = 0.0) -> int:
         """Return the number that is exceeded with a probability of at most `risk`; `also` are expected besides."""

@@ -138,7 +138,10 @@ class Pacer:
         if self._in_flight >= self._concurrency.allowed(max(rate, self._usual_rate)):
             return Wait(None)
         if self._needs_probe or (self._is_told and self._quota.needs_probe(now, self.share, self._in_flight)):
-            return Wait(None) if self._probe_is_out else self._issue(now, is_probe=True)
+            if self._probe_is_out:
+                return Wait(None)
+            if not self._is_told or self._quota.may_ask(now):
+                return self._issue(now, is_probe=True)
         until = self._room_at(now)
         if until is not None:
             return until

@@ -1,28 +1,58 @@
 """A quota that comes back little by little, as sliding windows and token buckets have it; pure.
 
-Nothing resets at once there, so the pace is the even one, and what is left now is what the newest answer said, less
-what left since, plus what our own departures of one length ago have given back since. With answers that take longer
-than half a length the numbers are history: then our own departures alone are held to the limit.
+Nothing resets at once there, so the pace is the even one, and what counts at any moment is what is free when our
+request arrives: what the newest answer said, less what left since, plus what came back since, less what others may have
+sent meanwhile. What comes back follows from the model:
+
+- In a sliding window each request comes back one length after it was counted: our own as our log says, those of others
+  as they were seen to come.
+- A bucket fills at an even rate, whoever emptied it. It is told by what a sliding window cannot do: more of our requests
+  left within one length than are counted as used. Nothing is lost in a bucket that is not full, so a part of it is kept.
+
+With answers that take longer than half a length the numbers are history: then our own departures alone are held to the
+limit.
 """
 
 import math
 from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import takewhile
 
 from corso.api.fixed_quota import FixedQuota
 from corso.api.latency import Latency
-from corso.api.poisson import most_arrivals
+from corso.api.others import Others
 from corso.api.quota_headers import QuotaNotice
 from corso.api.sent_log import SentLog
+from corso.api.window import SECOND
 
-DEVIATIONS = 3.0
-"""Standard deviations that the reserve holds of what others may send meanwhile: it matters at any moment."""
+RISK = 0.003
+"""The part of our requests that may be refused, as others send more than was to be foreseen."""
 
-_RISK = 0.001
-_SAMPLES = 32
+KEPT = 0.1
+"""The part of a bucket that is kept full: what others may take at any time."""
 
-_MEMORY = 0.2
 _CORRECTED_OVER = 0.25
 """Part of the length over which what is left is brought to nothing."""
+STEEP = 1.5
+_SURE_AFTER = 5
+_ASKS_AT_RISK = 0.01
+_SLOWEST = 0.05
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Requests of others, seen to come between two moments."""
+
+    since: float
+    until: float
+    number: float
+
+    def part_after(self, moment: float) -> float:
+        """Return the part of them that came after a moment, on average."""
+        if self.until <= moment:
+            return 0.0
+        return min(1.0, (self.until - moment) / (self.until - self.since))
 
 
 class RollingQuota:
@@ -30,31 +60,45 @@ class RollingQuota:
 
     def __init__(self, log: SentLog, latency: Latency, seen: FixedQuota) -> None:
         self.limit = seen.limit
-        self.foreign_per_s = 0.0
-        """How fast others use the quota."""
+        self.others = Others()
         self._log = log
         self._latency = latency
         self._length_s = max(seen.length.longest_reset_s, 0.1)
-        self._filled_in: deque[float] = deque(maxlen=_SAMPLES)
         self._window_s: float | None = None
         self._remaining = 0
         self._told_at = -math.inf
         self._number = 0
         self._reset_s = 0.0
+        self._theirs: deque[_Seen] = deque()
+        """Requests of others that are counted in the window, oldest first."""
+        self._counted = 0.0
+        """How many these are."""
+        self._signs_of_a_bucket = 0
         if seen.newest:
             self.learn(*seen.newest)
 
     @property
+    def foreign_per_s(self) -> float:
+        """How fast others use the quota."""
+        return self.others.per_s
+
+    @property
+    def is_bucket(self) -> bool:
+        """Whether it fills evenly; else it is a sliding window."""
+        return self._signs_of_a_bucket >= _SURE_AFTER
+
+    @property
     def length_s(self) -> float:
         """Seconds in which the whole limit comes back."""
-        if self._window_s:
-            return self._window_s
-        full_s = min(self._filled_in) if len(self._filled_in) >= _SAMPLES // 4 else 0.0
-        return max(self._length_s, full_s)
+        return self._window_s or self._length_s
 
     def needs_probe(self, _now: float, _share: float, _in_flight: int) -> bool:
         """Return False: nothing begins anew here."""
         return False
+
+    def may_ask(self, now: float) -> bool:
+        """Whether one request may go ahead to see how it stands: not as long as ours alone fill the window."""
+        return self.is_bucket or self._log.since(now - self.length_s - self._latency.guard_s()) < self.limit
 
     @property
     def told_at(self) -> float:
@@ -78,28 +122,34 @@ class RollingQuota:
         own = self._log.since(now - self.length_s - self._latency.guard_s())
         allowance = max(1, math.floor(share * self.limit + 1e-9)) - own
         if self._latency.p95 > self.length_s / 2:
-            others = most_arrivals(self.foreign_per_s * self.length_s, _RISK)
-            return min(allowance, self.limit - own - others)
-        free = self._free(now) - self.reserve(now)
-        silent_s = max(self._reset_s, self._latency.p95, 0.1 * self.length_s)
-        if free < 1 and now > self._told_at + silent_s and not self._log.since(self._told_at + 1e-9):
-            free = 1  # nothing is known any more: ask
+            return min(allowance, self.limit - own - self.others.most(self.length_s, RISK))
+        free = math.floor(self._free(now)) - self.reserve(now)
+        if free < 1 and not self._log.since(self._told_at + 1e-9):
+            # Whoever sees nothing any more learns nothing of others who have ceased.
+            age_s = now - self._told_at
+            if age_s > self.length_s or (
+                age_s > max(self._latency.p95, 0.1 * self.length_s)
+                and self._free(now) > self._others_at(now, _ASKS_AT_RISK)
+            ):
+                free = 1
         return min(allowance, free)
 
     def reserve(self, now: float) -> int:
-        """Return how many requests others may have sent more than they gave back."""
-        if not self.foreign_per_s:
-            return 0
-        # What they send and what they sent one length ago vary alike.
-        return math.ceil(DEVIATIONS * math.sqrt(2 * self.foreign_per_s * max(0.0, now - self._told_at)))
+        """Return how many requests others may have sent that nobody has seen, and how many more of theirs still count."""
+        return self._others_at(now, RISK)
 
     def pace(self, now: float, share: float, _in_flight: int) -> float:
         """Return the even pace, corrected by what is left."""
         even = share * self.per_second
         if not self.foreign_per_s:
             return 1.02 * even
-        surplus = (self._free(now) - self.reserve(now)) / (_CORRECTED_OVER * self.length_s)
-        return max(0.05 * even, min(1.02 * even, self.per_second - self.foreign_per_s + surplus))
+        theirs = self.foreign_per_s if self.is_bucket else self._counted / self.length_s
+        ours = max(0.0, self.per_second - theirs)
+        kept = max(self.reserve(now), KEPT * self.limit if self.is_bucket else 0.0)
+        # The fewer there are for us the faster what is left has to be found.
+        correct_s = _CORRECTED_OVER * self.length_s * max(0.1, ours / self.per_second)
+        surplus = (self._free(now) - kept) / correct_s
+        return max(_SLOWEST * even, min(STEEP * even, ours + surplus))
 
     def turns_at(self, now: float) -> float:
         """Return when to ask again."""
@@ -115,32 +165,99 @@ class RollingQuota:
         refused: bool = False,  # noqa: ARG002
     ) -> None:
         """Take in the numbers of one answer; the newest request's are right."""
-        if notice.limit is not None:
+        if notice.limit is not None and notice.limit != self.limit:
             self.limit = max(1, notice.limit)
+            self._signs_of_a_bucket *= self.is_bucket
         if notice.window_s:
             self._window_s = notice.window_s
         remaining, reset_s = notice.remaining, notice.reset_s
         if remaining is None or reset_s is None or number < self._number:
             return
-        self._number, self._remaining, self._told_at, self._reset_s = number, remaining, sent_at, reset_s
         self._length_s = max(self._length_s, reset_s)
-        used = self.limit - remaining
-        if used >= max(10, 0.2 * self.limit) and reset_s >= 5:
-            # A bucket says when it is full again: always in the same relation to what is missing.
-            self._filled_in.append(self.limit * (reset_s - 1) / used)
-        elif self._filled_in:
-            self._filled_in.popleft()
-        own = number - self._log.number_before(sent_at - self.length_s - self._latency.guard_s())
-        foreign = max(0.0, (used - own) / self.length_s)
-        self.foreign_per_s += _MEMORY * (foreign - self.foreign_per_s)
-        if self.foreign_per_s < 0.002 * self.per_second:
-            self.foreign_per_s = 0.0
+        if self.is_bucket and self.limit - remaining > 0.2 * self.limit:
+            # It says when it is full again, in the relation to what is missing.
+            self._length_s = max(self._length_s, self.limit * (reset_s - SECOND) / (self.limit - remaining))
+        used, least = self.limit - remaining, self._own(number, sent_at, -self._latency.guard_s())
+        if remaining and least > 1.1 * used + 3:
+            self._signs_of_a_bucket += 1
+        if self.is_bucket:
+            self.others.least_per_s = 0.0
+            self._note_drained(number, sent_at, remaining)
+        else:
+            most = self._own(number, sent_at, self._latency.guard_s())
+            self._note_counted(sent_at, max(0, used - most), max(0, used - least))
+        self._number, self._remaining, self._told_at, self._reset_s = number, remaining, sent_at, reset_s
 
-    def _free(self, now: float) -> int:
-        since = self._log.total - self._number
+    def _note_drained(self, number: int, sent_at: float, remaining: int) -> None:
+        seconds = sent_at - self._told_at
+        if math.isinf(seconds) or remaining >= self.limit - 2:
+            return  # what fills a full bucket is lost, and nobody knows how much
+        drained = self._remaining - remaining + self.per_second * seconds - (number - self._number)
+        self.others.note(seconds, drained)
+
+    def _own(self, number: int, sent_at: float, guard_s: float) -> int:
+        """Return how many of ours are counted with this one: the most of them, or the fewest with a negative guard."""
+        last = max(number, self._log.number_before(sent_at + guard_s)) if guard_s > 0 else (
+            self._log.number_before(sent_at + guard_s) + 1
+        )
+        return last - self._log.number_before(sent_at - self.length_s - guard_s)
+
+    def _note_counted(self, sent_at: float, least: int, most: int) -> None:
+        """Take in how many requests of others are counted: which of them are new follows from those seen before.
+
+        As requests overtake each other it is not known exactly which of ours are counted, and so how many of theirs.
+        """
+        began, since = sent_at - self.length_s, self._told_at
+        before = self._counted
+        while self._theirs and self._theirs[0].until <= began:
+            self._counted -= self._theirs.popleft().number
+        if self._theirs and self._theirs[0].since < began:
+            first = self._theirs[0]
+            part = first.part_after(began)
+            self._counted -= (1 - part) * first.number
+            first.number, first.since = part * first.number, began
+        new = min(max(self._counted, least), most) - self._counted
+        if math.isinf(since):
+            new, since = least, began
+        if new or sent_at > since:
+            self.others.note(sent_at - since, new, blur=before - self._counted + (most - least) ** 2 / 4)
+        self._counted += new
+        while new < 0 and self._theirs:
+            # More of the oldest are gone than was thought.
+            first = self._theirs[0]
+            gone = min(first.number, -new)
+            first.number, new = first.number - gone, new + gone
+            if first.number <= 0:
+                self._theirs.popleft()
+        if new > 0:
+            self._theirs.append(_Seen(since, sent_at, new))
+        if not self._theirs:
+            self._counted = 0.0
+        self.others.least_per_s = self._counted / self.length_s
+
+    def _others_at(self, now: float, risk: float) -> int:
+        if not self.foreign_per_s:
+            return 0
+        return self.others.most(now - self._told_at, risk, also=0.0 if self.is_bucket else self._may_count(now))
+
+    def _free(self, now: float) -> float:
+        """Return what is free if no more came from others; what may still count of theirs is counted as far as is sure."""
+        since, age_s = self._log.total - self._number, max(0.0, now - self._told_at)
+        if self.is_bucket:
+            return min(self._remaining + self.per_second * age_s, self.limit) - since
         reach = self.length_s + self._latency.guard_s()
-        given_back = self._log.number_before(now - reach) - self._log.number_before(self._told_at - reach)
-        if self.foreign_per_s:
-            # A bucket gives back evenly, whatever left one length ago.
-            given_back = min(given_back, int(self.per_second * max(0.0, now - self._told_at)))
-        return self._remaining - since + given_back
+        own = self._log.number_before(now - reach) - self._log.number_before(self._told_at - reach)
+        gone = sum(seen.number * (1 - seen.part_after(now - reach) ** 2) for seen in self._leaving(now - reach))
+        return self._remaining - since + own + gone
+
+    def _may_count(self, now: float) -> float:
+        """Return how many of those that `_free` takes for gone may still count: as many as make the variance right."""
+        reach = now - self.length_s - self._latency.guard_s()
+        return sum(
+            seen.number * part * (1 - part)
+            for seen in self._leaving(reach)
+            for part in (seen.part_after(reach),)
+        )
+
+    def _leaving(self, moment: float) -> Iterator[_Seen]:
+        return takewhile(lambda seen: seen.since < moment, self._theirs)
