@@ -4,7 +4,8 @@ scripts/bench quota [TEXT]
 
 A row is a kind of server and what it shows; `use` is our part of what `limits.share` and the others left us, after
 a warm-up of six windows (where nothing is told: a third of the time). Three seeds a row: the lowest use, the most 429s.
-`early` are requests that left before a Retry-After was over; `fullest` is the most that left within any one window's
+`best` is the most that any sender could use in fixed windows (`quota_bounds`), with at most 1 % of the others' requests
+refused; `of others` is the part of theirs that was. `early` are requests that left before a Retry-After was over; `fullest` is the most that left within any one window's
 length, as a part of the limit. TEXT picks the rows that contain it.
 """
 
@@ -12,7 +13,8 @@ import sys
 import time
 from dataclasses import dataclass, replace
 
-from tests.quota_models import Case, Counter, FixedWindows, SlidingWindow, TokenBucket, simulate
+from benchmarks.quota_bounds import best_use
+from tests.quota_models import Case, Counter, FixedWindows, Run, SlidingWindow, TokenBucket, simulate
 
 WINDOWS = ((50, 1.0), (100, 10.0), (600, 60.0), (3_600, 3_600.0))
 """Requests, and seconds of the window."""
@@ -102,15 +104,28 @@ def cases() -> dict[str, tuple[Case, float, float]]:
         found[f"reset {form}: fixed, by the clock, 100 per 10 s"] = (
             Case(Clocked(100, 10), 10, form=form),
             300,
-            70,  # type: ignore[arg-type]
+            70,
         )
     return found
+
+
+def _best(name: str, case: Case, limit: float) -> str:
+    if not case.foreign_per_s or "fixed" not in name:
+        return ""
+    return f"{best_use(round(limit), case.window_s, case.foreign_per_s, case.latency_s):.1%}"
+
+
+def _of_others(runs: list[Run]) -> str:
+    refused = sum(run.foreign_refused for run in runs)
+    asked = refused + sum(len(run.foreign_at) for run in runs)
+    return f"{refused / asked:.2%}" if asked else ""
 
 
 def main(wanted: str = "") -> None:
     """Simulate and print the table."""
     began, virtual_s = time.perf_counter(), 0.0
-    print("| case | use | 429s | of requests | early | fullest |\n|---|---:|---:|---:|---:|---:|")
+    print("| case | use | best | 429s | of requests | of others | early | fullest |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for name, (case, seconds, warm_s) in cases().items():
         if wanted not in name:
             continue
@@ -121,7 +136,8 @@ def main(wanted: str = "") -> None:
         limit = case.counter().quota(0, case.window_s)
         fullest = max(run.fullest(case.window_s) for run in runs) / limit
         print(
-            f"| {name} | {use:.1%} | {len(worst.refused_at)} | {len(worst.refused_at) / worst.sent:.2%} |"
+            f"| {name} | {use:.1%} | {_best(name, case, limit)} | {len(worst.refused_at)} |"
+            f" {len(worst.refused_at) / worst.sent:.2%} | {_of_others(runs)} |"
             f" {sum(run.early for run in runs)} | {fullest:.2f} |",
             flush=True,
         )

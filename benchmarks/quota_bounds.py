@@ -1,18 +1,17 @@
-"""The best that any sender can do who knows everything but what nobody can know: what others send meanwhile; pure.
+"""The best that any sender can do in fixed windows who knows everything but what others send meanwhile; pure.
 
 Others send independently of each other (a Poisson process of a known rate). Between the moment at which the server
 counts a request and the moment at which it counts the next one that knows of it, a round trip goes by, and what comes in
-meanwhile is seen by nobody. The sender of these bounds knows the server's model, the others' rate and at any moment how
+meanwhile is seen by nobody. The sender of this bound knows the others' rate, when windows end, and at any moment how
 everything stood a round trip ago, as if answers came all the time. A real one sees it only by its own requests.
 
-- Fixed windows: only the end of a window matters. With F requests free, as far as is known, one more is refused if
-  others sent F or more in the last round trip; what is left at the end is lost; what others send beyond it is refused.
-  Which of the two, by how much, and how early the last of ours leaves, is a stochastic control problem in (time to the
-  end, F), solved backwards. The prices of a refusal of ours and of others are varied until no more than `RISK` and `HARM`
-  of them are refused.
-- Sliding windows: what comes free is known a window ahead, so the sender can hold F at a constant. Ours and theirs
-  alike are refused when others sent F or more in a round trip, and F less what they sent on average is never used.
-- Token buckets lose nothing as long as they do not run over, so that nothing has to be refused.
+Only the end of a window matters. With F requests free, as far as is known, one more is refused if others sent F or more
+in the last round trip; what is left at the end is lost; what others send beyond it is refused. How early the last of
+ours leaves, and how many are left to others, is a stochastic control problem in (time to the end, F), solved backwards.
+The prices of a refusal of ours and of others are varied until no more than `RISK` and `HARM` of them are refused.
+
+Without a limit on `HARM` there is no bound: whoever takes all of a window as it opens is never refused, and all the
+others are. The same is true of sliding windows. Token buckets lose nothing as long as they do not run over.
 """
 
 import math
@@ -28,24 +27,11 @@ _STEPS = 120
 _PRICES = tuple(1.5**power for power in range(-8, 17))
 
 
-def best_use(model: str, limit: int, window_s: float, foreign_per_s: float, round_trip_s: float) -> float:
-    """Return the part of what others leave that can be used; `model` is `fixed`, `sliding` or `bucket`."""
-    unseen = foreign_per_s * round_trip_s
-    left = limit - foreign_per_s * window_s
-    if not unseen or model == "bucket":
-        return 1.0
-    if model == "sliding":
-        return _held(unseen, left)
-    return 1 - _lost_at_the_end(foreign_per_s, round_trip_s, left, foreign_per_s * window_s) / left
-
-
-def _held(unseen: float, left: float) -> float:
-    """Return the use if F is held where as much is refused as may be, between two whole numbers."""
-    tails = [1.0, *_tails(unseen, 200)]
-    free = next(number for number, tail in enumerate(tails) if tail <= RISK)
-    # Ours leave at `free` only; others meet what is between, too: no more of ours can be had by that.
-    part = (RISK - tails[free]) / (tails[free - 1] - tails[free])
-    return max(0.0, 1 - (free - part - 1 - unseen) / left)
+def best_use(limit: int, window_s: float, foreign_per_s: float, round_trip_s: float) -> float:
+    """Return the part of what others leave of fixed windows that can be used."""
+    theirs = foreign_per_s * window_s
+    left = limit - theirs
+    return 1 - _lost_at_the_end(foreign_per_s, round_trip_s, left, theirs) / left
 
 
 @cache
@@ -86,7 +72,11 @@ def _play(foreign_per_s: float, round_trip_s: float, price: float, harm: float) 
             stays = lost[free] + harm * refused[free] + price * ours[free]
             goes = lost[free - 1] + harm * refused[free - 1] + price * (ours[free - 1] + at_risk)
             if goes < stays:
-                lost[free], refused[free], ours[free] = lost[free - 1], refused[free - 1], ours[free - 1] + at_risk
+                lost[free], refused[free], ours[free] = (
+                    lost[free - 1],
+                    refused[free - 1],
+                    ours[free - 1] + at_risk,
+                )
     return lost[-1], refused[-1], ours[-1]
 
 

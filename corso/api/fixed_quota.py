@@ -39,7 +39,7 @@ _LOST_AFTER = 2
 _SLOWEST = 0.1
 """Part of the even pace that is kept up whatever others take, so as to see when they take less."""
 _ASKS_AFTER = 0.2
-_ASKS_AT_RISK = 0.1
+_ASKS_AT_RISK = 0.03
 _STEPS = 24
 _KEPT = 4
 _JUST_AFTER = 1e-9
@@ -199,8 +199,9 @@ class FixedQuota:
             a_second = SECOND * window.limit / length
             kept = min(math.ceil(a_second), max(_KEPT, math.ceil(_KEPT / 100 * a_second)))
             end, last = self._newest_ends(now)
-            ours = max(0, ours - kept)
-            if end - now <= 0.1:
+            if self.allowance(share) > 2 * kept:
+                ours = max(0, ours - kept)
+            if end - now <= 0.1 or self.allowance(share) <= 2 * kept:
                 end = last
         foreign = self._kept_for_others(window, end) if self.foreign_per_s else 0
         even = self.allowance(share) / length
@@ -238,7 +239,9 @@ class FixedQuota:
             asks_at = math.inf
         if in_flight:
             return asks_at
-        return min(asks_at, window.told_at + max(_ASKS_AFTER * self.length.span.hi, self._latency.p95))
+        # The nearer the end, the more often: so that the last of a window is not left for want of news.
+        after_s = min(_ASKS_AFTER * self.length.span.hi, 0.25 * max(0.0, ends.middle - window.told_at))
+        return min(asks_at, window.told_at + max(after_s, self._latency.p95))
 
     def lost(self, sent_at: float) -> None:
         """Count a request without numbers in its answer, or without an answer: it was counted, as far as we know."""

@@ -137,11 +137,8 @@ class Pacer:
         rate = self.rate(now)
         if self._in_flight >= self._concurrency.allowed(max(rate, self._usual_rate)):
             return Wait(None)
-        if self._needs_probe or (self._is_told and self._quota.needs_probe(now, self.share, self._in_flight)):
-            if self._probe_is_out:
-                return Wait(None)
-            if not self._is_told or self._quota.may_ask(now):
-                return self._issue(now, is_probe=True)
+        if self._asks_first(now):
+            return Wait(None) if self._probe_is_out else self._issue(now, is_probe=True)
         until = self._room_at(now)
         if until is not None:
             return until
@@ -223,6 +220,16 @@ class Pacer:
     @property
     def _usual_rate(self) -> float:
         return self.share * self._quota.per_second if self._is_told else 0.0
+
+    def _asks_first(self, now: float) -> bool:
+        """Whether one request is to go ahead alone."""
+        if not self._is_told:
+            return self._needs_probe
+        if self._probe_is_out:
+            return self._needs_probe or self._quota.needs_probe(now, self.share, self._in_flight)
+        # Where our own requests surely fill the window there is nothing to be asked.
+        asks = self._needs_probe and self._quota.may_ask(now)
+        return asks or self._quota.needs_probe(now, self.share, self._in_flight)
 
     def _turn(self, now: float) -> None:
         quota = self._quota

@@ -29,6 +29,7 @@ from corso.api.window import SECOND
 RISK = 0.003
 """The part of our requests that may be refused, as others send more than was to be foreseen."""
 
+_LEAST = 0.5
 KEPT = 0.1
 """The part of a bucket that is kept full: what others may take at any time."""
 
@@ -36,7 +37,7 @@ _CORRECTED_OVER = 0.25
 """Part of the length over which what is left is brought to nothing."""
 STEEP = 1.5
 _SURE_AFTER = 5
-_ASKS_AT_RISK = 0.01
+_ASKS_AT_RISK = 0.005
 _SLOWEST = 0.05
 
 
@@ -197,8 +198,10 @@ class RollingQuota:
 
     def _own(self, number: int, sent_at: float, guard_s: float) -> int:
         """Return how many of ours are counted with this one: the most of them, or the fewest with a negative guard."""
-        last = max(number, self._log.number_before(sent_at + guard_s)) if guard_s > 0 else (
-            self._log.number_before(sent_at + guard_s) + 1
+        last = (
+            max(number, self._log.number_before(sent_at + guard_s))
+            if guard_s > 0
+            else (self._log.number_before(sent_at + guard_s) + 1)
         )
         return last - self._log.number_before(sent_at - self.length_s - guard_s)
 
@@ -233,12 +236,14 @@ class RollingQuota:
             self._theirs.append(_Seen(since, sent_at, new))
         if not self._theirs:
             self._counted = 0.0
-        self.others.least_per_s = self._counted / self.length_s
+        self.others.least_per_s = _LEAST * self._counted / self.length_s
 
     def _others_at(self, now: float, risk: float) -> int:
         if not self.foreign_per_s:
             return 0
-        return self.others.most(now - self._told_at, risk, also=0.0 if self.is_bucket else self._may_count(now))
+        return self.others.most(
+            now - self._told_at, risk, also=0.0 if self.is_bucket else self._may_count(now)
+        )
 
     def _free(self, now: float) -> float:
         """Return what is free if no more came from others; what may still count of theirs is counted as far as is sure."""
@@ -247,7 +252,9 @@ class RollingQuota:
             return min(self._remaining + self.per_second * age_s, self.limit) - since
         reach = self.length_s + self._latency.guard_s()
         own = self._log.number_before(now - reach) - self._log.number_before(self._told_at - reach)
-        gone = sum(seen.number * (1 - seen.part_after(now - reach) ** 2) for seen in self._leaving(now - reach))
+        gone = sum(
+            seen.number * (1 - seen.part_after(now - reach) ** 2) for seen in self._leaving(now - reach)
+        )
         return self._remaining - since + own + gone
 
     def _may_count(self, now: float) -> float:

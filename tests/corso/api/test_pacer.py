@@ -129,7 +129,7 @@ def test_an_answer_of_a_former_window_is_ignored() -> None:
     before = paced.left(64)
     paced.answered(slow, 64, 201, window(0, 50))
 
-    assert before >= 5900
+    assert before >= 4500  # others used 38 a second: as many are kept for them until the window ends
     assert paced.left(64) >= before
 
 
