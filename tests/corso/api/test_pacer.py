@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from corso.api.found_rate import FoundRate
 from corso.api.latency import Concurrency, Latency
+from corso.api.others import Others
 from corso.api.pacer import Pacer, Ticket, Wait
-from corso.api.poisson import most_arrivals
+from corso.api.poisson import least_kept, most_arrivals
 from corso.api.quota_headers import QuotaNotice
 from corso.api.sent_log import SentLog
 
@@ -426,3 +427,38 @@ def test_a_long_log_stays_small_and_errs_on_the_safe_side() -> None:
     for since in (4_990.0, 4_000.0, 1_000.0):
         true = 50_000 - since * 10
         assert true <= log.since(since) <= true * 1.001 + 4
+
+
+@given(expected=st.floats(0.01, 15), lost=st.sampled_from([0.01, 0.1, 0.5]))
+def test_what_is_kept_for_others_is_exceeded_by_as_much_as_was_asked_for(
+    expected: float, lost: float
+) -> None:
+    """Between the whole numbers on either side of it lies the mean excess that was asked for."""
+    kept = least_kept(expected, lost)
+
+    def excess(number: int) -> float:
+        chances = (
+            (k, math.exp(-expected + k * math.log(expected) - math.lgamma(k + 1))) for k in range(number, 120)
+        )
+        return sum((k - number) * chance for k, chance in chances)
+
+    assert excess(math.ceil(kept)) <= lost + 1e-9
+    assert kept == 0 or excess(math.floor(kept)) >= lost - 1e-9
+
+
+def test_the_rate_of_others_follows_what_they_send() -> None:
+    """Ten a second, then two; who come one by one vary as much as chance has it, who come in heaps more."""
+    chance, even, heaped = random.Random(1), Others(), Others()
+    for _ in range(4_000):
+        even.note(0.1, sum(chance.random() < 0.01 for _ in range(100)))
+        heaped.note(0.1, 4 * sum(chance.random() < 0.01 for _ in range(25)))
+
+    assert even.per_s == pytest.approx(10, rel=0.3)
+    assert even.spread == 1.0
+    assert heaped.spread > 2
+    assert heaped.most(1, 0.01) > even.most(1, 0.01)
+
+    for _ in range(2_000):
+        even.note(0.1, chance.random() < 0.2)
+
+    assert even.per_s == pytest.approx(2, rel=0.4)

@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from quota_models import Case, Counter, FixedWindows, ResetForm, SlidingWindow, TokenBucket, simulate
 
+from corso.api.rolling_quota import RollingQuota
+
 FORMS: list[ResetForm] = ["ceil", "floor", "exact", "epoch", "ietf"]
 MODELS = ["clock", "request", "sliding", "bucket"]
 
@@ -233,3 +235,29 @@ def test_a_storm_of_429s_is_met_by_silence() -> None:
 
     assert len([at for at in run.left_at if 62 < at < 360]) <= 40
     assert run.use(420, 600) >= 0.9
+
+
+@pytest.mark.parametrize(("model", "is_bucket"), [("sliding", False), ("bucket", True)])
+def test_a_bucket_is_told_from_a_sliding_window(model: str, is_bucket: bool) -> None:
+    """Alone and with others; where nothing is lost, nobody is refused."""
+    for foreign_per_s in (0.0, 4.0):
+        run = simulate(case(model, 100, 10, foreign_per_s=foreign_per_s), 120)
+
+        quota = run.pacer._quota
+        assert isinstance(quota, RollingQuota)
+        assert quota.is_bucket == is_bucket
+        if is_bucket:
+            assert run.refused_at == []
+            assert run.use(40, 120) >= 0.97
+
+
+def test_a_sliding_window_that_is_halved_stays_one() -> None:
+    """Nothing is sent until half of it has come back; one refusal tells."""
+    run = simulate(
+        case("sliding", 600, 60, counter=lambda: SlidingWindow(lambda at: 600 if at < 200 else 300, 60)), 400
+    )
+
+    assert isinstance(run.pacer._quota, RollingQuota)
+    assert not run.pacer._quota.is_bucket
+    assert len(run.refused_at) <= 2
+    assert run.use(260, 400) >= 0.97
