@@ -30,7 +30,7 @@ CURVE = 600.0
 """Requests that the curve takes from its beginning to what was found ..."""
 
 CURVE_S = 60.0
-"""... or as many as leave in so many seconds, if these are more."""
+"""... or as many as leave in so many seconds, or in the longest pause that was asked for, if these are more."""
 
 LOWEST = 0.1
 """Requests per second that nothing goes below."""
@@ -71,6 +71,8 @@ class FoundRate:
         self._found: float | None = None
         self._dip = DIP
         self._curve = CURVE
+        self._longest_s = 0.0
+        """The longest pause that was asked for: a window lasts as long at the least."""
         self._since_refusal = log.total
         self._refusal: tuple[int, float] | None = None
         """Number and departure of the refused request, until something is accepted again."""
@@ -138,7 +140,9 @@ class FoundRate:
             soon = self._found is not None and number - self._since_refusal < self._curve / 4
             self._dip = DEEP_DIP if soon else DIP
             self._found = max(LOWEST, min(self._carried(number, sent_at, asked_s), self.rate(1.0)))
-        self._curve = max(CURVE, CURVE_S * self._found)
+        # Whoever had to wait for an hour finds out in hours whether there is more.
+        self._longest_s = max(self._longest_s, asked_s)
+        self._curve = max(CURVE, max(CURVE_S, self._longest_s) * self._found)
         self._refusal = (number, sent_at)
         self._since_refusal = self._log.total
 

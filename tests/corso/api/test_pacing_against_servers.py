@@ -261,3 +261,14 @@ def test_a_sliding_window_that_is_halved_stays_one() -> None:
     assert not run.pacer._quota.is_bucket
     assert len(run.refused_at) <= 2
     assert run.use(260, 400) >= 0.97
+
+
+@pytest.mark.parametrize("model", ["clock", "sliding"])
+@pytest.mark.slow
+def test_told_nothing_it_finds_the_rate_of_an_hour_in_hours(model: str) -> None:
+    """Whoever had to wait for most of an hour does not look for more every ten minutes."""
+    run = simulate(case(model, 3_600, 3_600, shown="never"), 8 * 3_600)
+
+    assert len(run.refused_at) <= run.sent / 1_000
+    assert run.early == 0
+    assert run.use(3 * 3_600, 8 * 3_600) >= 0.95
