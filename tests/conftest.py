@@ -1,5 +1,6 @@
 """What tests of several rooms ask for."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,17 @@ from tests.postgres_server import HOW_TO_INSTALL, PostgresServer, server_program
 # Of the suite no test asserts a time: on a busy machine one example takes as long as it takes.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True)
+def _no_instance_of_an_earlier_test() -> Iterator[None]:
+    """Have Dagster forget the instance of the test before, which is gone: it keeps the last one's storage for itself."""
+    left = sys.modules.get("dagster._core.storage.defs_state.base")
+    if left is None:
+        yield
+        return
+    with left.set_defs_state_storage(None):
+        yield
 
 
 @pytest.fixture(scope="session")
