@@ -2,12 +2,14 @@
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tests import ledger_places
 from tests.postgres_server import HOW_TO_INSTALL, PostgresServer, server_programs
+from tests.s3_server import S3Server, s3_server
 
 # Of the suite no test asserts a time: on a busy machine one example takes as long as it takes.
 settings.register_profile("patient", deadline=None)
@@ -42,3 +44,17 @@ def each_database(request: pytest.FixtureRequest) -> Iterator[str]:
         return
     with ledger_places.on(request.getfixturevalue("postgres")):
         yield request.param
+
+
+@pytest.fixture(scope="session")
+def _one_s3_server() -> Iterator[S3Server]:
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(_one_s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """Lead this process to an S3 server, with a scratch folder of the test's own."""
+    for name, value in {**_one_s3_server.environment, "CORSO_SCRATCH": str(tmp_path / "scratch")}.items():
+        monkeypatch.setenv(name, value)
+    return _one_s3_server
