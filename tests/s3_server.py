@@ -63,6 +63,8 @@ def s3_server(address: str = "127.0.0.1") -> Iterator[S3Server]:
         server.bucket.mkdir()
         command = [str(program) if program.exists() else "rclone", "serve", "s3", folder]
         options = ["--addr", f"{address}:{port}", "--auth-key", f"{KEY},{SECRET}", "--config", "/dev/null"]
+        # What a test changes in the folder is seen at once.
+        options += ["--dir-cache-time", "0s"]
         process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             _wait_for(address, port)

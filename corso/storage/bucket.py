@@ -239,7 +239,10 @@ _REASONS = {
 def _code_of(error: BaseException) -> str:
     """Return what the server called it; s3fs makes errors of the system of it, and keeps its own as their cause."""
     seen: BaseException | None = error
-    while seen is not None:
+    passed: set[int] = set()
+    # What was raised again by hand may be its own context.
+    while seen is not None and id(seen) not in passed:
+        passed.add(id(seen))
         response = getattr(seen, "response", None)
         if isinstance(response, dict):
             return str(response.get("Error", {}).get("Code", ""))

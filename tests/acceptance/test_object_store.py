@@ -94,6 +94,13 @@ def test_a_batch_goes_on_on_other_machines(
 
     second = shop.start("run", **two)
     wait_until(sandbox, 10, second)
+    second.send_signal(signal.SIGSTOP)
+    parked = shop.run("run", **three)
+    assert parked.code == 75, parked.said
+    assert (
+        f"batch {BATCH} of store {STORE_ID} is in use by another loader (process {second.pid} on"
+        in parked.sentence
+    )
     kill(second)
     # All that a reader is promised is there, though the run did not come to its end.
     assert all((s3.bucket / "work" / key).stat().st_size == size for key, _, size, _ in state_of(s3).values())
