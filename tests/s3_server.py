@@ -51,8 +51,11 @@ class S3Server:
 
 
 @contextmanager
-def s3_server(address: str = "127.0.0.1") -> Iterator[S3Server]:
-    """Run a server with an empty bucket, on an address of this machine."""
+def s3_server(address: str = "127.0.0.1", *, sees_its_folder: bool = False) -> Iterator[S3Server]:
+    """Run a server with an empty bucket, on an address of this machine.
+
+    `sees_its_folder`: what a test changes there is seen at once; then it takes no puts into new folders.
+    """
     program = Path(sys.executable).with_name("rclone")
     assert program.exists() or shutil.which("rclone"), (
         "rclone is among the development packages: scripts/setup"
@@ -63,8 +66,8 @@ def s3_server(address: str = "127.0.0.1") -> Iterator[S3Server]:
         server.bucket.mkdir()
         command = [str(program) if program.exists() else "rclone", "serve", "s3", folder]
         options = ["--addr", f"{address}:{port}", "--auth-key", f"{KEY},{SECRET}", "--config", "/dev/null"]
-        # What a test changes in the folder is seen at once.
-        options += ["--dir-cache-time", "0s"]
+        if sees_its_folder:
+            options += ["--dir-cache-time", "0s"]
         process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             _wait_for(address, port)

@@ -15,7 +15,7 @@ from corso.settings import read_settings
 from corso.stages.landing import Landing
 from corso.storage import outline
 from tests.loader_process import Shop
-from tests.s3_server import BUCKET, S3Server
+from tests.s3_server import BUCKET, S3Server, s3_server
 from tests.sensor_looks import Night
 
 pytestmark = pytest.mark.slow
@@ -32,11 +32,20 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    """Run a server that sees what is dropped into its folder."""
+    with s3_server(sees_its_folder=True) as running:
+        yield running
+
+
 @pytest.fixture
-def landing(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def landing(server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder in which the landing's bucket keeps it; each look is made anew."""
     monkeypatch.setattr(outline, "_FRESH_S", 0.0)
-    return s3.bucket / tmp_path.name
+    for name, value in {**server.environment, "CORSO_SCRATCH": str(tmp_path / "scratch")}.items():
+        monkeypatch.setenv(name, value)
+    return server.bucket / tmp_path.name
 
 
 def address(landing: Path) -> str:
