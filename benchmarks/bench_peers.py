@@ -39,6 +39,7 @@ from corso.settings import read_settings
 from corso.stages.batch import Batch
 from corso.stages.preparing import extract, plan, validate
 from pipelines.samples import write_samples
+from schemas.raw import scan_raw
 
 LIMIT, WINDOW_S = 100, 4.0
 PER_S = LIMIT / WINDOW_S
@@ -46,9 +47,9 @@ FOREIGN_PER_S = 10.0
 AT_ONCE = 2
 TOO_LONG_S = 1_800
 """A tool that has not ended by then is stopped."""
-TOOLS = ("ours", *REQUIREMENTS)
-
 _PEERS = Path(__file__).parent / "peers"
+TOOLS = ("ours", *(tool for tool in REQUIREMENTS if (_PEERS / f"{tool}_sender.py").exists()))
+
 _COLUMNS = (
     "tool",
     "share of quota",
@@ -136,17 +137,14 @@ def make_work(folder: Path, orders: int) -> Work:
     batch = Batch(read_settings(config), "bench")
     batch.tables.mkdir(parents=True)
     with batch.scratch() as scratch:
-        raw = {}
-        for table, frame in extract(batch, scratch / "extract").items():
-            frame.sink_parquet(scratch / f"raw_{table}.parquet")
-            raw[table] = pl.scan_parquet(scratch / f"raw_{table}.parquet")
+        raw = {name: scan_raw(path) for name, path in extract(batch, scratch / "extract").items()}
         accepted = validate(batch, raw, scratch / "validate").accepted
-        rows = plan(batch, accepted, scratch / "plan").filter(pl.col("subject") == "order").collect()
+        planned = pl.scan_parquet(plan(batch, accepted, scratch / "plan"))
+        rows = planned.filter(subject="order").select("source_order_id", "payload").collect()
     payloads = folder / "orders.jsonl"
     with payloads.open("w", encoding="utf-8") as file:
-        for source_order_id, payload in rows.select("source_order_id", "payload").iter_rows():
-            text = payload if isinstance(payload, str) else payload.decode()
-            file.write(json.dumps({"source_order_id": source_order_id, "payload": text}) + "\n")
+        for source_order_id, payload in rows.iter_rows():
+            file.write(json.dumps({"source_order_id": source_order_id, "payload": payload}) + "\n")
     return Work(exports, payloads, rows.height)
 
 
