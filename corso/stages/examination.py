@@ -1,6 +1,6 @@
 """The examination: whether everything that a load needs is there, found out before a night depends on it.
 
-Nothing is changed and nothing is sent but one token request and one cheap read. Each remark is a sentence that says what
+Nothing is changed and nothing is sent but one token request and one cheap read, and to a bucket a small object, deleted at once. Each remark is a sentence that says what
 was found and, where it is not well, what to do; none holds a secret.
 """
 
@@ -27,6 +27,8 @@ from corso.extract.profile import load_profile
 from corso.settings import DRAFT_STORE_ID, Settings
 from corso.stages.books import LIBRARIES
 from corso.stages.known_quota import ANSWER_S, KnownQuota, said_length
+from corso.storage.address import BucketAddress
+from corso.storage.bucket import bucket_at
 
 Level = Literal["good", "look", "bad", "open"]
 """good: as it should be. look: it works, and should be looked at. bad: a load would fail. open: not found out."""
@@ -67,6 +69,8 @@ def examine(
     yield _configuration(settings)
     yield _exports(settings, batch)
     yield _disk(settings, batch)
+    if settings.kept_in is not None:
+        yield _bucket(settings.kept_in)
     yield _ledger(settings)
     yield from _credentials(settings)
     if offline:
@@ -141,6 +145,18 @@ def _disk(settings: Settings, batch: str | None) -> Remark:
     return Remark(
         "disk", "good", f"{_said_size(free)} free; the batch needs at most about {_said_size(needed)}"
     )
+
+
+def _bucket(address: BucketAddress) -> Remark:
+    bucket = bucket_at(address)
+    try:
+        bucket.children()
+        began = time.monotonic()
+        bucket.probe()
+    except (CorsoError, OSError) as error:
+        return Remark("bucket", "bad", str(error), getattr(error, "exit_code", 3))
+    took_ms = 1000 * (time.monotonic() - began)
+    return Remark("bucket", "good", f"{address}: put, read and deleted, within {took_ms:,.0f} ms")
 
 
 def _ledger(settings: Settings) -> Remark:

@@ -8,6 +8,7 @@ goes on. Passing failures are tried again by s3fs and botocore.
 """
 
 import logging
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -139,6 +140,13 @@ class Bucket:
         for start in range(0, len(wanted), _PER_LISTING):
             some = [{"Key": key} for key in wanted[start : start + _PER_LISTING]]
             self._call("delete_objects", Delete={"Objects": some, "Quiet": True})
+
+    def probe(self) -> None:
+        """Put, read and delete a small object of its own. Raises SettingsError and Stopped."""
+        name = f".probe-{secrets.token_hex(4)}"
+        self.write(name, b"corso-loader doctor")
+        self.read(name)
+        self.delete([name])
 
     def _put_one(self, given: tuple[str, Path]) -> str:
         return self.write(given[0], given[1].read_bytes())

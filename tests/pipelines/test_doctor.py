@@ -12,6 +12,7 @@ import pytest
 from corso.settings import read_settings
 from corso.stages.examination import Remark, examine, exit_code_of
 from tests.loader_process import Shop, good_orders
+from tests.s3_server import S3Server
 from tests.sandbox_process import running_sandbox
 
 SECRET = "hush-hush-secret"
@@ -149,3 +150,18 @@ def test_the_command_examines_a_running_api(tmp_path: Path) -> None:
         content = json.loads(shop.run("doctor", "--json").out)
     assert content["exit_code"] == 0
     assert {remark["level"] for remark in content["remarks"]} == {"good"}
+
+
+@pytest.mark.slow
+def test_a_bucket_is_put_to_and_left_as_it_was(shop: Shop, s3: S3Server) -> None:
+    """And one that cannot be used ends a load, with the reason."""
+    shop.configure("workdir: s3://shop/doctor")
+    found = examined(shop, offline=True)
+    assert found["bucket"].level == "good"
+    assert found["bucket"].sentence.startswith("s3://shop/doctor: put, read and deleted, within ")
+    assert s3.names("doctor") == set()
+    assert "CORSO_LEDGER_URL" in found["ledger"].sentence
+    shop.configure("workdir: s3://no-such-bucket/doctor")
+    found = examined(shop, offline=True)
+    assert (found["bucket"].level, found["bucket"].exit_code) == ("bad", 2)
+    assert "there is no such bucket: make it" in found["bucket"].sentence
