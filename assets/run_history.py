@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -20,7 +20,7 @@ from corso.delivery.process import is_gone
 from corso.errors import CorsoError
 from corso.stages.batch import is_running
 from corso.stages.landing import Landing
-from corso.stages.nightly import MOST_KILLED, Ended, LastRun
+from corso.stages.nightly import MOST_KILLED, TRY_AGAIN, Ended, LastRun
 
 LOAD_JOB = "load_batch"
 LONGEST_START_S = 300.0
@@ -47,10 +47,15 @@ def last_run_of(instance: dg.DagsterInstance, key: str) -> LastRun | None:
     last = runs[0]
     tags = last.dagster_run.tags
     signature, resume_at = tags.get(DROP_TAG, ""), tags.get(RESUME_TAG)
+    parked_until = datetime.fromisoformat(resume_at) if resume_at else None
+    ended = _ended(last.dagster_run)
+    if ended is Ended.KILLED and last.start_time is None:
+        # It never began: what carries runs to workers is away, and no batch is to blame for that.
+        ended, parked_until = Ended.PARKED, last.update_timestamp.astimezone(UTC) + TRY_AGAIN
     return LastRun(
         signature,
-        _ended(last.dagster_run),
-        datetime.fromisoformat(resume_at) if resume_at else None,
+        ended,
+        parked_until,
         _in_a_row(runs, signature),
         last.create_timestamp,
         last.dagster_run.run_id,

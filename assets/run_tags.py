@@ -91,6 +91,9 @@ def note_end(
         case Interrupted() if not at_a_terminal:
             # By a person, Dagster knows. By the machine, it is as good as killed: another run goes on with it.
             return
+        case SystemExit():
+            # The process was told to end, and by whomever: as good as killed, too.
+            return
         case Parked():
             tags = {ENDED_TAG: "Parked", RESUME_TAG: _text_of(error.resume_at)}
         case LedgerInUse():

@@ -4,6 +4,7 @@ They carry out whole runs (dagster-celery's run launcher) and single steps (CORS
 (SIGTERM, from the web UI or because the worker stops) ends in order: what is in flight is finished, states are written.
 """
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from dagster_celery.tasks import create_execute_job_task, create_resume_job_task
 
 from pipelines.broker import SETTINGS, broker_url
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 
 
 class EndsInOrder(Task):  # type: ignore[misc]  # Celery has no types
@@ -34,16 +35,22 @@ class EndsInOrder(Task):  # type: ignore[misc]  # Celery has no types
 def interruptible() -> Iterator[None]:
     """Have SIGTERM interrupt what runs in the block, as Dagster interrupts it; afterwards all is as before.
 
-    Celery's processes ignore SIGINT, and Dagster leaves SIGTERM with whatever SIGINT had: a worker that was used once
-    could not be ended any more.
+    SIGQUIT does, too: a worker that stops sends its processes that one (REMAP_SIGTERM), upon which they would end in the
+    middle of whatever they do. Celery's processes ignore SIGINT, and Dagster leaves SIGTERM with whatever SIGINT had: a
+    worker that was used once could not be ended any more.
     """
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     try:
+        signal.signal(signal.SIGQUIT, _as_sigterm)
         with capture_interrupts():
             yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _as_sigterm(_number: int, _frame: object) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def build_app(url: str) -> Celery:

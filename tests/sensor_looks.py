@@ -22,6 +22,7 @@ class Night:
         self.cursor: str | None = None
         self.result: Any = None
         self.run_keys: set[str] = set()
+        self.runs_begin = True
 
     def look(self) -> list[str]:
         """Look once, do what Dagster does with the answer, and return the partitions whose runs were started."""
@@ -36,9 +37,12 @@ class Night:
             assert request.run_key not in self.run_keys, "Dagster would take it for one that it has started"
             self.run_keys.add(request.run_key)
             tags = {**request.tags, PARTITION_TAG: request.partition_key, "dagster/run_key": request.run_key}
-            create_run_for_test(
-                self.instance, job_name="load_batch", tags=tags, status=dg.DagsterRunStatus.STARTED
+            run = create_run_for_test(
+                self.instance, job_name="load_batch", tags=tags, status=dg.DagsterRunStatus.STARTING
             )
+            if self.runs_begin:
+                begun = dg.DagsterEvent(event_type_value="PIPELINE_START", job_name="load_batch")
+                self.instance.report_dagster_event(begun, run_id=run.run_id)
         return [request.partition_key for request in self.result.run_requests or []]
 
     def end(self, key: str, status: dg.DagsterRunStatus = dg.DagsterRunStatus.SUCCESS, **tags: str) -> None:

@@ -17,13 +17,13 @@ import yaml
 from dagster._config import validate_config
 from dagster._core.instance import InstanceRef
 from dagster._core.instance.config import dagster_instance_config
-from dagster_celery.launcher import CeleryRunLauncher
 from dagster_k8s import K8sRunLauncher
 from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.job import construct_dagster_k8s_job
 from kubernetes.client import ApiClient
 
 from pipelines.broker import SETTINGS
+from pipelines.celery_launcher import CeleryWorkers
 from pipelines.instance import RUN_SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,12 +76,12 @@ def test_dagster_takes_its_configuration(folder: Path, monkeypatch: pytest.Monke
     launcher = (yaml.safe_load((folder / "dagster.yaml").read_text()) or {}).get("run_launcher")
     if launcher is None:
         return
-    schemas: dict[str, Any] = {"CeleryRunLauncher": CeleryRunLauncher, "K8sRunLauncher": K8sRunLauncher}
+    schemas: dict[str, Any] = {"CeleryWorkers": CeleryWorkers, "K8sRunLauncher": K8sRunLauncher}
     schema = dg.Shape(schemas[launcher["class"]].config_type())
     assert not validate_config(schema, launcher["config"]).errors
-    if launcher["class"] == "CeleryRunLauncher":
+    if launcher["class"] == "CeleryWorkers":
         starts = made.run_launcher
-        assert isinstance(starts, CeleryRunLauncher)
+        assert isinstance(starts, CeleryWorkers)
         assert (starts.broker, starts.backend) == (SERVERS["CORSO_BROKER_URL"],) * 2
         assert starts.default_queue == SETTINGS["task_default_queue"]
 

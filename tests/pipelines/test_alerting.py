@@ -46,7 +46,19 @@ def run(
 ) -> dg.DagsterRun:
     """Make a load of a batch that ended so."""
     known = {PARTITION_TAG: key, DROP_TAG: "d"}
-    return create_run_for_test(instance, job_name="load_batch", status=status, tags=known | tags)
+    begun = status in {FAILURE, dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED}
+    made = create_run_for_test(
+        instance,
+        job_name="load_batch",
+        status=dg.DagsterRunStatus.STARTING if begun else status,
+        tags=known | tags,
+    )
+    for kind in ["PIPELINE_START", f"PIPELINE_{status.value}"] if begun else []:
+        event = dg.DagsterEvent(event_type_value=kind, job_name="load_batch")
+        instance.report_dagster_event(event, run_id=made.run_id)
+    found = instance.get_run_by_id(made.run_id)
+    assert found is not None
+    return found
 
 
 def told(instance: dg.DagsterInstance, landing: Landing, run_id: str) -> str | None:

@@ -24,6 +24,7 @@ from assets.run_tags import (
     tags_of_batch,
 )
 from corso.stages.landing import Landing
+from corso.stages.nightly import MOST_KILLED
 from pipelines.schedules import nightly_load, weekly_reconciliation
 from tests.loader_process import SECRET, Shop
 from tests.sensor_looks import SENSOR, Night
@@ -185,6 +186,23 @@ def test_a_run_whose_process_is_gone_is_ended_and_its_batch_goes_on(
     instance.add_run_tags(run.run_id, {HOST_TAG: socket.gethostname(), PROCESS_TAG: "999999999"})
     assert night.look() == ["2026-11-21"]
     assert [each.status for each in instance.get_runs()][-1] is dg.DagsterRunStatus.FAILURE
+
+
+@pytest.mark.slow
+def test_runs_that_never_began_are_not_counted_against_a_batch(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What carries runs to workers may be away for hours: then each try waits for five minutes, and there is no last one."""
+    night = Night(instance, shop(tmp_path, "2026-11-21"))
+    night.runs_begin = False
+    monkeypatch.setattr("assets.run_history.TRY_AGAIN", timedelta(0))
+    for _ in range(MOST_KILLED + 1):
+        assert night.look() == ["2026-11-21"]
+        night.end("2026-11-21", dg.DagsterRunStatus.FAILURE)
+        with monkeypatch.context() as patched:
+            patched.setattr("assets.run_history.TRY_AGAIN", timedelta(minutes=5))
+            assert night.look() == []
+        assert "parked until" in night.said
 
 
 @pytest.mark.slow
