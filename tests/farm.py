@@ -280,13 +280,24 @@ class Killer(threading.Thread):
             start_worker(self._farm, machine, self._made)
 
 
-def run_farm(folder: Path, size: Size, kill_every_s: float = 30, say: bool = False) -> Told:
-    """Let a farm load all batches of all stores while workers are killed; return what became of it."""
+@dataclass
+class Standing:
+    """A farm with everything started, and nothing delivered yet."""
+
+    farm: Farm
+    hosts: list[Machine]
+    made: Servers
+    instance: dg.DagsterInstance
+    daemon: "subprocess.Popen[bytes]"
+
+
+@contextmanager
+def standing_farm(folder: Path, size: Size) -> Iterator[Standing]:
+    """Start all of a farm; it goes with the block."""
     farm = Farm(folder, size)
     with ExitStack() as undo:
-        address, hosts = undo.enter_context(
-            machines(folder, [f"worker-{n}" for n in range(1, size.workers + 1)])
-        )
+        names = [f"worker-{number}" for number in range(1, size.workers + 1)]
+        address, hosts = undo.enter_context(machines(folder, names))
         made = undo.enter_context(servers(farm, address))
         ports = [int(each.root_url.rpartition(":")[2]) for each in made.sandboxes]
         if address != "127.0.0.1":
@@ -301,6 +312,13 @@ def run_farm(folder: Path, size: Size, kill_every_s: float = 30, say: bool = Fal
             start_worker(farm, machine, made)
             undo.callback(machine.kill)
         daemon = undo.enter_context(_daemon(folder, told))
+        yield Standing(farm, hosts, made, instance, daemon)
+
+
+def run_farm(folder: Path, size: Size, kill_every_s: float = 30, say: bool = False) -> Told:
+    """Let a farm load all batches of all stores while workers are killed; return what became of it."""
+    with standing_farm(folder, size) as standing, ExitStack() as undo:
+        farm, hosts, made, instance = standing.farm, standing.hosts, standing.made, standing.instance
         farm.drop_all()
         began = time.monotonic()
         meter = Meter(hosts, farm.told)
@@ -309,7 +327,7 @@ def run_farm(folder: Path, size: Size, kill_every_s: float = 30, say: bool = Fal
         killer = Killer(farm, hosts, made, kill_every_s)
         killer.start()
         undo.callback(killer.enough.set)
-        done = _wait(farm, instance, daemon, began, say=say)
+        done = _wait(farm, instance, standing.daemon, began, say=say)
         killer.enough.set()
         killer.join(20)
         farm.told.wall_s = time.monotonic() - began

@@ -1,11 +1,16 @@
-"""A small farm: two stores of one credential, Celery's workers on machines of their own, one of which is killed."""
+"""Small farms: Celery's workers on machines of their own, which are killed, and asked to stop."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import dagster as dg
+import psycopg
 import pytest
 
+from assets.run_tags import ENDED_TAG
 from tests import redis_server
-from tests.farm import Size, run_farm
+from tests.farm import Size, Standing, run_farm, standing_farm, start_worker
 from tests.postgres_server import HOW_TO_INSTALL, server_programs
 
 pytestmark = [
@@ -28,3 +33,44 @@ def test_a_farm_loads_everything_once_whatever_is_killed(tmp_path: Path, *, in_s
     assert told.kills == 1
     assert told.orders == 2 * 2 * 15
     assert told.runs["SUCCESS"] == 4
+
+
+def wait_for(what: str, happened: Callable[[], bool], patience_s: float = 240) -> None:
+    """Wait until something has happened; fail the test where it does not."""
+    deadline = time.monotonic() + patience_s
+    while not happened():
+        assert time.monotonic() < deadline, f"{what}: not in {patience_s} s"
+        time.sleep(0.5)
+
+
+def states(standing: Standing) -> dict[str, int]:
+    """Count the ledger's entries by state."""
+    with psycopg.connect(standing.made.ledger_url) as ledger:
+        return dict(ledger.execute("SELECT state, count(*) FROM entries GROUP BY state").fetchall())
+
+
+def test_a_worker_that_stops_ends_its_run_in_order_and_a_cancelled_run_stays_cancelled(
+    tmp_path: Path,
+) -> None:
+    """What is in flight is finished, nothing is in doubt, all leases are let go; another worker goes on, or nobody does."""
+    size = Size(1, 1, 60, credentials=1, kills=0, seed=1, workers=1, processes=1, limit=20)
+    with standing_farm(tmp_path, size) as standing:
+        (worker,), (sandbox,), instance = standing.hosts, standing.made.sandboxes, standing.instance
+        standing.farm.drop_all()
+        wait_for("some orders", lambda: sandbox.counts()["orders"] >= 10)
+        assert worker.stop(60) == 0
+        left = states(standing)
+        assert left.keys() == {"accepted", "planned"}
+        assert left["accepted"] == sandbox.counts()["orders"]
+        wait_for("a run that goes on", lambda: len(instance.get_runs()) == 2)
+        second, first = instance.get_runs()
+        assert first.status is dg.DagsterRunStatus.FAILURE
+        assert ENDED_TAG not in first.tags
+
+        start_worker(standing.farm, worker, standing.made)
+        wait_for("more orders", lambda: sandbox.counts()["orders"] > left["accepted"] + 5)
+        assert instance.run_launcher.terminate(second.run_id)
+        wait_for("its end", lambda: instance.get_runs()[0].is_finished)
+        time.sleep(5)
+        assert [run.status.value for run in instance.get_runs()] == ["CANCELED", "FAILURE"]
+        assert states(standing).keys() == {"accepted", "planned"}
