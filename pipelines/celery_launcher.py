@@ -33,4 +33,6 @@ class CeleryWorkers(CeleryRunLauncher):
         result: Any = self.celery.AsyncResult(task) if task else None
         state = result.state if result is not None else "PENDING"
         status = _TOLD.get(state, WorkerStatus.RUNNING)
-        return CheckRunHealthResult(status, None if status is WorkerStatus.RUNNING else f"Celery says {state}.")
+        return CheckRunHealthResult(
+            status, None if status is WorkerStatus.RUNNING else f"Celery says {state}."
+        )

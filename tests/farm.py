@@ -302,7 +302,7 @@ def standing_farm(folder: Path, size: Size) -> Iterator[Standing]:
         ports = [int(each.root_url.rpartition(":")[2]) for each in made.sandboxes]
         if address != "127.0.0.1":
             for machine in hosts:
-                undo.callback(machine.forward(address, ports).kill)
+                undo.enter_context(machine.forwarding(address, ports))
         for store in farm.store_ids():
             farm.make_store(store, made.sandboxes[store % size.credentials])
         told = told_environment(farm, made, folder)

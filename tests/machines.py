@@ -89,13 +89,17 @@ class Machine:
         """What its programs wrote."""
         return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
 
-    def forward(self, address: str, ports: list[int]) -> "subprocess.Popen[str]":
-        """Pass connections to these ports of the machine on to the same ports of an address."""
+    @contextmanager
+    def forwarding(self, address: str, ports: list[int]) -> Iterator[None]:
+        """Pass connections to these ports of the machine on to the same ports of an address, until the block ends."""
         command = [*self._inside(), sys.executable, "-c", _FORWARD, address, *map(str, ports)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        return process
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                assert process.stdout.readline() == "ready\n"
+                yield
+            finally:
+                process.kill()
 
     def _inside(self) -> list[str]:
         if self.namespace is None:
