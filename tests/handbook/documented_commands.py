@@ -23,6 +23,10 @@ NOT_RUN: Mapping[str, str] = {
     r"uv pip compile ": "asks a package index",
     r"export CORSO_(LEDGER|DAGSTER)_URL=": "names a server that is not there",
     r"export CORSO_LOADER_CONFIG=": "names a folder that is not there",
+    r"export DAGSTER_HOME=": "names a folder that is not there",
+    r"cp deploy/compose/|docker compose ": "needs a Docker engine; tests/deploy holds the files against the program",
+    r"kubectl apply ": "needs a cluster; tests/deploy renders the manifests and checks them",
+    r"REMAP_SIGTERM=SIGQUIT celery ": "serves until it is stopped; tests/acceptance/test_farm.py starts workers so",
     r"CORSO_ALERT_\w+=": "names servers that are not there",
 }
 """What begins so is not run -> why."""
