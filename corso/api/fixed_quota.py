@@ -134,7 +134,11 @@ class FixedQuota:
             return False
         if window.remaining is None:
             return True
-        return now >= self._ends_by() and self.room(now, share, in_flight) < max(1, 0.1 * window.limit)
+        if now < self._ends_by():
+            return False
+        # Or all that is left is kept to see the next window begin by, which it is time for.
+        is_used_up = self.room(now, share, in_flight) < max(1, 0.1 * window.limit)
+        return is_used_up or not self.pace(now, share, in_flight)
 
     @property
     def foreign_per_s(self) -> float:
