@@ -432,5 +432,5 @@ def _look_into_stores(farm: Farm) -> None:
 @contextmanager
 def temporary_farm() -> Iterator[Path]:
     """Yield a folder for a farm."""
-    with tempfile.TemporaryDirectory(prefix="corso-farm-") as name:
+    with tempfile.TemporaryDirectory(prefix="corso-many-stores-") as name:
         yield Path(name)
