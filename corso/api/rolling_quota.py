@@ -118,15 +118,16 @@ class RollingQuota:
         """The even pace of the whole quota."""
         return self.limit / self.length_s
 
-    def room(self, now: float, share: float, _in_flight: int) -> int:
+    def room(self, now: float, share: float, in_flight: int) -> int:
         """Return how many requests may leave now."""
         own = self._log.since(now - self.length_s - self._latency.guard_s())
         allowance = max(1, math.floor(share * self.limit + 1e-9)) - own
         if self._latency.p95 > self.length_s / 2:
             return min(allowance, self.limit - own - self.others.most(self.length_s, RISK))
         free = math.floor(self._free(now)) - self.reserve(now)
-        if free < 1 and not self._log.since(self._told_at + 1e-9):
-            # Whoever sees nothing any more learns nothing of others who have ceased.
+        if free < 1 and not in_flight:
+            # Whoever sees nothing any more learns nothing of others who have ceased. Of requests since then none will tell:
+            # answers about tokens have no numbers, and some are lost.
             age_s = now - self._told_at
             if age_s > self.length_s or (
                 age_s > max(self._latency.p95, 0.1 * self.length_s)
@@ -142,7 +143,8 @@ class RollingQuota:
     def pace(self, now: float, share: float, _in_flight: int) -> float:
         """Return the even pace, corrected by what is left."""
         even = share * self.per_second
-        if not self.foreign_per_s:
+        if not self.foreign_per_s or now - self._told_at > self.length_s + self._latency.guard_s():
+            # Or of all that was told nothing counts any more: then it is asked at the even pace (`room`).
             return 1.02 * even
         theirs = self.foreign_per_s if self.is_bucket else self._counted / self.length_s
         ours = max(0.0, self.per_second - theirs)
