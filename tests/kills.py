@@ -62,7 +62,8 @@ _TIMEOUT_S, _SLOW_FOR_S, _LISTING_DELAY_S = 0.8, 1.0, 1.2
 """The sandbox holds a stalled request back for longer than the client waits, and carries it out within the delay that
 the promise assumes (docs/promise.md)."""
 _USES_OF_A_TOKEN = 15
-_LONGEST_RUN_S = 120
+_LONGEST_RUN_S = 300
+"""A run that hangs is told from one that waits for a busy machine."""
 _RERUNS = 15
 """A run that a guard stopped (circuit open, cannot be read) is run again; so often in a row is no coincidence."""
 _LIFE_S = 4.0
