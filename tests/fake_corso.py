@@ -42,6 +42,27 @@ def order_body(number: int = 1, **changes: Any) -> Record:
     return body | changes
 
 
+ODD_IDS = [
+    "1e5",
+    "007",
+    '"',
+    "'",
+    "\\",
+    "\\u0000",
+    "a\0b",
+    "\0",
+    "[1]",
+    "a\tb\nc",
+    "é🧨",
+    "\u2028",
+    "\ufffe",
+    "null",
+    "true",
+    "a" * 9_999,
+]
+"""What an id may hold. The two with a zero byte only a ledger in a file can keep."""
+
+
 def operation(
     number: int = 1,
     kind: OperationKind = "create_order",
