@@ -57,6 +57,12 @@ class Reading:
                 some = ENTRIES.c.source_order_id.in_(odd[start : start + KEYS_PER_QUERY])
                 yield dict(connection.execute(of_store.where(some)).mappings().one())
 
+    def is_empty(self) -> bool:
+        """Say whether nothing was ever written down of the store."""
+        query = sa.select(~sa.exists().where(ENTRIES.c.store_id == self._store_id))
+        with self._reading() as connection:
+            return bool(connection.execute(query).scalar_one())
+
     def entries(self, *, states: Sequence[State] = (), fulfillments: bool | None = None) -> Iterator[Entry]:
         """Yield the store's entries in these states (all where none is named), of orders or fulfillments or both."""
         query = self._entries()

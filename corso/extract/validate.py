@@ -239,11 +239,7 @@ def _shown(rule: CompiledRule, rows: pl.DataFrame, where: pl.Series) -> pl.DataF
 def _same_key_twice(table: _Table) -> _Table:
     """Set exact repetitions aside; different rows with the same key are a problem of each of them."""
     keys = list(_KEYS[table.name])
-    if not _may_be_twice(table.rows, keys):
-        return table
-    there = table.rows.filter(pl.all_horizontal(pl.col(key).is_not_null() for key in keys))
-    twice = there.group_by(keys).len().filter(pl.col("len") > 1)
-    rows = there.join(twice, on=keys, how="semi", maintain_order="left")
+    rows = _with_keys_twice(table.rows, keys)
     if rows.is_empty():
         return table
     content = ["fault", *(column for column in TABLES[table.name].columns if column not in PROVENANCE)]
@@ -263,11 +259,16 @@ def _same_key_twice(table: _Table) -> _Table:
     return _Table(table.name, table.rows, found.problems, repeated)
 
 
-def _may_be_twice(rows: pl.DataFrame, keys: Sequence[str]) -> bool:
-    """Say whether a key may be in several rows, by hashes, which cost a tenth of comparing texts."""
+def _with_keys_twice(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+    """Return the rows whose keys are in several of them. Hashes tell nearly all others, for a tenth of comparing texts."""
     hashed = pl.sum_horizontal(pl.col(key).hash(number) // len(keys) for number, key in enumerate(keys))
-    there = rows.lazy().filter(pl.all_horizontal(pl.col(key).is_not_null() for key in keys))
-    return bool(there.select(hashed.is_duplicated().any()).collect().item())
+    there = pl.all_horizontal(pl.col(key).is_not_null() for key in keys)
+    may_be = (
+        rows.lazy().filter(there).select(ROW, twice=hashed.is_duplicated()).filter("twice").collect()[ROW]
+    )
+    some = rows[may_be]
+    twice = some.group_by(keys).len().filter(pl.col("len") > 1)
+    return some.join(twice, on=keys, how="semi", maintain_order="left")
 
 
 def _across_tables(tables: Mapping[TableName, _Table]) -> dict[TableName, _Table]:

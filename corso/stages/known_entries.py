@@ -38,6 +38,8 @@ def ledger_frame(batch: Batch, *tables: pl.LazyFrame) -> pl.LazyFrame:
 
 def _entries(ledger: Reading, order_ids: pl.Series, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
     groups = [pl.DataFrame(schema=schema)]
+    if ledger.is_empty():
+        return groups[0]
     for some in order_ids.drop_nulls().unique().to_frame().iter_slices(_ORDERS_AT_ONCE):
         groups += [
             pl.DataFrame([_read(name, arrays[name], dtype) for name, dtype in schema.items()])

@@ -35,6 +35,7 @@ _LEAST_ORDERS = 1_000
 
 _KEY = "__key"
 _PART = "__part"
+_ROW = "__row_of_table"
 _SEED = 0
 """Of the hash of ids: a constant, so that all tables of a run are dealt out alike."""
 _MOST_WAITING = 0.02
@@ -81,8 +82,8 @@ class _Cut:
 
     starts: Mapping[TableName, list[int]]
     """The row of each part's beginning, and at last the table's height."""
-    homes: pl.DataFrame
-    """_KEY and _PART of the orders whose rows stand in several parts: the last of these."""
+    leaving: Mapping[TableName, pl.DataFrame]
+    """_ROW of each row that waits for the last part in which its order has any, and that part's number: _PART."""
 
 
 def _key() -> pl.Expr:
@@ -116,23 +117,27 @@ def _cut(tables: Tables, count: int, orders_per_part: int) -> _Cut | None:
         if len(strays) > _MOST_WAITING * len(own) + _FEW:
             return None
         apart.append(strays.unique())
-    away = pl.concat(apart).unique()
-    homes = pl.DataFrame(schema={_KEY: pl.UInt64, _PART: pl.UInt16})
-    if len(away):
-        homes = (
-            pl.concat(
-                pl.DataFrame([own, _parts_of_rows(starts[name])])
-                .lazy()
-                .filter(pl.col(_KEY).is_in(away.implode()))
-                for name, own in keys.items()
-            )
-            .group_by(_KEY)
-            .agg(pl.col(_PART).max(), pl.col(_PART).min().alias("first"))
-            .filter(pl.col(_PART) > pl.col("first"))
-            .drop("first")
-            .collect()
-        )
-    return _Cut(starts, homes)
+    away = pl.concat(apart).unique().implode()
+    leaving = _leaving(
+        {
+            name: pl.DataFrame([own, _parts_of_rows(starts[name])])
+            .with_row_index(_ROW)
+            .filter(pl.col(_KEY).is_in(away))
+            for name, own in keys.items()
+        }
+    )
+    return _Cut(starts, leaving)
+
+
+def _leaving(apart: Mapping[TableName, pl.DataFrame]) -> dict[TableName, pl.DataFrame]:
+    """Return which rows leave the part they stand in (_Cut.leaving), of those whose orders stand in several parts."""
+    homes = pl.concat(apart.values()).group_by(_KEY).agg(pl.col(_PART).max().alias("home"))
+    return {
+        name: rows.join(homes, on=_KEY, maintain_order="left")
+        .filter(pl.col(_PART) < pl.col("home"))
+        .select(_ROW, pl.col("home").alias(_PART))
+        for name, rows in apart.items()
+    }
 
 
 def _starts(where: pl.Series, count: int) -> list[int]:
@@ -171,26 +176,21 @@ def _parts_of_rows(starts: list[int]) -> pl.Series:
 def _slices(tables: Tables, cut: _Cut) -> Iterator[Part]:
     waiting: dict[tuple[TableName, int], list[pl.DataFrame]] = {}
     for number in range(len(cut.starts["orders"]) - 1):
-        later = cut.homes.filter(pl.col(_PART) > number)
         rows: dict[TableName, pl.LazyFrame] = {}
         for name, table in tables.items():
             start, end = cut.starts[name][number : number + 2]
             own = table.slice(start, end - start)
-            leaves = _key().is_in(later[_KEY].implode()).fill_null(value=False)
-            if len(later) and own.select(leaves.any()).collect().item():
-                for home, left in _leaving(own.filter(leaves), later):
-                    waiting.setdefault((name, home), []).append(left)
-                own = own.filter(~leaves)
+            leaving = cut.leaving[name].filter(pl.col(_ROW).is_between(start, end, closed="left"))
+            if len(leaving):
+                whole = own.collect()
+                places = leaving.select(pl.col(_ROW) - start, _PART)
+                for (home,), some in places.group_by(_PART, maintain_order=True):
+                    waiting.setdefault((name, home), []).append(whole[some[_ROW]])
+                stays = ~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(places[_ROW].implode())
+                own = whole.lazy().filter(stays)
             came = [frame.lazy() for frame in waiting.pop((name, number), [])]
             rows[name] = pl.concat([*came, own]) if came else own
         yield Part(number, rows)
-
-
-def _leaving(rows: pl.LazyFrame, homes: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
-    """Yield rows by the part that they wait for."""
-    keyed = rows.with_columns(_key()).collect().join(homes, on=_KEY, how="left", maintain_order="left")
-    for (home,), left in keyed.partition_by(_PART, as_dict=True, maintain_order=True).items():
-        yield home, left.drop(_KEY, _PART)
 
 
 def _dealt_out(tables: Tables, count: int, scratch: Path) -> Iterator[Part]:
