@@ -114,8 +114,12 @@ def _around(text: str, needle: str) -> str:
 
 
 def texts_of(path: Path) -> Iterator[str]:
-    """Yield what can be read in a file: its bytes as text, and what is packed in it."""
-    content = path.read_bytes()
+    """Yield what can be read in a file."""
+    yield from texts_in(path.read_bytes())
+
+
+def texts_in(content: bytes) -> Iterator[str]:
+    """Yield what can be read in a file's content: its bytes as text, and what is packed in it."""
     yield content.decode("utf-8", "replace")
     yield content.decode("utf-16-le", "replace")
     if content[:4] == b"PAR1":

@@ -146,6 +146,17 @@ class Batch:
         if copy:
             copy.publish()
 
+    def supersede(self) -> None:
+        """Publish, and take away all that the bucket has of the tables beside that. Raises Stopped, LeaseLost."""
+        copy = copy_at_work(self.settings, self.name, held=True)
+        if copy:
+            copy.supersede()
+
+    def has_superseded(self) -> bool:
+        """Say whether the bucket has objects of tables that no reader sees, of a process that was killed or is at work."""
+        copy = self._copy
+        return copy is not None and copy.has_superseded()
+
     def publish_checkpoint(self) -> None:
         """Do the same with what was read back so far; nobody may write to it meanwhile."""
         copy = copy_at_work(self.settings, self.name, held=True)

@@ -20,19 +20,24 @@ from corso.delivery.batch_lock import Run
 from corso.delivery.ledger import Key, Ledger
 from corso.delivery.states import State
 from corso.errors import UsageError
+from corso.extract.files import ExportFile, bring
+from corso.report.certificate import hashed
 from corso.report.masking import PAGE, is_masked
 from corso.report.review import read_reviews, write_reviews
 from corso.settings import Settings
 from corso.stages.batch import Batch, batches_of
 from corso.stages.blanking import ERASED, Blanking, Cause, Place, Whose, table_files
 from corso.stages.erasures import Erasure, read_erasures, write_erasures
-from corso.stages.reviewing import WORKBOOK, review_path
+from corso.stages.keeping import forget_idle_copies
+from corso.stages.reviewing import RETURNED, WORKBOOK, review_path
 from corso.unexpected import CRASH
 
 _BY_CUSTOMER = ("raw_orders", "raw_line_items", "raw_fulfillments", "accepted_orders", "corso_orders")
 """Tables in which customers stand, or stood in the export."""
 _IN_DOUBT = (State.SENDING, State.UNKNOWN)
 _SCANNED_AT_ONCE = 1 << 20
+_RANGES_SAID = 20
+"""Ranges of lines that a sentence names; `exports` has all."""
 
 
 @dataclass
@@ -42,10 +47,10 @@ class Found:
     orders: set[str] = field(default_factory=set)
     places: dict[str, set[Place]] = field(default_factory=dict)
     """Batch -> their rows without an order."""
-    batches: dict[str, int] = field(default_factory=dict)
-    """Batch -> how many of their orders and nameless rows are in it."""
-    exports: set[str] = field(default_factory=set)
-    """The merchant's files in which they stand."""
+    exports: dict[str, set[int]] = field(default_factory=dict)
+    """The merchant's files in which they and their orders' rows stand -> the lines."""
+    loaded: dict[str, str] = field(default_factory=dict)
+    """Export file -> its SHA-256 when it was loaded last."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,8 @@ class Erased:
     orders: int
     batches: dict[str, list[str]]
     """Batch -> its files."""
+    exports: dict[str, list[int]]
+    """The merchant's files that have their rows -> the lines; of a Parquet file the rows, from 1."""
     left: tuple[str, ...]
     """What still holds their data and is not the loader's to change, in sentences."""
 
@@ -69,7 +76,8 @@ def read_customers(lines: Iterable[str]) -> list[str]:
 def find_customers(settings: Settings, customers: Collection[str]) -> Found:
     """Look for customers in all batches of the store."""
     found = Found()
-    for batch in batches_of(settings):
+    batches = batches_of(settings)
+    for batch in batches:
         batch.fetch_all()
         ids: set[str] = set()
         places: set[Place] = set()
@@ -79,11 +87,24 @@ def find_customers(settings: Settings, customers: Collection[str]) -> Found:
             rows = _rows_of(path, customers)
             ids |= {order for order, _, _ in rows if order}
             places |= {(file, line) for order, file, line in rows if not order and file}
-            found.exports |= {file for _, file, _ in rows if file}
         found.orders |= ids
         if places:
             found.places[batch.name] = places
+    for batch in batches:
+        # By now all of their orders are known, also those that another batch told of.
+        whose = Whose(frozenset(found.orders), frozenset(found.places.get(batch.name, ())))
+        for file, line in _rows_in_exports(batch, whose):
+            found.exports.setdefault(file, set()).add(line)
+        found.loaded |= {name: digest for name, digest, _ in batch.read_facts().files}
     return found
+
+
+def _rows_in_exports(batch: Batch, whose: Whose) -> Iterator[Place]:
+    """Yield where the export has their rows."""
+    for name in ("raw_orders", "raw_line_items", "raw_fulfillments"):
+        if (table := batch.table(name)).exists():
+            rows = pl.scan_parquet(table).filter(whose.rows(("file", "line"))).select("file", "line")
+            yield from rows.drop_nulls().collect().iter_rows()
 
 
 def erase(
@@ -106,14 +127,15 @@ def erase(
     )
     if dry_run:
         touched = _would_touch(settings, new)
-        return Erased(
-            "", len(new.orders), touched, tuple(_left(settings, customers, found, touched, history))
-        )
-    touched = _carry_out(settings, new) if new.is_about_any or _may_be_unfinished(settings) else {}
+    elif new.is_about_any or _may_be_unfinished(settings):
+        touched = _carry_out(settings, new)
+    else:
+        touched = {}
     return Erased(
-        new.id if new.is_about_any else "",
+        new.id if new.is_about_any and not dry_run else "",
         len(new.orders),
         touched,
+        {file: sorted(found.exports[file]) for file in sorted(found.exports)},
         tuple(_left(settings, customers, found, touched, history)),
     )
 
@@ -124,22 +146,29 @@ def _may_be_unfinished(settings: Settings) -> bool:
 
 
 def _carry_out(settings: Settings, new: Erasure) -> dict[str, list[str]]:
-    """Erase in one batch after the other; all are locked before anything is changed."""
+    """Erase in one batch after the other. Nothing is changed while a loader is at work on any of them."""
     touched: dict[str, list[str]] = {}
     batches = batches_of(settings)
+    run = Run(new.id)
+    for batch in batches:
+        # A look: to hold them all would take a descriptor, or a connection, for each night of some years.
+        with batch.lock().held(run):
+            pass
     with ExitStack() as stack:
-        held = [stack.enter_context(batch.lock().held(Run(new.id))) for batch in batches]
         ledger = _opened(settings, stack)
-        for batch, lock in zip(batches, held, strict=True):
-            with batch.at_work(lock):
+        for batch in batches:
+            with batch.lock().held(run) as lock, batch.at_work(lock):
                 batch.fetch_all()
                 todo = _begun(settings, new)
                 batch.publish()
+                sweep(batch)
                 files = {name for erasure in todo for name in _erase_in(batch, erasure)}
+                batch.supersede()
                 if files:
                     touched[batch.name] = sorted(files)
                 if batch is batches[-1]:
-                    _finish(settings, todo, ledger)
+                    _finish(batch, todo, ledger)
+        forget_idle_copies(settings)
     return touched
 
 
@@ -161,13 +190,17 @@ def _opened(settings: Settings, stack: ExitStack) -> Ledger | None:
     return stack.enter_context(Ledger.open(place, store_id, purpose="erasing a customer"))
 
 
-def _finish(settings: Settings, todo: Collection[Erasure], ledger: Ledger | None) -> None:
+def _finish(batch: Batch, todo: Collection[Erasure], ledger: Ledger | None) -> None:
+    """Do what is the store's and not a batch's, then say that they are done; `batch` is the one at work."""
+    settings = batch.settings
     orders = {order for erasure in todo for order in erasure.orders}
     if ledger is not None:
         ledger.forget_reasons(orders)
     _erase_in_review(settings, orders)
+    batch.publish()
     done = {each.id for each in todo}
     write_erasures(settings, [each.done if each.id in done else each for each in read_erasures(settings)])
+    batch.publish()
 
 
 def _erase_in(batch: Batch, erasure: Erasure) -> list[str]:
@@ -177,7 +210,6 @@ def _erase_in(batch: Batch, erasure: Erasure) -> list[str]:
         return []
     cause = Cause("erasure", erasure.id, erasure.at)
     blanking = Blanking(batch, whose, cause)
-    sweep(batch)
     # What tells whose the rows of the reports are comes last: a second try needs it.
     numbers, places = _rows_in_results(batch, whose), _rows_in_quarantine(batch, whose)
     touched = [*blanking.results(numbers), *blanking.quarantine(places)]
@@ -211,6 +243,7 @@ def sweep(batch: Batch) -> None:
         *batch.tables.glob(".*.draft"),
         *batch.tables.glob(f".{CRASH}.*"),
         batch.tables / "reading_back",
+        *batch.folder.rglob(".*.fetched"),
     ):
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
@@ -322,16 +355,42 @@ def _left(
     settings: Settings, customers: Collection[str], found: Found, batches: Collection[str], history: Path
 ) -> Iterator[str]:
     """Name what may still hold their data, and is not the loader's to change."""
-    if found.exports:
-        files = ", ".join(sorted(found.exports))
-        yield f"the merchant's export files ({files}): a later load of them brings the data back"
-    for batch in batches:
-        copies = settings.batch_dir(batch) / "review"
-        if any(copies.rglob("*.*")):
-            yield f"copies of the workbook in {copies}"
+    for file in sorted(found.exports):
+        yield f"{file}, {_lines_said(file, found.exports[file])}: {_as_export(settings, file, found.loaded.get(file))}"
+    for name in batches:
+        batch = Batch(settings, name)
+        if any(batch.file(RETURNED).rglob("*.*")):
+            yield f"copies of the workbook in {batch.shown(RETURNED)}"
+    if settings.kept_in is not None:
+        yield "working copies of other machines, below their CORSO_SCRATCH, and old versions of objects, should the bucket keep any"
     for path in _files_with(history, [each for each in customers if "@" in each]):
         yield f"{path}, Dagster's history, as an older version wrote it: delete the run in the UI"
     yield "Corso itself, and every copy and backup of the workdir"
+
+
+def _as_export(settings: Settings, name: str, loaded: str | None) -> str:
+    """Say of an export file whether it still is the one in which they stood."""
+    path = settings.home / name
+    if not path.exists():
+        return "the merchant's export, not there any more; look where it was moved to"
+    bring([ExportFile(path, name)])
+    if hashed(path, name).sha256 != loaded:
+        return "the merchant's export, changed since it was loaded: these lines may be others now"
+    return "the merchant's export; a later load of it brings the data back"
+
+
+def _lines_said(file: str, lines: Collection[int]) -> str:
+    """Name lines of a file, those in a row as a range: `lines 3, 7-9`; a Parquet file has rows."""
+    ranges: list[list[int]] = []
+    for line in sorted(lines):
+        if ranges and ranges[-1][1] == line - 1:
+            ranges[-1][1] = line
+        else:
+            ranges.append([line, line])
+    said = [f"{first}" if first == last else f"{first}-{last}" for first, last in ranges[:_RANGES_SAID]]
+    more = ["…"] if len(ranges) > _RANGES_SAID else []
+    each = "row" if file.endswith(".parquet") else "line"
+    return f"{each}{'' if len(lines) == 1 else 's'} {', '.join(said + more)}"
 
 
 def _files_with(folder: Path, texts: Collection[str]) -> Iterator[Path]:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from corso.delivery.batch_lock import Held
 from corso.errors import CorsoError, SettingsError
+from corso.report.amendments import AMENDMENTS
 from corso.settings import Settings
 from corso.storage.address import BucketAddress
 from corso.storage.bucket import bucket_at
@@ -26,6 +27,8 @@ from corso.storage.working_copy import PlainCopy, VersionedCopy, used_at
 TABLES = "tables"
 _WORKBOOK, _RETURNED = "reconciliation.xlsx", "review"
 """What people edit, and where edits of it are taken up (`reviewing`)."""
+_FIRST = (AMENDMENTS,)
+"""What an erasure or a purge means to change is known before it is changed: one that is killed in between is gone on with."""
 _LAST = ("certificate.json", "summary.json")
 """Whoever finds a new summary finds the files that it speaks of."""
 CHECKPOINT = "reading_back"
@@ -60,6 +63,11 @@ class SeenBatch:
         for copy in (self._tables, self._reports):
             self._take_up(copy)
             copy.fetch_all()
+
+    def has_superseded(self) -> bool:
+        """Say whether the bucket has objects of tables that are not of their state."""
+        self._take_up(self._tables)
+        return self._tables.has_superseded()
 
     def table_written_at(self, name: str) -> float | None:
         """Return when a table was written (POSIX seconds); None where there is none."""
@@ -96,6 +104,7 @@ class BatchAtWork(SeenBatch):
             self._held.check()
             # First: where another batch's run has changed the review, too, nothing of this one's counts.
             self._store.publish(alone=_ALONE)
+            self._reports.publish(only=_FIRST)
             self._tables.publish(without=without)
             self._reports.publish(last=_LAST, edited={_WORKBOOK: _RETURNED})
 
@@ -104,6 +113,16 @@ class BatchAtWork(SeenBatch):
         with self._turn:
             self._held.check()
             self._tables.publish(only=[CHECKPOINT])
+
+    def supersede(self) -> None:
+        """Put all that is here, and take away every object of the tables that is not of it, whoever left it.
+
+        Raises Stopped, and LeaseLost where another one has taken over.
+        """
+        with self._turn:
+            self.publish(without=())
+            self._tables.publish(claims=True)
+            self._tables.purge()
 
     def end(self) -> None:
         """Publish what is left, as far as that is possible, and take away what it supersedes."""
@@ -137,6 +156,13 @@ def at_work(settings: Settings, batch: str, held: Held) -> Iterator[None]:
     finally:
         copy.end()
         _AT_WORK[folder] = (copy, False)
+
+
+def forget_idle_copies(settings: Settings) -> None:
+    """Take away what this machine has of the store in working copies that no process uses, should it be kept in a bucket."""
+    if settings.kept_in is not None:
+        for folder in settings.kept_in.idle_folders():
+            shutil.rmtree(folder / str(settings.loader.store.id), ignore_errors=True)
 
 
 def batches_in_bucket(settings: Settings) -> list[str]:

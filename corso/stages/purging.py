@@ -20,6 +20,7 @@ from corso.settings import Settings
 from corso.stages.batch import Batch, batches_of
 from corso.stages.blanking import Blanking, Cause, Whose
 from corso.stages.erasing import sweep
+from corso.stages.keeping import forget_idle_copies
 from corso.stages.reviewing import RETURNED, WORKBOOK
 from corso.unexpected import CRASH
 
@@ -54,23 +55,26 @@ def purge(settings: Settings, age: timedelta, now: datetime, *, dry_run: bool) -
     """
     done = []
     for batch in batches_of(settings):
-        batch.fetch_all()
         used = last_used(batch)
-        if now - used < age or _is_purged(batch):
+        if now - used < age or (_is_purged(batch) and not batch.has_superseded()):
             continue
+        batch.fetch_all()
         if dry_run:
             done.append(Purged(batch.name, used, tuple(sorted(_named(batch, _holders(batch))))))
             continue
         with batch.lock().held(Run(secrets.token_hex(6))) as held, batch.at_work(held):
             batch.fetch_all()
             files = tuple(sorted(_named(batch, _purge(batch, now))))
+            batch.supersede()
         done.append(Purged(batch.name, used, files))
+    if done and not dry_run:
+        forget_idle_copies(settings)
     return done
 
 
 def last_used(batch: Batch) -> datetime:
     """Return when a verb last wrote the batch's books."""
-    paths = [batch.tables / "facts.json", batch.folder / "summary.json"]
+    paths = [batch.file("tables/facts.json"), batch.file("summary.json")]
     times = [path.stat().st_mtime for path in paths if path.exists()] or [batch.tables.stat().st_mtime]
     return datetime.fromtimestamp(max(times)).astimezone()
 
@@ -87,7 +91,7 @@ def check_not_purged(batch: Batch) -> None:
 
 def _is_purged(batch: Batch) -> bool:
     """Whether nothing was written since it was purged."""
-    if batch.table("raw_orders").exists() or batch.file(WORKBOOK).exists():
+    if batch.table_written_at("raw_orders") is not None or batch.file(WORKBOOK).exists():
         return False
     return any(each.what == "purge" for each in read_amendments(batch.file(AMENDMENTS).parent))
 
@@ -105,7 +109,8 @@ def _purge(batch: Batch, now: datetime) -> Iterator[Path]:
     if returned.exists():
         shutil.rmtree(returned)
         yield returned
-    # Last: as long as they are there the batch counts as not purged.
+    # Last: as long as they are there, in a bucket, too, the batch counts as not purged.
+    batch.publish()
     yield from _removed(blanking, _goes(batch))
 
 

@@ -102,11 +102,13 @@ def _output(file: HashedFile, batch: Batch, amendments: Sequence[Amendment]) -> 
     if not chain:
         return _file("output", file, path)
     last = chain[-1]
-    if last.after is None:
-        what = f"output {file.name}"
-        found = hashed(path, file.name).sha256 if path.exists() else "gone"
-        return Line(what, file.sha256, found, "" if path.exists() else f"taken away by the {said_of(last)}")
-    line = _file("output", file.model_copy(update={"sha256": last.after}), path)
+    if last.after is None and not path.exists():
+        return Line(f"output {file.name}", file.sha256, "gone", f"taken away by the {said_of(last)}")
+    line = _file("output", file.model_copy(update={"sha256": last.after or "gone"}), path)
+    if unreached := next((each for each in chain if each.before == line.found), None):
+        # An amendment is written first: whatever did this was killed in between, or somebody put the old file back.
+        what = f"{line.what}, which the {said_of(unreached)} has not reached: run that again"
+        return replace(line, what=what, certified=line.found)
     return replace(line, what=f"{line.what}, as the {said_of(last)} left it")
 
 

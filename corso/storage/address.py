@@ -8,6 +8,7 @@ import fcntl
 import itertools
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -77,6 +78,15 @@ class BucketAddress:
         """
         return _own_folder(self.machine_folder(), os.getpid())
 
+    def idle_folders(self) -> Iterator[Path]:
+        """Yield the working folders that no process uses; one comes to nobody's use until the next one is asked for."""
+        for folder in sorted(self.machine_folder().glob("copy-*")):
+            if (descriptor := _taken(folder)) is not None:
+                try:
+                    yield folder
+                finally:
+                    os.close(descriptor)
+
 
 def is_in_a_bucket(path: str | Path) -> bool:
     """Say whether a path names a place in a bucket."""
@@ -88,15 +98,20 @@ def _own_folder(parent: Path, _process: int) -> Path:
     for number in itertools.count(1):
         folder = parent / f"copy-{number}"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            # It is let go of with the process.
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-        else:
+        if _taken(folder) is not None:
             return folder
     raise AssertionError
+
+
+def _taken(folder: Path) -> int | None:
+    """Take a working folder for this process; return the descriptor whose end lets go of it, None where it is in use."""
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def scratch_folder() -> Path:

@@ -214,15 +214,18 @@ class PlainCopy(_Copy):
         last: Collection[str] = (),
         alone: Collection[str] = (),
         edited: Mapping[str, str] = MappingProxyType({}),
+        only: Collection[str] = (),
     ) -> None:
         """Put what changed, and take away what is gone; `last`: names that are put when all else is there.
 
+        `only` puts nothing but these.
         `edited`: files that people edit in the bucket -> the folder into which their edits go, should such a file have
         changed there since it was fetched or put. `alone`: files that may not have changed there; then nothing is put, and
         Stopped is raised.
         """
         with self._alone():
-            changed, gone = self._changed(), self._gone()
+            changed = [name for name in self._changed() if _is_meant(name, (), only)]
+            gone = [name for name in self._gone() if _is_meant(name, (), only)]
             if not changed and not gone:
                 return
             now = self._listed()
@@ -301,11 +304,14 @@ class VersionedCopy(_Copy):
         self._state = ""
         """The manifest that is the state, as far as is known."""
 
-    def publish(self, *, without: Collection[str] = (), only: Collection[str] = ()) -> None:
+    def publish(
+        self, *, without: Collection[str] = (), only: Collection[str] = (), claims: bool = False
+    ) -> None:
         """Put what changed, then the manifest that makes it valid.
 
-        `without` leaves folders as they are in the bucket; `only` puts nothing but them. Raises LeaseLost where another
-        one has published since the state was taken up.
+        `without` leaves folders as they are in the bucket; `only` puts nothing but them; `claims`: the state becomes this
+        writer's even where nothing changed, so that it may `purge`. Raises LeaseLost where another one has published since
+        the state was taken up.
         """
         with self._alone():
             changed = [name for name in self._changed() if _is_meant(name, without, only)]
@@ -316,7 +322,8 @@ class VersionedCopy(_Copy):
                 for name in self._kept
                 if _first(name) in written and not self._is_here(name) and _is_meant(name, without, only)
             ]
-            if not changed and not gone:
+            is_claimed = claims and bool(self._kept) and not self._generation
+            if not changed and not gone and not is_claimed:
                 return
             self._check_is_alone()
             generation = self._generation or _generation_of(self._state) + 1
@@ -342,8 +349,15 @@ class VersionedCopy(_Copy):
             there = self._bucket.objects(self._prefix)
             if (state := _greatest(self._manifests_among(there))) != self._state:
                 raise self._lost(state)
-            needed = {kept.key for kept in self._kept.values()} | {f"{self._prefix}{MANIFESTS}{self._state}"}
-            self._bucket.delete(name for name in there if name not in needed)
+            self._bucket.delete(self._not_needed(there))
+
+    def has_superseded(self) -> bool:
+        """Say whether there is anything but the state that was taken up: a writer is at work, or was killed."""
+        return bool(self._not_needed(self._bucket.objects(self._prefix)))
+
+    def _not_needed(self, there: Iterable[str]) -> list[str]:
+        needed = {kept.key for kept in self._kept.values()} | {f"{self._prefix}{MANIFESTS}{self._state}"}
+        return [name for name in there if name not in needed]
 
     def _check_is_alone(self) -> None:
         state = _greatest(self._manifests_there())

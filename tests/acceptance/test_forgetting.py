@@ -163,6 +163,21 @@ def test_a_dry_run_and_a_customer_that_nobody_knows_change_nothing(shop: Shop) -
     before = contents(shop)
     said = erase(settings_of(shop), [email(THEIRS)], NOW, history=history(shop), dry_run=True)
     assert "results.csv" in said.batches[BATCH]
+    line = THEIRS + 1
+    assert said.exports == {f"in/{name}.csv": [line] for name in ("fulfillments", "line_items", "orders")}
+    assert (
+        f"in/orders.csv, line {line}: the merchant's export; a later load of it brings the data back"
+        in said.left
+    )
+    (shop.exports / "orders.csv").unlink()
+    with (shop.exports / "line_items.csv").open("a", encoding="utf-8") as file:
+        file.write("\n")
+    said = erase(settings_of(shop), [email(THEIRS)], NOW, history=history(shop), dry_run=True)
+    assert [sentence.partition(": ")[2].partition(", ")[2] for sentence in said.left[:3]] == [
+        "",
+        "changed since it was loaded: these lines may be others now",
+        "not there any more; look where it was moved to",
+    ]
     nobody = erase(
         settings_of(shop), ["nobody@example.com", "c-404"], NOW, history=history(shop), dry_run=False
     )
@@ -192,6 +207,9 @@ def test_an_erasure_that_was_killed_is_finished_by_the_next(
         patched.setattr(Blanking, "_amend", amend_or_die)
         with pytest.raises(KeyboardInterrupt):
             erase(settings_of(shop), [email(THEIRS)], NOW, history=history(shop), dry_run=False)
+    killed = lines_of(shop)
+    assert all(line.is_right for line in killed), [line for line in killed if not line.is_right]
+    assert sum("has not reached: run that again" in line.what for line in killed) <= 1
     erase(settings_of(shop), ["nobody@example.com"], NOW, history=history(shop), dry_run=False)
     assert not still_there(shop, *values_of(THEIRS))
     assert [each.is_done for each in read_erasures(settings_of(shop))] == [True]
