@@ -441,6 +441,15 @@ class Settings:
         """The file of `corso.ca_file`."""
         return self.home / self.loader.corso.ca_file if self.loader.corso.ca_file else None
 
+    def check_store_is_named(self) -> None:
+        """Raise SettingsError where `store.id` is what `inspect` wrote: Corso is asked nothing about that store."""
+        if self.loader.store.id == DRAFT_STORE_ID:
+            message = (
+                f"{self.path.name}: store.id is still {DRAFT_STORE_ID}, as `inspect` wrote it: put Corso's number of the "
+                "store there"
+            )
+            raise SettingsError(message)
+
     @property
     def store_dir(self) -> Path:
         """The folder of one store's batches."""
@@ -623,11 +632,17 @@ def nearest(name: str, known: list[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
 
 
+_SECRETS = ("client_id", "client_secret", "secret", "password", "token", "access_token", "api_key")
+"""What somebody may write into loader.yaml by a guess."""
+
+
 def _explain(path: Path, node: yaml.Node | None, problem: Any) -> str:
     location = tuple(problem["loc"])
     dotted = ".".join(str(part) for part in location)
     place = f"{path}:{line_of(node, location)}"
     if problem["type"] == "extra_forbidden":
+        if location[-1] in _SECRETS:
+            return f"{place}: {dotted!r} does not belong here: secrets come from the environment or .env (CORSO_CLIENT_ID, CORSO_CLIENT_SECRET)"
         known = list(_model_at(location[:-1]).model_fields)
         return f"{place}: unknown key {dotted!r}; {nearest(str(location[-1]), known)}"
     if problem["type"] == "missing":

@@ -13,7 +13,8 @@ from assets.run_tags import FACTS_TAG, PARTITION_TAG, note_end
 from corso.errors import CorsoError, Stopped, UsageError
 from corso.report.summary import Stage
 from corso.stages.batch import Batch
-from corso.stages.ending import close_unfinished_books, guard_that_stopped
+from corso.stages.ending import close_unfinished_books
+from corso.stages.guards import guard_that_stopped
 from corso.unexpected import keep_unexpected, said_of
 
 _STAGES: dict[str, Stage] = {"plan_batch": "plan", "upload_batch": "upload"}

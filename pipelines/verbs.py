@@ -15,7 +15,7 @@ from corso.extract.files import default_batch
 from corso.report.results import problems_by_frequency
 from corso.report.summary import Stage, Summary
 from corso.report.verdict import judge
-from corso.settings import DRAFT_STORE_ID, Settings, check_batch_name, read_settings
+from corso.settings import Settings, check_batch_name, read_settings
 from corso.stages.batch import Batch
 from corso.stages.ending import close_unfinished_books, facts_written_at
 from corso.stages.forecast import forecast
@@ -110,9 +110,7 @@ def _end(settings: Settings, until: str | None) -> datetime | None:
 def _confirm(settings: Settings, *, yes: bool) -> None:
     """Have the credentials at hand, and somebody's word for sending to production."""
     settings.credentials()
-    if settings.loader.store.id == DRAFT_STORE_ID:
-        message = f"{settings.path.name}: store.id is still {DRAFT_STORE_ID}, as `inspect` wrote it: put Corso's number of the store there"
-        raise SettingsError(message)
+    settings.check_store_is_named()
     if settings.loader.corso.environment != "production" or yes:
         return
     if not sys.stdin.isatty():

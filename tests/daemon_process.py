@@ -79,7 +79,12 @@ class Daemon:
 
 @contextlib.contextmanager
 def running_daemon(
-    home: Path, config: Path, *, patience_s: float = 90, **changes: str | None
+    home: Path,
+    config: Path,
+    *,
+    location: str = "tests.nightly_location",
+    patience_s: float = 90,
+    **changes: str | None,
 ) -> Iterator[Daemon]:
     """Start a daemon on an instance of its own that serves the stores at `config`; end it with the block."""
     home.mkdir(parents=True)
@@ -87,7 +92,7 @@ def running_daemon(
         f"telemetry: {{enabled: false}}\n{RUN_SETTINGS}{_SOON}", encoding="utf-8"
     )
     log = home / "daemon.log"
-    command = [sys.executable, "-W", "ignore", "-m", "dagster._daemon", "run", "-m", "tests.nightly_location"]
+    command = [sys.executable, "-W", "ignore", "-m", "dagster._daemon", "run", "-m", location]
     told = environment(
         DAGSTER_HOME=str(home),
         CORSO_LOADER_CONFIG=str(config),

@@ -27,6 +27,15 @@ _PERSONAL = re.compile(
     r"|(fulfillments\.)?tracking_info_(number|url)"
     r"|(billing|shipping)_address_(?!country_code$|state_or_province_code$).+"
 )
+_OF_A_FORM = (
+    r"^(line_items\.|fulfillments\.)?(.*_(on|at|money)|quantity|price|tax|grams|shipping_weight_grams)$"
+)
+"""Fields of dates and numbers."""
+_MONTHS = "jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?|oct(ober)?|nov(ember)?|dec(ember)?"
+_IN_FORM = (
+    r"(?i)^([\d\s.,:;/'+()\p{Sc}\p{Pd}]|\dt\d|\dz|\b(utc|gmt|[ap]\.?m|(?-i:[A-Z]{3})|" + _MONTHS + r")\b)*$"
+)
+"""How people write these. Anything else came from elsewhere, as a name does in a row that has slipped by a column."""
 _EMAIL = r"([^\s@\"'<>(),;:])[^\s@\"'<>(),;:]*@[^\s@\"'<>(),;:]+"
 _LONG_NUMBER = r"\+?\d(?:[ ()-]*\d){8,}"
 """Nine digits or more: phones, cards, accounts."""
@@ -56,12 +65,17 @@ def is_personal(field: str | None) -> bool:
 
 
 def masked_values(frame: pl.DataFrame, field: str, *columns: str) -> pl.DataFrame:
-    """Veil the columns of text in the rows whose `field` is personal: the first letter stays, and that it is an address."""
+    """Veil the columns of text in the rows whose `field` is personal, or one of dates and numbers that holds neither.
+
+    The first letter stays, and that it is an address.
+    """
     personal = [name for name in frame[field].unique() if is_personal(name)]
-    if not personal:
-        return frame
+    is_of_a_form = pl.col(field).str.contains(_OF_A_FORM)
     return frame.with_columns(
-        pl.when(pl.col(field).is_in(personal)).then(_veiled(pl.col(name))).otherwise(pl.col(name)).alias(name)
+        pl.when(pl.col(field).is_in(personal) | (is_of_a_form & ~pl.col(name).str.contains(_IN_FORM)))
+        .then(_veiled(pl.col(name)))
+        .otherwise(pl.col(name))
+        .alias(name)
         for name in columns
     )
 

@@ -187,7 +187,9 @@ class AlertWays:
             message = "CORSO_ALERT_FROM and CORSO_ALERT_TO are needed beside CORSO_ALERT_MAIL"
             raise SettingsError(message)
         mail = EmailMessage()
-        mail["Subject"], mail["From"], mail["To"] = alert.subject, self.sender, ", ".join(self.recipients)
+        # A folder's name may hold a line break, and a header field none.
+        mail["Subject"] = " ".join(alert.subject.split())
+        mail["From"], mail["To"] = self.sender, ", ".join(self.recipients)
         mail.set_content(alert.text)
         with _connected(server) as connection:
             if server.user:

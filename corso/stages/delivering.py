@@ -26,6 +26,7 @@ from corso.report.summary import QuotaUse, Requests
 from corso.stages.adoption import Adoption
 from corso.stages.batch import Batch, Pace, ProgressWatch, add_requests
 from corso.stages.canary import Canary
+from corso.stages.guards import check_may_be_sent
 from corso.stages.operations import operations_of, rows_of
 from corso.stages.selection import Selection
 from corso.stages.signals import stopped_by_signals
@@ -50,11 +51,12 @@ def upload(
     """Send the operations of a plan that are about orders, or about fulfillments.
 
     `limit` sends no more than so many; from `until` on, which knows its offset, nothing is sent. Raises what stopped
-    it: Stopped, Parked, NotAuthorised, Interrupted, LedgerError, SettingsError. Whatever it raises, the ledger says
+    it: Stopped, Parked, NotAuthorised, Interrupted, LedgerError, SettingsError, UsageError. Whatever it raises, the ledger says
     how every operation stands.
     """
     settings = batch.settings
     credentials = settings.credentials()
+    check_may_be_sent(batch)
     clock = SystemClock()
     with Ledger.open(
         settings.ledger,

@@ -1,4 +1,4 @@
-"""A batch whose run did not come to its end: which guard stopped it, and its books closed on what is there."""
+"""A batch whose run did not come to its end: its books are closed on what is there."""
 
 from datetime import datetime
 
@@ -6,20 +6,6 @@ from corso.errors import CorsoError
 from corso.report.summary import Stage, Summary
 from corso.stages.batch import Batch
 from corso.stages.books import close_books
-from corso.stages.counting import broken_contracts, quarantined_share, unaccounted_rows
-
-
-def guard_that_stopped(batch: Batch) -> str:
-    """Say which blocking check failed, from the facts that it judged by."""
-    if any(unaccounted_rows(batch).values()):
-        return f"rows of the exports are unaccounted for: {unaccounted_rows(batch)}; nothing was sent"
-    if any(broken_contracts(batch).values()):
-        return f"accepted tables break the contract: {broken_contracts(batch)}; nothing was sent"
-    share, limit = quarantined_share(batch), batch.settings.loader.validation.max_quarantined
-    return (
-        f"{share:.1%} of the source orders are quarantined, validation.max_quarantined allows {limit:.1%}; nothing was "
-        "sent. quarantine.csv says why"
-    )
 
 
 def facts_written_at(batch: Batch) -> float:

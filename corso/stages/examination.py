@@ -21,10 +21,10 @@ from corso.api.auth import NoToken
 from corso.api.client import CorsoApi
 from corso.delivery.ledger import Ledger
 from corso.delivery.states import State
-from corso.errors import CorsoError, NotAuthorised, Parked, RateLimited, SettingsError
+from corso.errors import CorsoError, NotAuthorised, Parked, RateLimited
 from corso.extract.files import default_batch, find_exports
 from corso.extract.profile import load_profile
-from corso.settings import DRAFT_STORE_ID, Settings
+from corso.settings import Settings
 from corso.stages.books import LIBRARIES
 from corso.stages.known_quota import ANSWER_S, KnownQuota, said_length
 from corso.storage.address import BucketAddress
@@ -96,10 +96,8 @@ def _versions() -> str:
 
 def _configuration(settings: Settings) -> Remark:
     loader = settings.loader
-    if loader.store.id == DRAFT_STORE_ID:
-        sentence = f"store.id is still {DRAFT_STORE_ID}, as `inspect` wrote it: put Corso's number of the store there"
-        return Remark("loader.yaml", "bad", sentence, SettingsError.exit_code)
     try:
+        settings.check_store_is_named()
         profile = load_profile(loader.exports.profile, settings.home)
     except CorsoError as error:
         return Remark.of("loader.yaml", error)

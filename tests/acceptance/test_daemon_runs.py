@@ -1,17 +1,14 @@
 """Runs of a real daemon that do not simply go through: parked, cancelled, stopped; and who is told."""
 
-import json
 import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from assets.run_tags import ENDED_TAG, RESUME_TAG, STORE_TAG
+from tests.alert_sinks import webhook
 from tests.daemon_process import running_daemon
 from tests.loader_process import Shop, good_orders
 from tests.sandbox_process import running_sandbox
@@ -37,26 +34,6 @@ def states(shop: Shop) -> dict[str, int]:
         return {}
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
         return dict(ledger.execute("SELECT state, count(*) FROM entries GROUP BY state").fetchall())
-
-
-@contextmanager
-def webhook() -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """Run a webhook; yield its URL and what it was told."""
-    told: list[dict[str, str]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/T0KEN", told
-        server.shutdown()
 
 
 @pytest.mark.slow

@@ -86,3 +86,13 @@ def test_what_is_no_such_url_is_one_sentence_without_it(
 def test_a_url_without_a_host_is_this_machine() -> None:
     """As PostgreSQL's own programs have it."""
     assert DatabaseUrl.parse("postgresql:///corso").name == "localhost/corso"
+
+
+def test_who_writes_a_secret_into_loader_yaml_is_told_where_it_belongs(tmp_path: Path) -> None:
+    """And the secret is not repeated."""
+    with pytest.raises(SettingsError) as refused:
+        settings(tmp_path, "upload: {client_secret: hunter2}")
+    assert "'upload.client_secret' does not belong here: secrets come from the environment or .env" in str(
+        refused.value
+    )
+    assert "hunter2" not in str(refused.value)

@@ -86,6 +86,7 @@ def reading_back(
     ApiError's children, Parked, Interrupted, SettingsError.
     """
     settings = batch.settings
+    settings.check_store_is_named()
     check_not_purged(batch)
     credentials = settings.credentials()
     with Checkpoint.open(batch.file("tables/reading_back"), batch.publish_checkpoint) as checkpoint:

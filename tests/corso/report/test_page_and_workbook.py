@@ -174,6 +174,28 @@ def veiled(value: str | None, field: str) -> str | None:
     return str(shown_.item()) if shown_.item() is not None else None
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "is_shown"),
+    [
+        ("source_created_on", "2026-11-20T17:30:00+00:00", True),
+        ("source_created_on", "20/11/2026 5:30 PM", True),
+        ("source_created_on", "Nov 3, 2025 12:00:00 UTC", True),
+        ("total_money", "$ 1.234,50 USD", True),
+        ("source_created_on", "Ann Lee", False),
+        ("line_items.quantity", "1 Main St", False),
+        ("total_money", "Marianne", False),
+        ("sku", "Ann Lee", True),
+    ],
+)
+def test_what_stands_in_a_column_of_dates_or_numbers_and_is_none_is_masked(
+    field: str, value: str, is_shown: bool
+) -> None:
+    """In a row that has slipped by a column a name stands where a date should be."""
+    frame = pl.DataFrame({"field": [field], "value": [value]})
+    shown_ = masked_values(frame, "field", "value")["value"].item()
+    assert shown_ == (value if is_shown else f"{value[0]}•••")
+
+
 def test_masking_keeps_nothing_but_the_first_letter() -> None:
     """And what is not there stays not there."""
     assert veiled("Ann", "customer_first_name") == "A•••"

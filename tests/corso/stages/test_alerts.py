@@ -1,14 +1,10 @@
 """What a person is told, and that it reaches the webhook and the mail server without a secret in what is said of it."""
 
-import socketserver
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 
 from corso.errors import ApiError, ExportError, NotAuthorised, SettingsError, Stopped
 from corso.stages.alerts import MOST_AT_ONCE, Alert, AlertWays, alert_of_error, told_together
+from tests.alert_sinks import mail_server
 
 ALERT = Alert(
     "north", "2026-11-22", "12.0% are quarantined.", "Look at the report.", "https://dagster.example/runs/1"
@@ -85,44 +81,6 @@ def test_the_webhook_gets_the_alert_and_its_failure_is_told() -> None:
     assert got == [("https://hooks.example/T0KEN", ALERT.body)]
     assert ways.send(ALERT, post=lambda *_: "the webhook answered 404") == ["the webhook answered 404"]
     assert "T0KEN" not in repr(ways)
-
-
-class _Mail(socketserver.StreamRequestHandler):
-    """A mail server that offers no encryption and keeps what it is told."""
-
-    told: list[str]
-
-    def handle(self) -> None:
-        self.wfile.write(b"220 here\r\n")
-        in_data = False
-        for line in self.rfile:
-            text = line.decode().rstrip("\r\n")
-            self.told.append(text)
-            if in_data:
-                in_data = text != "."
-                if not in_data:
-                    self.wfile.write(b"250 ok\r\n")
-                continue
-            command = text.upper()
-            in_data = command == "DATA"
-            self.wfile.write({"DATA": b"354 go\r\n", "QUIT": b"221 bye\r\n"}.get(command, b"250 ok\r\n"))
-            if command == "QUIT":
-                return
-
-
-@contextmanager
-def mail_server() -> Iterator[tuple[str, list[str]]]:
-    """Run a mail server; yield its address and what it was told."""
-    told: list[str] = []
-    handler = type("Handler", (_Mail,), {"told": told})
-    with socketserver.TCPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.server_address[1]}", told
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def mailed(address: str, user: str = "", **changes: str) -> list[str]:
