@@ -13,6 +13,7 @@ pace is kept (a refusal later on puts the curve on top of it).
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from corso.api.quota_headers import QuotaNotice
 from corso.api.sent_log import SentLog
@@ -47,6 +48,16 @@ _SMOOTH = 0.8
 _BUCKET_S = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What refusals have told: enough to go on from in another process."""
+
+    per_second: float
+    """Requests that the server takes."""
+    pause_s: float = 0.0
+    """The longest pause that it asked for."""
+
+
 class FoundRate:
     """A rate in requests per second, found by what is refused."""
 
@@ -58,7 +69,9 @@ class FoundRate:
         guard_s: Callable[[], float],
         *,
         ceiling: float = math.inf,
+        found: Found | None = None,
     ) -> None:
+        """Begin with `rate`; or where `found`, which was told before, left off."""
         self.ceiling = ceiling
         """What it never grows beyond: the pace that was told while the API still told one."""
         self.limit: int | None = None
@@ -68,11 +81,11 @@ class FoundRate:
         self._log = log
         self._guard_s = guard_s
         self._rate = max(rate, LOWEST)
-        self._found: float | None = None
+        self._found = found.per_second if found else None
         self._dip = DIP
-        self._curve = CURVE
-        self._longest_s = 0.0
+        self._longest_s = found.pause_s if found else 0.0
         """The longest pause that was asked for: a window lasts as long at the least."""
+        self._curve = self._usual_curve()
         self._since_refusal = log.total
         self._refusal: tuple[int, float] | None = None
         """Number and departure of the refused request, until something is accepted again."""
@@ -80,6 +93,11 @@ class FoundRate:
         self._resumed_with = log.total
         self._used = self._rate
         self._count, self._bucket = 0, now
+
+    @property
+    def found(self) -> Found | None:
+        """What the last refusal told, or was told before; None where there was none. What is tried beyond it is no finding."""
+        return None if self._found is None else Found(self._found, self._longest_s)
 
     def rate(self, share: float) -> float:
         """Return the rate that is allowed now: `share` of it, once there was a refusal to tell what the whole is."""
@@ -142,7 +160,7 @@ class FoundRate:
             self._found = max(LOWEST, min(self._carried(number, sent_at, asked_s), self.rate(1.0)))
         # Whoever had to wait for an hour finds out in hours whether there is more.
         self._longest_s = max(self._longest_s, asked_s)
-        self._curve = max(CURVE, max(CURVE_S, self._longest_s) * self._found)
+        self._curve = self._usual_curve()
         self._refusal = (number, sent_at)
         self._since_refusal = self._log.total
 
@@ -154,6 +172,9 @@ class FoundRate:
         self._refusal = None
         self._resumed_at = now
         self._resumed_with = self._log.total
+
+    def _usual_curve(self) -> float:
+        return max(CURVE, max(CURVE_S, self._longest_s) * (self._found or 0.0))
 
     def _carried(self, number: int, sent_at: float, pause_s: float) -> float:
         """Return the most that the server took per second, over the last 1, 1.6, 2.6, ... seconds and the pause after."""

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from corso.api.backoff import Jitter, random_jitter
+from corso.api.found_rate import Found
 from corso.api.pacer import Pacer, Ticket, Wait
 from corso.api.quota_headers import NOTHING, QuotaNotice
 from corso.calendar import Calendar
@@ -29,7 +30,8 @@ class Limiter:
     """Admits requests, and counts them for the summary and the progress bar.
 
     The hours of `limits.calendar` are those of `time_zone`. From `until` on, which knows its offset, nothing is
-    admitted any more. A `pacer` that another limiter had before knows the quota already.
+    admitted any more. A `pacer` that another limiter had before knows the quota already; a new one goes on from what an
+    earlier run `found` of an API that tells none.
     """
 
     def __init__(
@@ -41,12 +43,14 @@ class Limiter:
         time_zone: str = "UTC",
         until: datetime | None = None,
         pacer: Pacer | None = None,
+        found: Found | None = None,
     ) -> None:
         self.pacer = pacer or Pacer(
             share=limits.share,
             max_in_flight=limits.max_in_flight,
             requests_per_second=limits.requests_per_second,
             jitter=jitter,
+            found=found,
         )
         self._patience_s = limits.patience_s
         self._clock = clock

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from corso.api.backoff import CAP_S, Jitter, random_jitter
 from corso.api.fixed_quota import FixedQuota
-from corso.api.found_rate import DEFAULT_RATE, FoundRate
+from corso.api.found_rate import DEFAULT_RATE, Found, FoundRate
 from corso.api.latency import Concurrency, Latency
 from corso.api.quota_headers import NOTHING, QuotaNotice
 from corso.api.rolling_quota import RollingQuota
@@ -90,7 +90,12 @@ class Pacer:
         max_in_flight: int,
         requests_per_second: float | None = None,
         jitter: Jitter = random_jitter,
+        found: Found | None = None,
     ) -> None:
+        """Begin with nothing known but, of an API that tells nothing, what was `found` before.
+
+        `requests_per_second`, which somebody set, wins over it.
+        """
         self.share = share
         self.tally = Tally()
         self.seeded = False
@@ -99,6 +104,7 @@ class Pacer:
         self._concurrency = Concurrency(max_in_flight, self._latency)
         self._log = SentLog()
         self._start_rate = requests_per_second
+        self._found_before = None if requests_per_second else found
         self._jitter = jitter
         self._in_flight = 0
         self._quota: FixedQuota | RollingQuota = FixedQuota(self._log, self._latency)
@@ -123,6 +129,11 @@ class Pacer:
     def quota(self) -> tuple[int, float] | None:
         """The limit and the length of its window in seconds, as far as the answers tell; None if they do not."""
         return (self._quota.limit, self._quota.length_s) if self._is_told else None
+
+    @property
+    def found(self) -> Found | None:
+        """What refusals told of an API that tells nothing else; None where it does, or refused nothing."""
+        return self._found.found if self._found and not self._is_told else None
 
     @property
     def quota_share(self) -> float | None:
@@ -312,8 +323,13 @@ class Pacer:
             self._found = FoundRate(last, now, self._log, self._latency.guard_s, ceiling=last)
             self._quota = FixedQuota(self._log, self._latency)
         elif self._found is None:
-            self._found = FoundRate(self._start_rate or DEFAULT_RATE, now, self._log, self._latency.guard_s)
+            self._found = self._find(now)
         self._is_told = False
+
+    def _find(self, now: float, told: float | None = None) -> FoundRate:
+        rate = told or self._start_rate or DEFAULT_RATE
+        found = self._found_before if told is None else None
+        return FoundRate(rate, now, self._log, self._latency.guard_s, found=found)
 
     def _pause(self, ticket: Ticket, now: float, status: int, notice: QuotaNotice) -> None:
         asked_s = notice.retry_after_s
@@ -339,6 +355,5 @@ class Pacer:
 
     def _cut(self, ticket: Ticket, now: float, asked_s: float, notice: QuotaNotice) -> None:
         if self._found is None:
-            rate = self._quota.per_second if self._is_told else self._start_rate or DEFAULT_RATE
-            self._found = FoundRate(rate, now, self._log, self._latency.guard_s)
+            self._found = self._find(now, self._quota.per_second if self._is_told else None)
         self._found.refused(ticket.number, ticket.sent_at, asked_s, notice)

@@ -135,8 +135,9 @@ class Length:
         elif self._observed is None:
             self._observed = observed
         else:
-            both = self._observed.narrowed(observed)
-            self._observed = Span(both.lo, min(self._observed.hi, observed.hi, max(both.hi, both.lo)))
+            # Where the next window opens with a request, one seems longer than another: none is longer than the shortest.
+            most = min(self._observed.hi, observed.hi)
+            self._observed = Span(min(self._observed.narrowed(observed).lo, most), most)
 
     def doubt(self) -> None:
         """Forget what was observed: a window did not end when it should have."""

@@ -112,6 +112,10 @@ class QuotaUse(BaseModel):
     """Requests of this loader in this time."""
     foreign: float = 0.0
     """Requests of others in this time, as far as the answers show."""
+    found_per_s: float | None = None
+    """Requests per second that an API took that tells nothing but refusals; None where it tells its quota, or refused none."""
+    found_pause_s: float = 0.0
+    """The longest pause that it asked for."""
 
     @property
     def used_share(self) -> float | None:
@@ -124,14 +128,17 @@ class QuotaUse(BaseModel):
         return min(1.0, self.foreign / self.quota) if self.quota > 0 else None
 
     def __add__(self, more: "QuotaUse") -> "QuotaUse":
-        """Return both together; the limit and the window are those told last."""
+        """Return both together; the limit and the window are those told last, the rate that found last."""
         told = more if more.limit is not None else self
+        found = more if more.found_per_s is not None else self
         return QuotaUse(
             limit=told.limit,
             length_s=told.length_s,
             quota=round(self.quota + more.quota, 3),
             used=self.used + more.used,
             foreign=round(self.foreign + more.foreign, 3),
+            found_per_s=found.found_per_s,
+            found_pause_s=found.found_pause_s,
         )
 
 

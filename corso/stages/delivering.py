@@ -27,6 +27,7 @@ from corso.stages.adoption import Adoption
 from corso.stages.batch import Batch, Pace, ProgressWatch, add_requests
 from corso.stages.canary import Canary
 from corso.stages.guards import check_may_be_sent
+from corso.stages.known_quota import open_api
 from corso.stages.operations import operations_of, rows_of
 from corso.stages.selection import Selection
 from corso.stages.signals import stopped_by_signals
@@ -66,7 +67,7 @@ def upload(
     ) as ledger:
 
         async def deliver() -> None:
-            client = CorsoApi.open(settings, credentials, clock=clock, until=until)
+            client = open_api(settings, credentials, clock=clock, until=until)
             async with counted_api(batch, client) as api:
 
                 def watch(what: str, done: int, total: int) -> None:
@@ -102,7 +103,7 @@ async def counted_api(batch: Batch, api: CorsoApi) -> AsyncIterator[CorsoApi]:
         async with api:
             yield api
     finally:
-        after, (limit, length_s) = pacer.tally, pacer.quota or (None, None)
+        after, (limit, length_s), found = pacer.tally, pacer.quota or (None, None), pacer.found
         asked = Requests(
             sent=after.sent - before.sent,
             throttled=after.throttled - before.throttled,
@@ -115,6 +116,8 @@ async def counted_api(batch: Batch, api: CorsoApi) -> AsyncIterator[CorsoApi]:
             quota=after.quota - before.quota,
             used=after.used - before.used,
             foreign=after.foreign - before.foreign,
+            found_per_s=round(found.per_second, 3) if found else None,
+            found_pause_s=found.pause_s if found else 0.0,
         )
         batch.write_facts(add_requests(batch.read_facts(), asked, met))
 

@@ -4,7 +4,7 @@ The time is a range. Its short end is the pace that the quota, the loader's shar
 knows of the window only what is sure, takes what others used last time as theirs, and lets some time be lost.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -13,7 +13,7 @@ from corso.calendar import Calendar
 from corso.report.summary import Summary
 from corso.settings import Loader
 from corso.stages.batch import Batch
-from corso.stages.known_quota import KnownQuota, NotLearnt, ask_quota, read_measured, said_length
+from corso.stages.known_quota import KnownQuota, NotLearnt, ask_quota, read_found, read_measured, said_length
 from corso.stages.reading_back.fulfillments import count_due
 from corso.stages.reading_back.ways import count_requests
 
@@ -79,6 +79,8 @@ def forecast(batch: Batch, summary: Summary, now: datetime, *, offline: bool = F
     known: KnownQuota | NotLearnt = told
     if measured and (isinstance(told, NotLearnt) or told.limit == measured.limit):
         known = measured
+    elif isinstance(told, NotLearnt):
+        known = replace(told, earlier=read_found(settings))
     return f"Forecast: {say_forecast(cost_of(batch, summary), known, settings.loader, now)}"
 
 
@@ -132,6 +134,14 @@ def say_forecast(cost: Cost, known: KnownQuota | NotLearnt, loader: Loader, now:
         soon = cost.requests / configured
         late, others = LOST * soon, f" The quota is not known: {known.why}."
         basis = f"at {configured:g} requests a second"
+    elif known.earlier:
+        per_second = known.earlier.found.per_second
+        rate = Rate(per_second, per_second / LOST, 0.0, loader.calendar)
+        soon, late = _seconds(cost.requests, rate, now)
+        shares = _said_shares(rate.calendar, now, late)
+        basis = f"at about {per_second:.3g} requests a second, of which the loader may use {shares}"
+        day = known.earlier.at.astimezone(loader.calendar.zone)
+        others = f" An upload found this out on {day:%Y-%m-%d}; the quota itself is not known: {known.why}."
     else:
         return (
             f"{cost}; how long is not known: {known.why}. "

@@ -2,7 +2,8 @@
 
 One answer tells the limit and the seconds to the next window. How long a window is it does not tell, but for the
 IETF's form: it lasts at least as long as it has left. A run that saw several windows knows, and keeps what it
-measured as quota.json in the store's folder.
+measured as quota.json in the store's folder. So does a run that found out by refusals how much an API takes that tells
+nothing: the next one goes on from there.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from corso.api.client import CorsoApi
+from corso.api.found_rate import Found
 from corso.api.quota_headers import QuotaNotice
 from corso.clock import Clock
 from corso.errors import CorsoError, NotAuthorised, NotSent, Parked, RateLimited
@@ -57,10 +59,19 @@ class KnownQuota:
 
 
 @dataclass(frozen=True)
+class FoundEarlier:
+    """What an earlier run found by refusals, of an API that tells no quota."""
+
+    found: Found
+    at: datetime
+
+
+@dataclass(frozen=True)
 class NotLearnt:
     """That the API told no quota, and why, in a few words."""
 
     why: str
+    earlier: FoundEarlier | None = None
 
 
 class _Measured(BaseModel):
@@ -81,7 +92,8 @@ def said_length(seconds: float) -> str:
 
 def keep_measured(settings: Settings, quota: QuotaUse, now: datetime) -> None:
     """Keep for later plans of the store what a run measured, if it saw enough to be sure."""
-    if quota.limit and quota.length_s and quota.quota >= _SURE_AFTER * quota.limit:
+    is_told = quota.limit and quota.length_s and quota.quota >= _SURE_AFTER * quota.limit
+    if is_told or quota.found_per_s:
         settings.store_dir.mkdir(parents=True, exist_ok=True)
         measured = _Measured(base_url=settings.loader.corso.base_url, measured_at=now, quota=quota)
         with replacing(settings.store_dir / "quota.json") as draft:
@@ -90,15 +102,41 @@ def keep_measured(settings: Settings, quota: QuotaUse, now: datetime) -> None:
 
 def read_measured(settings: Settings) -> KnownQuota | None:
     """Return what an earlier run of the store measured of the same API; None where there is nothing of use."""
+    measured = _read(settings)
+    if measured is None:
+        return None
+    quota = measured.quota
+    if not quota.limit or not quota.length_s:
+        return None
+    return KnownQuota(
+        quota.limit, quota.length_s, quota.length_s, quota.foreign_share or 0.0, measured.measured_at
+    )
+
+
+def read_found(settings: Settings) -> FoundEarlier | None:
+    """Return what an earlier run of the store found of the same API; None where answers told the quota, or none was refused."""
+    measured = _read(settings)
+    if measured is None or measured.quota.limit or not measured.quota.found_per_s:
+        return None
+    found = Found(measured.quota.found_per_s, measured.quota.found_pause_s)
+    return FoundEarlier(found, measured.measured_at)
+
+
+def _read(settings: Settings) -> _Measured | None:
     try:
         measured = _Measured.model_validate_json((settings.store_dir / "quota.json").read_bytes())
     except (OSError, ValidationError):
         return None
-    quota = measured.quota
-    if measured.base_url != settings.loader.corso.base_url or not quota.limit or not quota.length_s:
-        return None
-    return KnownQuota(
-        quota.limit, quota.length_s, quota.length_s, quota.foreign_share or 0.0, measured.measured_at
+    return measured if measured.base_url == settings.loader.corso.base_url else None
+
+
+def open_api(
+    settings: Settings, credentials: Credentials, *, clock: Clock | None = None, until: datetime | None = None
+) -> CorsoApi:
+    """Make a client that goes on from what earlier runs found (`CorsoApi.open`)."""
+    earlier = read_found(settings)
+    return CorsoApi.open(
+        settings, credentials, clock=clock, until=until, found=earlier.found if earlier else None
     )
 
 

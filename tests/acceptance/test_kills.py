@@ -14,12 +14,17 @@ KILLS = 15
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
-@pytest.mark.parametrize("mode", DUPLICATE_MODES)
+@pytest.mark.parametrize(
+    "mode",
+    # The longest of all tests: the API that takes duplicates, where everything depends on the loader, always has its story.
+    [mode if mode == "accept" else pytest.param(mode, marks=pytest.mark.long) for mode in DUPLICATE_MODES],
+)
 def test_none_is_lost_and_none_is_doubled(mode: DuplicateMode) -> None:
     """Fifteen kills a story: each order ends in one state, is there once, and the ledger says what Corso holds."""
     judge(tell_story(11 + DUPLICATE_MODES.index(mode), mode, KILLS))
 
 
+@pytest.mark.long
 def test_none_is_lost_and_none_is_doubled_with_the_ledger_on_a_server(postgres: PostgresServer) -> None:
     """The same, where no file lock tells that a loader is dead."""
     judge(tell_story(17, "accept", KILLS, postgres))

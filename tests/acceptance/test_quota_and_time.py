@@ -42,6 +42,29 @@ def test_a_run_parks_at_its_time_and_the_same_command_goes_on(tmp_path: Path) ->
         assert counts["requests_by_status"]["201"] == 300
 
 
+def test_what_one_run_found_by_refusals_the_next_one_keeps_to(tmp_path: Path) -> None:
+    """An API that tells no quota refuses the first night something, and the second one nothing."""
+    with running_sandbox("--limit", "20", "--window", "2", "--headers", "never") as sandbox:
+        shop = Shop(tmp_path, sandbox)
+        shop.configure()
+
+        def night(orders: range) -> int:
+            """Load some more orders; return how many requests were refused."""
+            shop.export(good_orders(orders))
+            before = sandbox.counts()["requests_by_status"].get("429", 0)
+            ended = shop.run("run", "--batch", f"night-{orders.start}")
+            assert ended.code == 0, ended.said
+            return int(sandbox.counts()["requests_by_status"].get("429", 0)) - before
+
+        assert night(range(60)) > 0
+        shop.export(good_orders(range(60, 100)))
+        planned = shop.run("plan", "--batch", "night-60", "--offline")
+        assert "requests a second, of which the loader may use 80 %" in planned.out
+        assert "An upload found this out on " in planned.out
+        assert night(range(60, 100)) == 0
+        assert sandbox.counts()["orders"] == 100
+
+
 @pytest.mark.parametrize(
     ("until", "said"),
     [

@@ -15,7 +15,6 @@ from typing import Protocol
 
 import polars as pl
 
-from corso.api.client import CorsoApi
 from corso.delivery.entry import Key
 from corso.delivery.ledger import Ledger
 from corso.errors import NotFound, Rejected
@@ -26,6 +25,7 @@ from corso.settings import Settings
 from corso.stages.batch import Batch, ProgressWatch
 from corso.stages.delivering import counted_api, pace
 from corso.stages.erasures import without_erased
+from corso.stages.known_quota import open_api
 from corso.stages.signals import stopped_by_signals
 from schemas.fields import dtypes
 from schemas.listing import FULFILLMENTS_READ
@@ -97,7 +97,7 @@ def read_fulfillments_back(
     reader = _Reader(settings.loader.limits.max_in_flight)
 
     async def read() -> None:
-        async with counted_api(batch, CorsoApi.open(settings, settings.credentials(), until=until)) as api:
+        async with counted_api(batch, open_api(settings, settings.credentials(), until=until)) as api:
             with stopped_by_signals():
                 await reader.read(
                     api,

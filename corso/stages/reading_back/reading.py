@@ -23,6 +23,7 @@ from corso.settings import Settings
 from corso.stages.batch import Batch, ProgressWatch
 from corso.stages.delivering import counted_api, pace
 from corso.stages.erasures import without_erased
+from corso.stages.known_quota import open_api
 from corso.stages.purging import check_not_purged
 from corso.stages.reading_back.checkpoint import Checkpoint
 from corso.stages.reading_back.known_records import Known, keep_known, read_known
@@ -93,7 +94,7 @@ def reading_back(
         reader = _Reader(batch, orders, checkpoint, watch)
 
         async def read() -> None:
-            async with counted_api(batch, CorsoApi.open(settings, credentials, until=until)) as api:
+            async with counted_api(batch, open_api(settings, credentials, until=until)) as api:
                 with stopped_by_signals():
                     await reader.read(api)
 

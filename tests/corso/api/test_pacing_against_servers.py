@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from quota_models import Case, Counter, FixedWindows, ResetForm, SlidingWindow, TokenBucket, simulate
 
+from corso.api.found_rate import Found
+from corso.api.pacer import Pacer
 from corso.api.rolling_quota import RollingQuota
 
 FORMS: list[ResetForm] = ["ceil", "floor", "exact", "epoch", "ietf"]
@@ -184,6 +186,30 @@ def test_told_nothing_it_finds_the_rate(model: str, limit: int, window_s: float)
     assert run.early == 0
     assert run.use(500, 1_800) >= 0.9
     assert run.pacer.quota_share is None
+
+
+@pytest.mark.parametrize(("limit", "window_s"), [(50, 10), (600, 10), (3_600, 3_600)])
+def test_told_nothing_it_goes_on_from_what_another_process_found(limit: int, window_s: float) -> None:
+    """The next run begins at the pace that the last one ended with, and with no refusal, however long windows are."""
+    silent = case("clock", limit, window_s, shown="never")
+    found = simulate(silent, max(600.0, 5 * window_s)).pacer.found
+    assert found is not None
+    assert found.per_second == pytest.approx(limit / window_s, rel=0.15)
+
+    run = simulate(silent, 60, pacer=Pacer(share=1.0, max_in_flight=64, found=found))
+    assert not run.refused_at
+    assert run.sent == pytest.approx(60 * limit / window_s, rel=0.25)
+    assert run.pacer.found == found
+
+
+def test_what_somebody_set_wins_over_what_was_found() -> None:
+    """They may know of a change; and an API that tells its quota needs neither."""
+    found = Found(100.0)
+    set_by_hand = Pacer(share=1.0, max_in_flight=64, requests_per_second=2.0, found=found)
+    assert simulate(case("clock", 50, 10, shown="never"), 3, pacer=set_by_hand).sent < 30
+    told = simulate(case("clock", 50, 10), 100, pacer=Pacer(share=1.0, max_in_flight=64, found=found))
+    assert not told.refused_at
+    assert told.pacer.found is None
 
 
 def test_a_429_without_any_hint_is_answered_by_longer_and_longer_pauses() -> None:

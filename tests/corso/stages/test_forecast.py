@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corso.api.found_rate import Found
 from corso.calendar import Calendar, Span
 from corso.report.summary import PlanCounts, Summary, TableCounts
 from corso.settings import Loader, Settings
 from corso.stages.batch import Batch
 from corso.stages.forecast import Cost, cost_of, say_forecast, seconds_for
-from corso.stages.known_quota import KnownQuota, NotLearnt
+from corso.stages.known_quota import FoundEarlier, KnownQuota, NotLearnt
 
 NOW = datetime(2026, 11, 24, 18, 0, tzinfo=UTC)
 """A Tuesday, 13:00 in New York."""
@@ -81,6 +82,17 @@ def flat(share: float) -> Calendar:
                 "how long is not known: --offline asks nothing of the API. It is known once the API has told its quota, or "
                 "limits.requests_per_second is set."
             ),
+        ),
+        (
+            # 41,201 at eight tenths of 12.5.
+            NotLearnt("the API tells none", FoundEarlier(Found(12.5), NOW - timedelta(days=1))),
+            {"share": 0.8},
+            "1 h 9 min to 1 h 19 min at about 12.5 requests a second, of which the loader may use 80 %",
+        ),
+        (
+            NotLearnt("the API tells none", FoundEarlier(Found(12.5), NOW - timedelta(days=1))),
+            {"share": 0.8},
+            "An upload found this out on 2026-11-23; the quota itself is not known: the API tells none.",
         ),
         (
             # An hour at nine tenths, 32,400 requests, the other 8,801 at two tenths.

@@ -8,15 +8,18 @@ import pytest
 from api_clients import FakeCorso, answer, page_info
 from clocks import JumpingClock
 
+from corso.api.found_rate import Found
 from corso.api.quota_headers import QuotaNotice
 from corso.report.summary import QuotaUse, Requests
 from corso.settings import Credentials, Loader, Settings
 from corso.stages.batch import Facts, add_requests
 from corso.stages.known_quota import (
+    FoundEarlier,
     KnownQuota,
     NotLearnt,
     ask_quota,
     keep_measured,
+    read_found,
     read_measured,
     said_length,
 )
@@ -121,6 +124,21 @@ def test_what_a_run_measured_is_known_to_the_next_plan(tmp_path: Path) -> None:
     keep_measured(store, MEASURED, NOW)
     assert read_measured(store) == KnownQuota(100, 10, 10, 0.11, NOW)
     assert (store.store_dir / "quota.json").exists()
+
+
+def test_what_refusals_told_is_known_to_the_next_run(tmp_path: Path) -> None:
+    """Of an API that tells no quota; what it told since, or of another API, is something else."""
+    store, found = settings(tmp_path), QuotaUse(found_per_s=9.7, found_pause_s=30.0)
+    assert read_found(store) is None
+    keep_measured(store, found, NOW)
+    assert read_found(store) == FoundEarlier(Found(9.7, 30.0), NOW)
+    assert read_measured(store) is None
+    assert read_found(settings(tmp_path, "http://127.0.0.1:9999/v1")) is None
+    keep_measured(store, QuotaUse(), NOW)
+    assert read_found(store) is not None
+    keep_measured(store, MEASURED + found, NOW)
+    assert read_found(store) is None
+    assert read_measured(store) is not None
 
 
 def test_what_another_api_allowed_says_nothing(tmp_path: Path) -> None:

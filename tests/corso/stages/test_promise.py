@@ -391,12 +391,24 @@ def _hash(payload: str) -> str:
 
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-TestPromise = Promise.TestCase
-TestPromise.settings = settings(
-    max_examples=80,
+_HOW = settings(
+    max_examples=25,
     stateful_step_count=15,
     deadline=None,
     # The same sequences every time: the search for others is `scripts/bench promise`.
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+
+
+class TestPromise(Promise.TestCase):  # type: ignore[misc]  # made by hypothesis
+    """Some sequences."""
+
+    settings = _HOW
+
+
+@pytest.mark.long
+class TestPromiseAtLength(Promise.TestCase):  # type: ignore[misc]
+    """More of them."""
+
+    settings = settings(_HOW, max_examples=100)
