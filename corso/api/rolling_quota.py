@@ -24,7 +24,7 @@ from corso.api.latency import Latency
 from corso.api.others import Others
 from corso.api.quota_headers import QuotaNotice
 from corso.api.sent_log import SentLog
-from corso.api.window import SECOND
+from corso.api.window import early_s
 
 RISK = 0.003
 """The part of our requests that may be refused, as others send more than was to be foreseen."""
@@ -122,15 +122,18 @@ class RollingQuota:
         """Return how many requests may leave now."""
         own = self._log.since(now - self.length_s - self._latency.guard_s())
         allowance = max(1, math.floor(share * self.limit + 1e-9)) - own
-        if self._latency.p95 > self.length_s / 2:
-            return min(allowance, self.limit - own - self.others.most(self.length_s, RISK))
-        free = math.floor(self._free(now)) - self.reserve(now)
+        is_history = self._latency.p95 > self.length_s / 2
+        if is_history:
+            free = self.limit - own - self.others.most(self.length_s, RISK)
+        else:
+            free = math.floor(self._free(now)) - self.reserve(now)
         if free < 1 and not in_flight:
             # Whoever sees nothing any more learns nothing of others who have ceased. Of requests since then none will tell:
             # answers about tokens have no numbers, and some are lost.
             age_s = now - self._told_at
             if age_s > self.length_s or (
-                age_s > max(self._latency.p95, 0.1 * self.length_s)
+                not is_history
+                and age_s > max(self._latency.p95, 0.1 * self.length_s)
                 and self._free(now) > self._others_at(now, _ASKS_AT_RISK)
             ):
                 free = 1
@@ -179,7 +182,8 @@ class RollingQuota:
         self._length_s = max(self._length_s, reset_s)
         if self.is_bucket and self.limit - remaining > 0.2 * self.limit:
             # It says when it is full again, in the relation to what is missing.
-            self._length_s = max(self._length_s, self.limit * (reset_s - SECOND) / (self.limit - remaining))
+            least_s = reset_s - early_s(notice)
+            self._length_s = max(self._length_s, self.limit * least_s / (self.limit - remaining))
         used, least = self.limit - remaining, self._own(number, sent_at, -self._latency.guard_s())
         if remaining and least > 1.1 * used + 3:
             self._signs_of_a_bucket += 1

@@ -1,5 +1,6 @@
 """The pacer in virtual time against servers that count: what it uses, and what it never does."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -233,6 +234,32 @@ def test_ten_minutes_of_retry_after_are_kept(retry_after: str) -> None:
     assert 1 <= len(run.refused_at) <= 8
     first = run.refused_at[0]
     assert [at for at in run.left_at if first + 0.2 < at < 600] == []
+
+
+@pytest.mark.parametrize(
+    ("model", "limit", "window_s", "latency_s", "others", "share"),
+    [
+        ("sliding", 2, 0.5, 3.0, 0.2, 0.8),
+        ("request", 3, 0.5, 3.0, 0.5, 0.3),
+        ("bucket", 69, 4.0, 3.0, 0.0, 0.8),
+        ("bucket", 477, 4.0, 0.05, 0.0, 0.05),
+    ],
+)
+def test_however_long_answers_take_it_goes_on(
+    model: str, limit: int, window_s: float, latency_s: float, others: float, share: float
+) -> None:
+    """Also where others seem to need all that there is: whoever does not ask would never hear that they do not."""
+    how = {
+        "latency_s": latency_s,
+        "foreign_per_s": others * limit / window_s,
+        "share": share,
+        "form": "exact",
+        "jitter": 0.9,
+    }
+    run = simulate(case(model, limit, window_s, **how), 200)
+
+    times = [*run.left_at, 200.0]
+    assert max(after - before for before, after in itertools.pairwise(times)) < 30
 
 
 def test_answers_that_overtake_each_other_do_not_disturb_it() -> None:
