@@ -23,9 +23,12 @@ from corso.stages.preparing import extract, plan, validate
     partitions_def=BATCHES,
     group_name="extract",
 )
-def raw_tables(context: dg.AssetExecutionContext, loader: LoaderFile) -> Iterator[dg.Output[Path]]:
+def raw_tables(
+    context: dg.AssetExecutionContext, loader: LoaderFile, progress: dg.ResourceParam[Progress]
+) -> Iterator[dg.Output[Path]]:
     """Read a batch's export files by the profile; one row = one row of the export."""
     batch = loader.batch(context.partition_key)
+    progress.watch("read", 0, 0)
     with batch.scratch() as scratch:
         for name, table in extract(batch, scratch).items():
             yield dg.Output(table, f"raw_{name}", metadata={"profile": batch.read_facts().profile})
@@ -74,11 +77,14 @@ def validated_tables(
         "accepted_orders", "accepted_line_items", "accepted_fulfillments", "filled_values", "quarantined_orders",
     ],
 )  # fmt: skip
-def upload_plan(context: dg.AssetExecutionContext, loader: LoaderFile) -> Iterator[dg.Output[Path]]:
+def upload_plan(
+    context: dg.AssetExecutionContext, loader: LoaderFile, progress: dg.ResourceParam[Progress]
+) -> Iterator[dg.Output[Path]]:
     """Hold every accepted order against the ledger: create, update, cancel or unchanged."""
     batch = loader.batch(context.partition_key)
     with batch.scratch() as scratch:
-        planned = plan(batch, {name: batch.table(f"accepted_{name}") for name in TABLES}, scratch)
+        accepted = {name: batch.table(f"accepted_{name}") for name in TABLES}
+        planned = plan(batch, accepted, scratch, progress.watch)
         actions = pl.scan_parquet(planned).group_by("subject", "action").len().collect().iter_rows()
         metadata = {
             f"{subject}s to {action}"
@@ -87,4 +93,5 @@ def upload_plan(context: dg.AssetExecutionContext, loader: LoaderFile) -> Iterat
             for subject, action, count in actions
         }
         yield dg.Output(planned, metadata=metadata)
+    progress.watch("books", 0, 0)
     close_books(batch, "plan", datetime.now(UTC))

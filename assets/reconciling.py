@@ -78,10 +78,14 @@ def corso_fulfillments(
     ],
 )
 def reconciliation(
-    context: dg.AssetExecutionContext, loader: LoaderFile, corso_orders: pl.LazyFrame
+    context: dg.AssetExecutionContext,
+    loader: LoaderFile,
+    progress: dg.ResourceParam[Progress],
+    corso_orders: pl.LazyFrame,
 ) -> Iterator[dg.Output[pl.LazyFrame]]:
     """Compare the source with the listing; one row = one finding."""
     batch = loader.batch(context.partition_key)
+    progress.watch("compare", 0, 0)
     with batch.scratch() as scratch:
         result = reconcile(batch, corso_orders, datetime.now(UTC), scratch)
         yield dg.Output(result.findings, metadata=figures_of_findings(result))
@@ -89,10 +93,11 @@ def reconciliation(
 
 @dg.asset(partitions_def=BATCHES, group_name="reconcile", deps=[reconciliation])
 def reconciliation_report(
-    context: dg.AssetExecutionContext, loader: LoaderFile
+    context: dg.AssetExecutionContext, loader: LoaderFile, progress: dg.ResourceParam[Progress]
 ) -> dg.MaterializeResult[None]:
     """Write the report files of the batch."""
     batch = loader.batch(context.partition_key)
+    progress.watch("books", 0, 0)
     summary = close_books(batch, "reconcile", datetime.now(UTC))
     certificate = Certificate.read(batch.file("certificate.json"))
     return dg.MaterializeResult(metadata=figures_of_report(batch.shown, summary, certificate))

@@ -492,6 +492,8 @@ class Settings:
         missing = [name for name, value in found.items() if not value]
         if missing:
             message = f"{' and '.join(missing)} not set: put them in the environment or in a .env file beside {self.path.name}"
+            if self.loader.corso.environment == "sandbox":
+                message += "; for the sandbox both are `sandbox`"
             raise SettingsError(message)
         remember_secret(found["CORSO_CLIENT_SECRET"])
         return Credentials(found["CORSO_CLIENT_ID"], found["CORSO_CLIENT_SECRET"])

@@ -3,6 +3,7 @@
 Neither frames nor Dagster are imported here: counting the ledger's rows needs neither, and the UI is a process of its own.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 from corso.delivery.ledger import Ledger
 from corso.delivery.states import State
 from corso.errors import SettingsError, UsageError
-from corso.settings import read_settings
+from corso.settings import Settings, read_settings
 from pipelines.home import prepare_home
 from pipelines.output import command_line, say, say_json, say_next
 
@@ -35,12 +36,12 @@ def status(config: Path, *, as_json: bool) -> int:
     for subject, states in counts.items():
         listed = ", ".join(f"{count:,} {state}" for state, count in states.items())
         say(f"  {subject + 's':15} {listed or 'none'}")
-    say_next(*_next_steps(counts, config))
+    say_next(*_next_steps(settings, counts, config))
     return 0
 
 
-def _next_steps(counts: dict[str, dict[str, int]], config: Path) -> Iterator[str]:
-    """Yield what the states ask for."""
+def _next_steps(settings: Settings, counts: dict[str, dict[str, int]], config: Path) -> Iterator[str]:
+    """Yield what the states ask for, and where all is well the newest batch, if it was not compared yet."""
     states = {state for of_subject in counts.values() for state, count in of_subject.items() if count}
     if {State.UNKNOWN.value, State.SENDING.value, State.REJECTED.value} & states:
         yield f"{command_line('retry', config)}   (looks up what is unknown, sends again what was rejected)"
@@ -49,7 +50,11 @@ def _next_steps(counts: dict[str, dict[str, int]], config: Path) -> Iterator[str
     if not states:
         yield f"{command_line('plan', config)}   (everything but sending)"
     elif states == {State.ACCEPTED.value}:
-        yield f"{command_line('reconcile', config)}   (reads Corso back and compares)"
+        # The books tell it; a batch's own module would bring the frames along.
+        newest = max(settings.store_dir.glob("*/summary.json"), default=None)
+        if newest is not None and not any(json.loads(newest.read_bytes())["reconciliation"].values()):
+            batch = ("--batch", newest.parent.name)
+            yield f"{command_line('reconcile', config, *batch)}   (reads Corso back and compares)"
 
 
 def ui(config: Path | None, port: int) -> int:

@@ -3,10 +3,13 @@
 Facts go to standard output (`output`), progress and errors to standard error.
 """
 
+import os
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import IO
 
 import polars as pl
 from rich.console import Console
@@ -27,8 +30,12 @@ from schemas.moved_money import MovedAmount
 
 _SAID_EVERY_S = 10.0
 _MOST_REASONS = 3
+_UNCOUNTED = {"read": "reading the export", "compare": "comparing", "books": "writing the report"}
+"""What is done in one piece."""
 _WORDS = {
-    "check": "rows checked",
+    "check": "order rows checked",
+    "plan": "orders planned",
+    "canary": "canary orders",
     "create_order": "orders",
     "update_order": "orders",
     "cancel_order": "orders",
@@ -38,20 +45,38 @@ _WORDS = {
     "wait": "seconds waited",
     "read back": "read back",
     "read fulfillments": "fulfillments read back",
+    **_UNCOUNTED,
 }
+_ON_A_TERMINAL = {"plan", *_UNCOUNTED}
+"""What is over soon enough for a log to say nothing of it."""
 
 
 @contextmanager
 def progress() -> Iterator[ProgressWatch]:
     """Show how far the stages are, until the block ends."""
-    console = Console(stderr=True)
     if is_quiet():
         yield lambda _what, _done, _total, _pace=None: None
-    elif console.is_terminal and not console.is_dumb_terminal:
-        with _bars_on(console) as bars:
-            yield _Bars(bars, "preparing").watch
-    else:
-        yield _Lines(console).watch
+        return
+    with _standard_error() as file:
+        console = Console(file=file)
+        if console.is_terminal and not console.is_dumb_terminal:
+            with _bars_on(console) as bars:
+                yield _Bars(bars, "preparing").watch
+        else:
+            yield _Lines(console).watch
+
+
+@contextmanager
+def _standard_error() -> Iterator[IO[str]]:
+    """Give standard error as it is now: in a run's steps Dagster puts a file in its place, which is no terminal."""
+    try:
+        descriptor = os.dup(sys.stderr.fileno())
+    except (OSError, ValueError):
+        # A program that calls this has put something in its place that is no file.
+        yield sys.stderr
+        return
+    with os.fdopen(descriptor, "w", encoding=sys.stderr.encoding, errors="replace", buffering=1) as file:
+        yield file
 
 
 def _bars_on(console: Console) -> Progress:
@@ -85,29 +110,35 @@ class _TimeLeftColumn(ProgressColumn):
 
 
 class _Bars:
-    """One bar for each thing that is being done; until something is told, one without an end that says `at_first`."""
+    """One bar for each thing that is being done, and one without an end for what is not counted, as long as it goes on."""
 
     def __init__(self, bars: Progress, at_first: str | None = None) -> None:
         self._bars = bars
-        self._at_first = (
-            None if at_first is None else bars.add_task(at_first, total=None, pace="", done_at=None)
-        )
+        self._uncounted: TaskID | None = None
         self._tasks: dict[str, TaskID] = {}
         self._times: defaultdict[str, TimeLeft] = defaultdict(TimeLeft)
+        if at_first is not None:
+            self._uncounted = self._added(at_first)
 
     def watch(self, what: str, done: int, total: int, pace: Pace | None = None) -> None:
-        if self._at_first is not None:
-            self._bars.remove_task(self._at_first)
-            self._at_first = None
+        if self._uncounted is not None:
+            self._bars.remove_task(self._uncounted)
+            self._uncounted = None
         word = _WORDS.get(what, what)
+        if what in _UNCOUNTED:
+            self._uncounted = self._added(word)
+            return
         left = self._times[word]
         left.note(time.monotonic(), done, pace)
         if word not in self._tasks:
-            self._tasks[word] = self._bars.add_task(word, total=total or None, pace="", done_at=None)
+            self._tasks[word] = self._added(word)
         said = ", ".join(_said_pace(left.per_second, pace))
         self._bars.update(
             self._tasks[word], completed=done, total=total or None, pace=said, done_at=left.done_at(total)
         )
+
+    def _added(self, word: str) -> TaskID:
+        return self._bars.add_task(word, total=None, pace="", done_at=None)
 
 
 class _Lines:
@@ -118,6 +149,8 @@ class _Lines:
         self._times: defaultdict[str, TimeLeft] = defaultdict(TimeLeft)
 
     def watch(self, what: str, done: int, total: int, pace: Pace | None = None) -> None:
+        if what in _ON_A_TERMINAL:
+            return
         word, now = _WORDS.get(what, what), time.monotonic()
         self._times[word].note(now, done, pace)
         ended = done == total

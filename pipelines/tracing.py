@@ -49,7 +49,7 @@ def _next_steps(story: Story, config: Path) -> Iterator[str]:
         yield f"{command_line('retry', config, *of_batch)}   (looks up what is unknown, sends again what was rejected)"
     elif "planned" in states or not states:
         yield f"{command_line('run', config, *of_batch)}   (sends what is accepted)"
-    else:
+    elif batch not in story.compared:
         yield f"{command_line('reconcile', config, *of_batch)}   (reads Corso back and compares)"
 
 
@@ -80,4 +80,10 @@ def _told(story: Story) -> list[str]:
     for finding in story.findings:
         where = f" in {finding['field']}" if finding["field"] else ""
         lines.append(f"  batch {finding['batch']}: {finding['kind']}{where}, cause: {finding['cause']}")
+    found = {finding["batch"] for finding in story.findings}
+    lines += [
+        f"  batch {batch}: compared with Corso, nothing differs"
+        for batch in story.compared
+        if batch not in found
+    ]
     return lines

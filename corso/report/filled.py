@@ -13,8 +13,11 @@ def said_use(use: FallbackUse) -> str:
 
 
 def said_amount(row: MovedAmount) -> str:
-    """Say what was moved where: `-12.50 USD into subtotal, in 3 orders`."""
-    return f"{money_text(row.amount, grouped=True)} {row.currency} into {row.into}, in {_counted(row.orders, 'orders')}"
+    """Say what was moved where: `-12.50 USD into subtotal, in 3 orders`; `left out` where it is in no amount of Corso's."""
+    where = "left out" if row.into == "nothing" else f"into {row.into}"
+    return (
+        f"{money_text(row.amount, grouped=True)} {row.currency} {where}, in {_counted(row.orders, 'orders')}"
+    )
 
 
 def _parts(use: FallbackUse) -> Iterator[str]:

@@ -143,13 +143,18 @@ class Delivery:
         self._plan = Selection(plan)
         self._subject: Subject = subject
         self._max_rejected = loader.upload.max_rejected
+        self._is_canary = False
+
+        def told(what: str, done: int, total: int) -> None:
+            watch("canary" if self._is_canary else what, done, total)
+
         self._sender = Sender(
             api,
             journal,
             clock,
             max_in_flight=loader.limits.max_in_flight,
             outage_s=loader.limits.outage_s,
-            watch=watch,
+            watch=told,
         )
         look_ups = LookUps(
             api,
@@ -202,7 +207,9 @@ class Delivery:
         total = planned if limit is None else min(limit, planned)
         canary = Canary(self._batch, orders.rows, self._ledger, self._api)
         if canary.choose(todo.rows, total):
+            self._is_canary = True
             await self._send_rows(self._plan.of(canary.keys), len(canary.keys), "order")
+            self._is_canary = False
             todo = todo.of(await canary.check(), but=True)
             total -= planned - todo.count()
         await self._send_rows(todo, total, "order")

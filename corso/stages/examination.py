@@ -196,22 +196,21 @@ def _others_may_read(path: Path) -> bool:
 
 
 async def _ask(settings: Settings, transport: httpx.AsyncBaseTransport | None) -> list[Remark]:
+    is_sandbox = settings.loader.corso.environment == "sandbox"
+    start = "start it: corso-loader sandbox" if is_sandbox else ""
     async with CorsoApi.open(settings, settings.credentials(), transport=transport) as api:
         began = time.monotonic()
         try:
             async with asyncio.timeout(ANSWER_S):
                 await api.ping()
         except TimeoutError:
-            start = (
-                "start it: corso-loader sandbox"
-                if settings.loader.corso.environment == "sandbox"
-                else "is corso.base_url right?"
-            )
-            return [Remark("API", "bad", f"no answer within {ANSWER_S:g} s; {start}", 3)]
+            hint = start or "is corso.base_url right?"
+            return [Remark("API", "bad", f"no answer within {ANSWER_S:g} s; {hint}", 3)]
         except (RateLimited, Parked) as error:
             return [Remark("API", "look", f"it answers, and asks for a pause: {error}")]
         except NoToken as error:
-            return [Remark("token", "bad", f"{error}; is corso.token_url right?", error.exit_code)]
+            hint = start or "is corso.token_url right?"
+            return [Remark("token", "bad", f"{error}; {hint}", error.exit_code)]
         except NotAuthorised as error:
             return [Remark.of("token", error)]
         except CorsoError as error:

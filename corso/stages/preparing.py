@@ -120,6 +120,7 @@ def validate(batch: Batch, raw: Tables, scratch: Path, watch: ProgressWatch = un
 
     size = orders_per_part(raw, batch.settings.loader.limits.memory)
     done = 0
+    watch("check", done, total)
     for checked, own_rows, orders in worked_on(parts(raw, size, scratch / "dealt_out"), check):
         done += orders
         watch("check", done, total)
@@ -144,17 +145,19 @@ def validate(batch: Batch, raw: Tables, scratch: Path, watch: ProgressWatch = un
     )
 
 
-def plan(batch: Batch, accepted: Mapping[TableName, Path], scratch: Path) -> Path:
+def plan(
+    batch: Batch, accepted: Mapping[TableName, Path], scratch: Path, watch: ProgressWatch = unwatched
+) -> Path:
     """Write the upload plan (`corso.extract.plan.PLAN_COLUMNS`) as a folder: orders first, each in the files' order.
 
-    `accepted` are folders as `validate` makes them; older versions made files.
+    `accepted` are folders as `validate` makes them; older versions made files. `watch` is told of orders.
     """
     settings = batch.settings
     later = orders_of_later_batches(batch)
     store_id, with_delete = settings.loader.store.id, settings.loader.upload.cancel_with_delete
     files = [sorted(table.glob("*.parquet")) if table.is_dir() else [table] for table in accepted.values()]
 
-    def plan_part(part: Part) -> int:
+    def plan_part(part: Part) -> tuple[int, int]:
         rows = part.frames()
         known = known_entries(ledger, rows["orders"]["source_order_id"])
         payloads = order_payloads(rows["orders"], rows["line_items"], store_id)
@@ -162,14 +165,23 @@ def plan(batch: Batch, accepted: Mapping[TableName, Path], scratch: Path) -> Pat
         fulfillments = plan_fulfillments(fulfillment_payloads(rows["fulfillments"]), known)
         _write_part(orders.cast(PLAN_COLUMNS), scratch / "plan", part.number)
         _write_part(fulfillments.cast(PLAN_COLUMNS), scratch / "plan", len(files[0]) + part.number)
-        return orders.filter(pl.col("action") != "create", pl.col("source_order_id").is_in(later)).height
+        left_alone = orders.filter(
+            pl.col("action") != "create", pl.col("source_order_id").is_in(later)
+        ).height
+        return left_alone, rows["orders"].height
 
     made = (
         Part(number, dict(zip(accepted, map(pl.scan_parquet, of_part), strict=True)))
         for number, of_part in enumerate(zip(*files, strict=True))
     )
+    total = pl.scan_parquet(files[0]).select(pl.len()).collect().item()
+    done = left_alone = 0
+    watch("plan", done, total)
     with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
-        left_alone = sum(worked_on(made, plan_part))
+        for left, orders_of_part in worked_on(made, plan_part):
+            left_alone += left
+            done += orders_of_part
+            watch("plan", done, total)
     if left_alone:
         facts = batch.read_facts()
         notes = (*facts.upload_notes, said_of_later_batches(left_alone))

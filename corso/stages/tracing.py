@@ -28,6 +28,8 @@ class Story:
     """The requests that were about to leave."""
     findings: list[dict[str, Any]]
     """What the last reconciliation of each batch found, without the values, which are personal."""
+    compared: list[str]
+    """The batches that it was accepted in and that were compared with Corso since they were planned."""
 
     @property
     def is_known(self) -> bool:
@@ -58,18 +60,25 @@ def trace_order(settings: Settings, source_order_id: str) -> Story:
         entries,
         attempts,
         [finding for batch in batches for finding in _findings(batch, source_order_id)],
+        [
+            batch.name
+            for batch in batches
+            if _rows(batch, "accepted_orders", source_order_id, "file")
+            and batch.read_facts().stage == "reconcile"
+        ],
     )
 
 
 def ids_called(settings: Settings, name: str) -> list[str]:
     """Return the ids of the orders whose name or number in an export is `name`, with or without a # in front."""
-    folders = settings.store_dir.glob("*/tables/raw_orders*") if settings.store_dir.exists() else ()
+    tables = [batch.table("raw_orders") for batch in batches_of(settings)]
     called = pl.any_horizontal(
         pl.col("order_name", "order_number").str.strip_prefix("#") == name.removeprefix("#")
     )
     found = [
         pl.scan_parquet(path).filter(called).select("source_order_id").drop_nulls().unique().collect()
-        for path in folders
+        for path in tables
+        if path.exists()
     ]
     return sorted(set(pl.concat(found)["source_order_id"])) if found else []
 

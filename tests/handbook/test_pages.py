@@ -1,6 +1,7 @@
 """The handbook: what is said is there, what is there is said, and links lead somewhere."""
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from urllib.parse import unquote
 import dagster as dg
 import pytest
 import yaml
+from playwright.sync_api import sync_playwright
 
 from assets import checks
 from assets.freshness import CHECK
@@ -71,11 +73,15 @@ def test_a_dead_link_is_seen(tmp_path: Path) -> None:
     assert list(dead_links(page)) == ["#c", "no.png"]
 
 
-@pytest.mark.slow
-def test_the_site_is_built_without_a_warning_and_reads_offline(tmp_path: Path) -> None:
-    """As `scripts/docs` builds it; nothing is fetched from elsewhere, and the search knows every page."""
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the site as `scripts/docs` does, without a warning."""
+    folder = tmp_path_factory.mktemp("site")
     built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -83,7 +89,29 @@ def test_the_site_is_built_without_a_warning_and_reads_offline(tmp_path: Path) -
         env={"PATH": "/usr/bin:/bin", "NO_MKDOCS_2_WARNING": "1"},
     )
     assert (built.returncode, built.stderr) == (0, "")
-    for page in tmp_path.rglob("*.html"):
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs a real browser: apt-get install chromium")
+def test_the_site_is_read_opened_as_files_its_search_too(site: Path) -> None:
+    """In a real browser: nothing is fetched from elsewhere."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((site / "profiles" / "shopify.html").as_uri())
+        page.locator(".md-search__input").fill("quarantined")
+        page.locator(".md-search-result__item").first.wait_for(timeout=20_000)
+        browser.close()
+    assert not [url for url in asked if url.startswith("http")]
+
+
+@pytest.mark.slow
+def test_the_site_fetches_nothing_and_its_search_knows_every_page(site: Path) -> None:
+    """No script, picture or style from elsewhere."""
+    for page in site.rglob("*.html"):
         fetched = re.findall(
             r"<(?:script|img|iframe)[^>]+src=\"?(https?:[^\" >]+)", page.read_text(encoding="utf-8")
         )
@@ -91,7 +119,7 @@ def test_the_site_is_built_without_a_warning_and_reads_offline(tmp_path: Path) -
             r"<link[^>]+rel=\"?stylesheet\"?[^>]+href=\"?(https?:[^\" >]+)", page.read_text(encoding="utf-8")
         )
         assert fetched == [], page
-    index = (tmp_path / "search" / "search_index.json").read_text(encoding="utf-8")
+    index = (site / "search" / "search_index.json").read_text(encoding="utf-8")
     assert [page for page in PAGES if page.replace(".md", ".html") not in index] == []
 
 

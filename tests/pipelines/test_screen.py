@@ -1,7 +1,13 @@
 """What the command prints about the API's quota: while it runs, and at its end."""
 
 import io
+import os
+import pty
 import re
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -11,6 +17,7 @@ from corso.stages.batch import Pace
 from pipelines import output, screen
 from schemas.filled_values import FallbackUse, RuleUse
 
+PROJECT = Path(__file__).resolve().parents[2]
 QUOTA = QuotaUse(limit=100, length_s=10.0, quota=1000.0, used=780, foreign=110.0)
 
 
@@ -94,7 +101,7 @@ def test_a_bar_is_there_from_the_start_and_goes_when_something_is_told() -> None
         assert "preparing" in out.getvalue()
         assert "0/?" not in out.getvalue()
         shown.watch("check", 10, 20)
-        assert [task.description for task in bars.tasks] == ["rows checked"]
+        assert [task.description for task in bars.tasks] == ["order rows checked"]
 
 
 def test_who_wants_nothing_sees_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,3 +113,52 @@ def test_who_wants_nothing_sees_no_progress(capsys: pytest.CaptureFixture[str]) 
     finally:
         output.speak(quiet=False)
     assert capsys.readouterr().err == ""
+
+
+_IN_A_STEP = """
+import os, sys, tempfile
+from pipelines.screen import progress
+with progress() as watch, tempfile.TemporaryFile() as captured:
+    before = os.dup(2)
+    os.dup2(captured.fileno(), 2)
+    watch("read", 0, 0)
+    for done in range(11):
+        watch("plan", done, 10)
+    os.dup2(before, 2)
+    captured.seek(0)
+    assert captured.read() == b""
+"""
+
+
+@pytest.mark.slow
+def test_bars_go_on_while_dagster_has_a_file_in_the_place_of_standard_error() -> None:
+    """As it has in every step: what asked whether that is a terminal showed nothing from the first step on."""
+    master, terminal = pty.openpty()
+    with subprocess.Popen([sys.executable, "-c", _IN_A_STEP], stderr=terminal, cwd=PROJECT) as process:
+        os.close(terminal)
+        said = b""
+        with suppress(OSError):  # Linux says so where nobody is left who writes.
+            while piece := os.read(master, 65_536):
+                said += piece
+    os.close(master)
+    assert process.returncode == 0, said
+    assert re.search(rb"orders planned[^\r\n]*10/10", said), said
+
+
+def test_what_is_done_in_one_piece_has_a_bar_as_long_as_it_goes_on_and_no_line_in_a_log() -> None:
+    """Comparing, and writing the report."""
+    out = io.StringIO()
+    with screen._bars_on(Console(file=out, width=80, force_terminal=True, color_system=None)) as bars:
+        shown = screen._Bars(bars)
+        for what, counted in (("check", 5), ("compare", 0), ("books", 0), ("plan", 5)):
+            shown.watch(what, counted, counted)
+            names = [task.description for task in bars.tasks]
+            assert ("comparing" in names, "writing the report" in names) == (
+                what == "compare",
+                what == "books",
+            )
+    assert names == ["order rows checked", "orders planned"]
+    lines = io.StringIO()
+    for what in ("read", "plan", "compare", "books"):
+        screen._Lines(Console(file=lines, width=80)).watch(what, 5, 5)
+    assert lines.getvalue() == ""

@@ -39,12 +39,12 @@ class Sources:
         return sorted(found, key=lambda missing: not missing.is_needed)
 
     def needed(self) -> tuple[int, int]:
-        """Return how many of the columns without which Corso refuses an order are filled, and how many there are."""
+        """Return how many of the columns without which Corso refuses an order, or its customer, are filled, and of how many."""
         names = [
             (name, column)
             for name in self.profile.tables
             if name != "fulfillments" or self.profile.tables[name].file in self.headers
-            for column in _needed_columns(name)
+            for column in (*_needed_columns(name), *(_NEEDED_OF_A_CUSTOMER if name == "orders" else ()))
         ]
         lacking = {missing.column for missing in self.missing() if missing.is_needed}
         there = [
