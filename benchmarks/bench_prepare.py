@@ -21,6 +21,7 @@ import polars as pl
 
 from benchmarks import measured_process
 from benchmarks.exports import write_export
+from corso.extract.profile import TABLES
 from corso.settings import read_settings
 from corso.stages.batch import Batch
 from corso.stages.parts import put_in_place
@@ -51,7 +52,7 @@ def bare(folder: Path) -> None:
 
 
 def prepare(folder: Path) -> None:
-    """Extract, validate and plan, with every table written; plan and quarantine stay among the batch's tables."""
+    """Extract, validate and plan; all tables stay among the batch's."""
     batch = Batch(read_settings(folder / "loader.yaml"), "bench")
     with batch.scratch() as scratch:
         raw = extract(batch, scratch / "extract")
@@ -60,6 +61,9 @@ def prepare(folder: Path) -> None:
         )
         validated.quarantine.sink_parquet(batch.table("quarantined_orders"))
         put_in_place(plan(batch, validated.accepted, scratch / "plan"), batch.table("upload_plan"))
+        for name in TABLES:
+            put_in_place(raw[name], batch.table(f"raw_{name}"))
+            put_in_place(validated.accepted[name], batch.table(f"accepted_{name}"))
 
 
 SIDES = {"bare": bare, "prepare": prepare}

@@ -106,8 +106,10 @@ def write_plan(folder: Path, orders: int) -> int:
     # One order in a hundred is bad.
     export = write_export(folder / "export", orders + orders // 50 + 10)
     prepare(export.folder)
-    (plan,) = export.folder.glob("work/*/*/tables/upload_plan.parquet")
-    creates = pl.scan_parquet(plan).filter(subject="order", action="create").head(orders)
+    (tables,) = export.folder.glob("work/*/*/tables")
+    tables.rename(folder / "tables")
+    plan = pl.scan_parquet(folder / "tables" / "upload_plan.parquet")
+    creates = plan.filter(subject="order", action="create").head(orders)
     creates.sink_parquet(folder / "upload_plan.parquet")
     # Payloads are JSON, which has no line breaks; quotes are left alone.
     pl.scan_parquet(folder / "upload_plan.parquet").select("payload").sink_csv(

@@ -2,7 +2,7 @@
 
     python whole_upload.py ADDRESS FOLDER IN_FLIGHT REQUESTS
 
-FOLDER holds the plan (`upload_plan.parquet`), of which so many operations are sent. Prints JSON: seconds and processor seconds of the stage, without imports,
+FOLDER holds a batch's tables, and the plan (`upload_plan.parquet`) of which so many operations are sent. Prints JSON: seconds and processor seconds of the stage, without imports,
 and what the ledger says afterwards, by state.
 """
 
@@ -39,7 +39,7 @@ def main(address: str, folder: Path, in_flight: int, requests: int) -> None:
     config.write_text(_LOADER.format(address=address, in_flight=in_flight), encoding="utf-8")
     shutil.rmtree(folder / "work", ignore_errors=True)
     batch = Batch(read_settings(config), "bench")
-    batch.tables.mkdir(parents=True)
+    shutil.copytree(folder / "tables", batch.tables)
     plan = pl.scan_parquet(folder / "upload_plan.parquet")
     began, cpu_began = time.perf_counter(), time.process_time()
     upload(batch, plan, "order", unwatched, limit=requests)
