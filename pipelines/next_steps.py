@@ -6,6 +6,7 @@ Pure: from what a batch's books say to lines for people.
 from collections.abc import Iterator
 from pathlib import Path
 
+from corso.errors import CorsoError, NotAuthorised, Stopped
 from corso.report.summary import Stage, Summary
 from corso.storage.address import BucketAddress
 from pipelines.output import as_typed, command_line, shortest
@@ -43,6 +44,13 @@ def after_guard(
     yield from _because_of_quarantine(summary, folder)
     if summary.quarantined.orders:
         yield f"{command_line('plan', config, '--batch', summary.batch)}   (again, once the rows are mended)"
+
+
+def after_stop(error: CorsoError, config: Path | BucketAddress) -> Iterator[str]:
+    """Yield the steps after something else stopped a run; none where it is over for now and goes on by the same command."""
+    if isinstance(error, Stopped | NotAuthorised):
+        yield f"{command_line('doctor', config)}   (examines credentials, API and quota)"
+        yield "find the sentence in docs/runbook.md, exit code 3; the same command goes on"
 
 
 def _because_of_quarantine(summary: Summary, folder: Path | BucketAddress) -> Iterator[str]:

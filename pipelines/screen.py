@@ -246,7 +246,7 @@ def say_summary(summary: Summary, quota: QuotaUse) -> None:
         used = "" if asked.quota_share is None else f", {asked.quota_share * 100:.0f} % of the quota used"
         others = "" if quota.foreign_share is None else f", others used {quota.foreign_share * 100:.0f} %"
         say(
-            f"  {'requests':15} {asked.sent:,} requests in {asked.seconds:,.1f} s, {asked.throttled:,} throttled"
+            f"  {'requests':15} {asked.sent:,} {_noun('requests', asked.sent)} in {asked.seconds:,.1f} s, {asked.throttled:,} throttled"
             f"{used}{others}"
         )
     for row in summary.money if summary.reconciliation.orders else ():

@@ -6,11 +6,13 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from corso.errors import CorsoError, SettingsError, Stopped, UsageError
+from corso.delivery.batch_lock import Run
+from corso.errors import CorsoError, LeaseHeld, LedgerInUse, SettingsError, Stopped, UsageError
 from corso.extract.files import default_batch
 from corso.report.results import problems_by_frequency
 from corso.report.summary import Stage, Summary
@@ -19,9 +21,10 @@ from corso.settings import Settings, check_batch_name, read_settings
 from corso.stages.batch import Batch
 from corso.stages.ending import close_unfinished_books, facts_written_at
 from corso.stages.forecast import forecast
+from corso.stages.guards import is_over_its_quarantine_limit
 from corso.stages.metrics import write_metrics
 from corso.stages.retrying import causes_to_retry
-from pipelines.next_steps import after_batch, after_guard
+from pipelines.next_steps import after_batch, after_guard, after_stop
 from pipelines.output import as_typed, keep_for_error, painted, say, say_json, say_next
 from pipelines.running import run_job
 from pipelines.screen import progress, say_corrections, say_fallbacks, say_moved, say_reasons, say_summary
@@ -140,13 +143,17 @@ def _run(job: str, batch: Batch, stage: Stage, until: datetime | None = None, **
     except UsageError:
         raise
     except CorsoError as error:
+        if isinstance(error, LedgerInUse | LeaseHeld) and _is_held_by_another(batch):
+            # What is written there now is that loader's.
+            raise
         summary = close_unfinished_books(batch, stage, error, facts_before, datetime.now(UTC))
         if summary is not None:
             with suppress(OSError, SettingsError):
                 write_metrics(batch, datetime.now(UTC))
             facts = batch.read_facts()
-            is_guard = isinstance(error, Stopped) and not facts.requests.sent
-            steps = after_guard(summary, batch.settings.source, batch.place) if is_guard else ()
+            config = batch.settings.source
+            is_guard = isinstance(error, Stopped) and is_over_its_quarantine_limit(batch)
+            steps = after_guard(summary, config, batch.place) if is_guard else after_stop(error, config)
             keep_for_error(summary.model_dump(mode="json"), *steps)
             say_summary(summary, facts.quota)
             _say_reasons(batch, summary)
@@ -155,6 +162,14 @@ def _run(job: str, batch: Batch, stage: Stage, until: datetime | None = None, **
                 say_fallbacks(facts.fallbacks_used)
         raise
     return Summary.read(batch.file("summary.json"))
+
+
+def _is_held_by_another(batch: Batch) -> bool:
+    try:
+        with batch.lock().held(Run(uuid4().hex)):
+            return False
+    except (LedgerInUse, LeaseHeld):
+        return True
 
 
 def _as_facts(use: FallbackUse) -> dict[str, Any]:

@@ -18,6 +18,11 @@ def check_may_be_sent(batch: Batch) -> None:
         raise Stopped(said)
 
 
+def is_over_its_quarantine_limit(batch: Batch) -> bool:
+    """Say whether more of the batch is quarantined than validation.max_quarantined allows."""
+    return quarantined_share(batch) > batch.settings.loader.validation.max_quarantined
+
+
 def guard_that_stopped(batch: Batch) -> str:
     """Say which blocking check failed, from the facts that it judged by."""
     if said := _unaccounted(batch):
@@ -33,8 +38,7 @@ def _unaccounted(batch: Batch) -> str:
 
 
 def _too_many_quarantined(batch: Batch) -> str:
-    is_too_many = quarantined_share(batch) > batch.settings.loader.validation.max_quarantined
-    return _said_of_quarantine(batch) if is_too_many else ""
+    return _said_of_quarantine(batch) if is_over_its_quarantine_limit(batch) else ""
 
 
 def _said_of_quarantine(batch: Batch) -> str:
