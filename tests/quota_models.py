@@ -75,7 +75,7 @@ class FixedWindows:
         limit = self.limit_at(self._opened_at)
         allowed = self._used < limit
         self._used += allowed
-        left_s = self._opened_at + self.window_s - now
+        left_s = min(self.window_s, self._opened_at + self.window_s - now)
         return Count(allowed, limit, max(0, limit - self._used), left_s, left_s)
 
     def quota(self, start: float, end: float) -> float:

@@ -14,6 +14,8 @@ _MEMORY = 100.0
 _ENOUGH = 20.0
 _NOT_MORE_THAN_CHANCE = 1.3
 _WIDEST = 8.0
+_SEEMING = 0.2
+"""What a new rate counts for beside those before, where it only seems to be."""
 
 
 class Others:
@@ -52,6 +54,12 @@ class Others:
         self._number = max(0.0, kept * self._number + number)
         self._seconds = kept * self._seconds + seconds
         self._lately_per_s = self._number / self._seconds
+
+    def seem(self, per_s: float) -> None:
+        """Take in a rate of which nobody knows in which moments it came about: their own number in a time is not told."""
+        self._number = self._seconds = self._lately_per_s = 0.0
+        self.spread = 1.0
+        self.least_per_s += _SEEMING * (per_s - self.least_per_s)
 
     def most(self, seconds: float, risk: float, *, also: float = 0.0) -> int:
         """Return the number that is exceeded with a probability of at most `risk`; `also` are expected besides."""

@@ -37,6 +37,9 @@ _CORRECTED_OVER = 0.25
 """Part of the length over which what is left is brought to nothing."""
 STEEP = 1.5
 _SURE_AFTER = 5
+_NOT_FOR = 200
+"""So many signs it takes to be taken for a bucket after what remains has jumped up, which is a fixed window's beginning."""
+_JUMP = 5
 _ASKS_AT_RISK = 0.005
 _SLOWEST = 0.05
 
@@ -65,6 +68,8 @@ class RollingQuota:
         self._log = log
         self._latency = latency
         self._length_s = max(seen.length.longest_reset_s, 0.1)
+        self._fills_in_s = 0.0
+        """Of a bucket: it says when it is full again, and how much is missing."""
         self._window_s: float | None = None
         self._remaining = 0
         self._told_at = -math.inf
@@ -91,7 +96,7 @@ class RollingQuota:
     @property
     def length_s(self) -> float:
         """Seconds in which the whole limit comes back."""
-        return self._window_s or self._length_s
+        return self._window_s or max(self._length_s, self._fills_in_s if self.is_bucket else 0.0)
 
     def needs_probe(self, _now: float, _share: float, _in_flight: int) -> bool:
         """Return False: nothing begins anew here."""
@@ -122,8 +127,7 @@ class RollingQuota:
         """Return how many requests may leave now."""
         own = self._log.since(now - self.length_s - self._latency.guard_s())
         allowance = max(1, math.floor(share * self.limit + 1e-9)) - own
-        is_history = self._latency.p95 > self.length_s / 2
-        if is_history:
+        if self._is_history:
             free = self.limit - own - self.others.most(self.length_s, RISK)
         else:
             free = math.floor(self._free(now)) - self.reserve(now)
@@ -132,7 +136,7 @@ class RollingQuota:
             # answers about tokens have no numbers, and some are lost.
             age_s = now - self._told_at
             if age_s > self.length_s or (
-                not is_history
+                not self._is_history
                 and age_s > max(self._latency.p95, 0.1 * self.length_s)
                 and self._free(now) > self._others_at(now, _ASKS_AT_RISK)
             ):
@@ -149,6 +153,8 @@ class RollingQuota:
         if not self.foreign_per_s or now - self._told_at > self.length_s + self._latency.guard_s():
             # Or of all that was told nothing counts any more: then it is asked at the even pace (`room`).
             return 1.02 * even
+        if self._is_history:
+            return max(_SLOWEST * even, min(1.02 * even, self.per_second - self.foreign_per_s))
         theirs = self.foreign_per_s if self.is_bucket else self._counted / self.length_s
         ours = max(0.0, self.per_second - theirs)
         kept = max(self.reserve(now), KEPT * self.limit if self.is_bucket else 0.0)
@@ -181,13 +187,19 @@ class RollingQuota:
             return
         self._length_s = max(self._length_s, reset_s)
         if self.is_bucket and self.limit - remaining > 0.2 * self.limit:
-            # It says when it is full again, in the relation to what is missing.
             least_s = reset_s - early_s(notice)
-            self._length_s = max(self._length_s, self.limit * least_s / (self.limit - remaining))
+            self._fills_in_s = max(self._fills_in_s, self.limit * least_s / (self.limit - remaining))
         used, least = self.limit - remaining, self._own(number, sent_at, -self._latency.guard_s())
-        if remaining and least > 1.1 * used + 3:
+        if remaining > self._remaining + 1.5 * self.per_second * (sent_at - self._told_at) + _JUMP:
+            self._signs_of_a_bucket = -_NOT_FOR
+        elif remaining and least > 1.1 * used + 3:
             self._signs_of_a_bucket += 1
-        if self.is_bucket:
+        if self._is_history:
+            own = number - self._log.number_before(sent_at - self.length_s - self._latency.guard_s())
+            self._theirs.clear()
+            self._counted = 0.0
+            self.others.seem(max(0, used - own) / self.length_s)
+        elif self.is_bucket:
             self.others.least_per_s = 0.0
             self._note_drained(number, sent_at, remaining)
         else:
@@ -243,6 +255,11 @@ class RollingQuota:
         if not self._theirs:
             self._counted = 0.0
         self.others.least_per_s = _LEAST * self._counted / self.length_s
+
+    @property
+    def _is_history(self) -> bool:
+        """Whether answers take so long that what they tell is no longer so."""
+        return self._latency.p95 > self.length_s / 2
 
     def _others_at(self, now: float, risk: float) -> int:
         if not self.foreign_per_s:
