@@ -6,7 +6,7 @@ Pure: from what a batch's books say to lines for people.
 from collections.abc import Iterator
 from pathlib import Path
 
-from corso.errors import CorsoError, NotAuthorised, Stopped
+from corso.errors import CorsoError, LeaseHeld, NotAuthorised, Parked, Stopped
 from corso.report.summary import Stage, Summary
 from corso.storage.address import BucketAddress
 from pipelines.output import as_typed, command_line, shortest
@@ -51,6 +51,8 @@ def after_stop(error: CorsoError, config: Path | BucketAddress) -> Iterator[str]
     if isinstance(error, Stopped | NotAuthorised):
         yield f"{command_line('doctor', config)}   (examines credentials, API and quota)"
         yield "find the sentence in docs/runbook.md, exit code 3; the same command goes on"
+    elif isinstance(error, Parked) and not isinstance(error, LeaseHeld):
+        yield "the same command, from then on: it goes on"
 
 
 def _because_of_quarantine(summary: Summary, folder: Path | BucketAddress) -> Iterator[str]:

@@ -68,6 +68,11 @@ def personal(number: int) -> dict[str, str]:
     }
 
 
+def values_of(number: int) -> list[str]:
+    """Return all that is planted of an order, its line and its fulfillment."""
+    return [*personal(number).values(), word("engraving", number), word("tracking", number)]
+
+
 def planted_orders(numbers: Iterable[int] = range(1, ORDERS + 1)) -> list[Row]:
     """Return orders with planted values in every column that is a customer's; the last one does not add up."""
     rows = [order_text(number, **personal(number)) for number in numbers]

@@ -11,6 +11,15 @@ from assets.run_tags import PARTITION_TAG
 from pipelines.sensors import build_new_batches
 
 SENSOR = build_new_batches()
+FILES = {"orders": "{batch}/orders.csv", "line_items": "{batch}/lines.csv"}
+"""The exports of a store whose batches are folders."""
+
+
+def drop(folder: Path, *more: str, text: str = "x") -> None:
+    """Write a batch's export files, and the marker after them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("orders.csv", "lines.csv", *more):
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 class Night:

@@ -9,7 +9,6 @@ does it again.
 """
 
 import csv
-import hashlib
 import io
 import re
 import shutil
@@ -22,6 +21,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from corso.extract.files import fingerprint
 from corso.report.amendments import Amendment, add_amendment
 from corso.report.atomic import replacing
 from corso.report.masking import is_personal
@@ -163,7 +163,7 @@ class Blanking:
     def _replace(self, path: Path, write: Callable[[Path], Any]) -> None:
         with replacing(path) as draft:
             write(draft)
-            if _digest(draft) != _digest(path):
+            if fingerprint(draft) != fingerprint(path):
                 self._amend(path, draft)
 
     def _amend(self, path: Path, draft: Path | None) -> None:
@@ -174,8 +174,8 @@ class Blanking:
                 what=self._cause.what,
                 id=self._cause.id,
                 name=path.relative_to(self._batch.folder).as_posix(),
-                before=_digest(path),
-                after=None if draft is None else _digest(draft),
+                before=fingerprint(path),
+                after=None if draft is None else fingerprint(draft),
             ),
         )
 
@@ -314,8 +314,3 @@ def _records(lines: Iterable[str]) -> Iterator[str]:
             record = ""
     if record:
         yield record
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

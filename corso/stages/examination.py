@@ -207,7 +207,8 @@ async def _ask(settings: Settings, transport: httpx.AsyncBaseTransport | None) -
             hint = start or "is corso.base_url right?"
             return [Remark("API", "bad", f"no answer within {ANSWER_S:g} s; {hint}", 3)]
         except (RateLimited, Parked) as error:
-            return [Remark("API", "look", f"it answers, and asks for a pause: {error}")]
+            pause = f" of {error.retry_after_s:,.0f} s" if isinstance(error, RateLimited) else f": {error}"
+            return [Remark("API", "look", f"it answers, and asks for a pause{pause}")]
         except NoToken as error:
             hint = start or "is corso.token_url right?"
             return [Remark("token", "bad", f"{error}; {hint}", error.exit_code)]

@@ -29,11 +29,11 @@ from tests.planted import (
     email,
     files_below,
     found_in,
-    personal,
     planted_fulfillments,
     planted_lines,
     planted_orders,
     texts_of,
+    values_of,
     word,
 )
 
@@ -104,11 +104,6 @@ def contents(shop: Shop) -> dict[str, bytes]:
     return {
         str(path): path.read_bytes() for path in files if path.name not in {".lock", ".steps", "ledger.lock"}
     }
-
-
-def values_of(number: int) -> list[str]:
-    """Return all that is planted of an order, its line and its fulfillment."""
-    return [*personal(number).values(), word("engraving", number), word("tracking", number)]
 
 
 def test_an_erased_customer_is_nowhere_and_everything_still_ties(shop: Shop) -> None:

@@ -30,13 +30,12 @@ from tests.planted import (
     email,
     files_below,
     found_in,
-    personal,
     planted_fulfillments,
     planted_lines,
     planted_orders,
     texts_in,
     texts_of,
-    word,
+    values_of,
 )
 from tests.postgres_server import PostgresServer
 from tests.s3_server import s3_server
@@ -140,11 +139,6 @@ def fill(machines: Machines) -> None:
     bucket.write(
         ORPHAN, next(c for n, c in machines.kept.content.items() if n.endswith("/raw_orders.parquet"))
     )
-
-
-def values_of(number: int) -> list[str]:
-    """Return all that is planted of an order, its line and its fulfillment."""
-    return [*personal(number).values(), word("engraving", number), word("tracking", number)]
 
 
 def erase_some(settings: Settings, *customers: str) -> None:

@@ -16,11 +16,9 @@ from corso.stages.landing import Landing
 from corso.storage import outline
 from tests.loader_process import Shop
 from tests.s3_server import BUCKET, S3Server, s3_server
-from tests.sensor_looks import Night
+from tests.sensor_looks import FILES, Night, drop
 
 pytestmark = pytest.mark.slow
-
-FILES = {"orders": "{batch}/orders.csv", "line_items": "{batch}/lines.csv"}
 
 
 @pytest.fixture
@@ -51,13 +49,6 @@ def landing(server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def address(landing: Path) -> str:
     """Return the landing's address."""
     return f"s3://{BUCKET}/{landing.name}"
-
-
-def drop(folder: Path, *more: str, text: str = "x") -> None:
-    """Put a batch's export files, and the marker after them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("orders.csv", "lines.csv", *more):
-        (folder / name).write_text(text, encoding="utf-8")
 
 
 def shop(landing: Path, store: str, *batches: str) -> Path:

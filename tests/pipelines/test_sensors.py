@@ -27,9 +27,7 @@ from corso.stages.landing import Landing
 from corso.stages.nightly import MOST_KILLED
 from pipelines.schedules import nightly_load, weekly_reconciliation
 from tests.loader_process import SECRET, Shop
-from tests.sensor_looks import SENSOR, Night
-
-FILES = {"orders": "{batch}/orders.csv", "line_items": "{batch}/lines.csv"}
+from tests.sensor_looks import FILES, SENSOR, Night, drop
 
 
 @pytest.fixture
@@ -46,15 +44,8 @@ def shop(folder: Path, *batches: str, quiet_s: float = 0, marked: bool = True) -
     shop = Shop(folder, files=FILES)
     shop.configure(f"nightly: {{quiet_s: {quiet_s}}}")
     for batch in batches:
-        write(folder / batch, *(["_COMPLETE"] if marked else []))
+        drop(folder / batch, *(["_COMPLETE"] if marked else []))
     return shop.config
-
-
-def write(folder: Path, *more: str, text: str = "x") -> None:
-    """Write a batch's export files, and the marker after them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("orders.csv", "lines.csv", *more):
-        (folder / name).write_text(text, encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -69,7 +60,7 @@ def test_each_batch_is_started_once_and_in_order(tmp_path: Path, instance: dg.Da
     night.end("2026-11-22")
     assert night.look() == []
     assert night.said == "1 stores: no batch that is new and complete"
-    write(tmp_path / "2026-11-23", "_SUCCESS")
+    drop(tmp_path / "2026-11-23", "_SUCCESS")
     assert night.look() == ["2026-11-23"]
     assert set(instance.get_dynamic_partitions(BATCHES.name or "")) == {
         "2026-11-21",
@@ -96,7 +87,7 @@ def test_without_a_marker_a_batch_has_to_come_to_rest(tmp_path: Path, instance: 
     night = Night(instance, shop(tmp_path, "2026-11-22", quiet_s=0.2, marked=False))
     assert night.look() == []
     assert night.said == "2026-11-22: its files have not come to rest"
-    write(tmp_path / "2026-11-22", text="longer")
+    drop(tmp_path / "2026-11-22", text="longer")
     time.sleep(0.25)
     assert night.look() == []
     time.sleep(0.25)
@@ -121,7 +112,7 @@ def test_a_corrected_batch_is_started_again_and_one_that_was_only_looked_at_is_n
     first = night.result.run_requests[0].run_key
     night.end("2026-11-21")
     time.sleep(0.02)
-    write(tmp_path / "2026-11-21", "_COMPLETE", text="corrected")
+    drop(tmp_path / "2026-11-21", "_COMPLETE", text="corrected")
     assert night.look() == ["2026-11-21"]
     assert night.result.run_requests[0].run_key != first
     night.end("2026-11-21")
@@ -163,7 +154,7 @@ def test_a_batch_is_parked_as_often_as_it_takes_and_an_older_delivery_may_come_b
     folder = tmp_path / "2026-11-21"
     kept = {path: (path.read_text(encoding="utf-8"), path.stat().st_mtime_ns) for path in folder.iterdir()}
     time.sleep(0.02)
-    write(folder, "_COMPLETE", text="other")
+    drop(folder, "_COMPLETE", text="other")
     assert night.look() == ["2026-11-21"]
     night.end("2026-11-21")
     time.sleep(0.02)
@@ -283,7 +274,7 @@ def test_of_many_stores_the_schedule_loads_those_that_the_sensor_cannot_see(
     shop(tmp_path / "folders", "2026-11-21")
     flat = Shop(tmp_path / "flat", files={"orders": "in/orders.csv", "line_items": "in/lines.csv"})
     flat.configure()
-    write(flat.exports)
+    drop(flat.exports)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "loader.yaml").write_text("store: {id: one}", encoding="utf-8")
     (request,) = tonight(instance, tmp_path)
