@@ -70,6 +70,13 @@ def pinned(lock: str) -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in _PINNED.findall(lock)}
 
 
+def pinned_by_python(lock: str) -> set[str]:
+    """Return the canonical names of what a lock file pins for some Pythons only: the page has those of the one that wrote it."""
+    return {
+        canonicalize_name(name) for name in re.findall(r"(?m)^([\w.-]+)==\S+ ; .*python_full_version", lock)
+    }
+
+
 def packages() -> list[Package]:
     """Return the packages of the lock that are installed here, by name."""
     lock = pinned((PROJECT / "requirements.lock").read_text(encoding="utf-8"))

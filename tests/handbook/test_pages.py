@@ -102,8 +102,9 @@ def test_the_site_is_read_opened_as_files_its_search_too(site: Path) -> None:
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto((site / "profiles" / "shopify.html").as_uri())
-        page.locator(".md-search__input").fill("quarantined")
-        page.locator(".md-search-result__item").first.wait_for(timeout=20_000)
+        # By the keys: it is their going up that is listened to.
+        page.locator(".md-search__input").press_sequentially("quarantined")
+        page.locator(".md-search-result__item").first.wait_for(timeout=60_000)
         browser.close()
     assert not [url for url in asked if url.startswith("http")]
 
