@@ -343,3 +343,37 @@ def test_told_nothing_it_finds_the_rate_of_an_hour_in_hours(model: str) -> None:
     assert len(run.refused_at) <= run.sent / 1_000
     assert run.early == 0
     assert run.use(3 * 3_600, 8 * 3_600) >= 0.95
+
+
+@given(data=st.data())
+@settings(max_examples=60, derandomize=True, deadline=None)
+@pytest.mark.slow
+def test_in_whatever_world_it_goes_on(data: st.DataObject) -> None:
+    """Drawn at random: no request leaves before a Retry-After is over, and none waits for ever for its turn."""
+    draw = data.draw
+    window_s = draw(st.sampled_from([0.5, 1, 2, 3.36, 5, 10, 30, 60, 270, 900, 3600]))
+    limit = draw(st.integers(10, 1000).filter(lambda limit: limit / window_s <= 300))
+    used_by_others = draw(st.sampled_from([0.0, 0.3, 0.6, 0.9]))
+    world = case(
+        draw(st.sampled_from(MODELS)),
+        limit,
+        window_s,
+        form=draw(st.sampled_from(FORMS)),
+        shown=draw(st.sampled_from(["always", "always", "429", "never"])),
+        retry_after=draw(st.sampled_from(["seconds", "date"])),
+        latency_s=draw(st.sampled_from([0.005, 0.15, 0.5, 3.0])),
+        jitter=draw(st.sampled_from([0.0, 0.2, 0.95])),
+        foreign_per_s=used_by_others * limit / window_s,
+        share=draw(st.sampled_from([1.0, 0.8, 0.05])),
+        max_in_flight=draw(st.sampled_from([1, 8, 256])),
+    )
+    seconds = min(max(12 * window_s, 200), 20_000 * window_s / limit)
+
+    run = simulate(world, seconds, seed=draw(st.integers(0, 1000)))
+
+    assert run.early == 0
+    longest = 30 + max(6 * window_s, 4 * window_s / (world.share * limit), 12 * world.latency_s)
+    if used_by_others:
+        longest = max(longest, 60 + 20 * window_s)
+    times = [0.0, *run.left_at, seconds]
+    assert max(after - before for before, after in itertools.pairwise(times)) <= longest
