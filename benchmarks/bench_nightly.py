@@ -4,9 +4,9 @@ scripts/bench nightly [STORES] [ORDERS] [RUNS AT ONCE]
 
 Every store drops one batch, complete by its marker. There are as many sandboxes, which refuse nothing and wait for nothing,
 as runs at once: stores of one sandbox have the same credentials, and wait for each other. Two nights are loaded: in the first all orders are new, in the second none, as after a second delivery.
-Processor seconds are of the runs, and apart of the daemon and its code server; the sandboxes' are not among them. Beside it
-the same job in one process that has loaded another store before, as the command runs it: what is above that is the price
-of a process of its own for each run. (What Dagster costs inside a process tells `scripts/bench dagster`.)
+Some of the stores are loaded before in Dagster's own way: a new process for each run, its SQLite files opened for each event
+(docs/nightly.md says what is done instead). Processor seconds are of the runs, and apart of the daemon and its code server; the sandboxes' are not among them. Beside it
+the same job in one process that has loaded another store before. (What Dagster costs inside a process tells `scripts/bench dagster`.)
 """
 
 import json
@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,7 +28,11 @@ _ROOT = Path(__file__).resolve().parents[1]
 _BATCH = "2026-11-22"
 _FILES = '{profile: canonical, orders: "{batch}/orders-*", line_items: "{batch}/line_items*", fulfillments: "{batch}/ful*"}'
 _LONGEST_NIGHT_S = 3 * 3600
-_QUIET_S = 15.0
+_QUIET_S = 10.0
+_PLAIN_STORES = 4
+"""So many are loaded in Dagster's own way, to compare."""
+_AGAIN_STORES = 20
+"""So many deliver the same again."""
 _SETTINGS = """\
 telemetry: {{enabled: false}}
 {runs}
@@ -45,6 +50,7 @@ class Cost:
 
     wall_s: float
     cpu_s: float
+    loads: int = 1
     daemon_cpu_s: float = 0.0
     """Of the daemon and its code server, which looks at the folders: it goes by the time, not by batches."""
 
@@ -92,30 +98,44 @@ def count_orders(urls: list[str]) -> int:
     return sum(each["orders"] for each in counts)
 
 
-def _stats_of_session(session: int) -> Iterator[list[str]]:
-    """Yield /proc/PID/stat of a session's processes, from the state on (man 5 proc_pid_stat)."""
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        with suppress(OSError):
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[3]) == session:
-                yield fields
+class Meter(threading.Thread):
+    """Adds up the processor seconds of a session's processes, also of those that have ended: it looks four times a second."""
 
+    def __init__(self, session: int) -> None:
+        super().__init__(daemon=True)
+        self._session = str(session)
+        self._cpu_s: dict[tuple[str, str], tuple[bool, float]] = {}
+        self.enough = threading.Event()
 
-def processes_of_session(session: int) -> int:
-    """Count a session's processes."""
-    return sum(1 for _ in _stats_of_session(session))
+    def run(self) -> None:
+        """Look until it is enough."""
+        while not self.enough.wait(0.25):
+            self.look()
 
+    def look(self) -> int:
+        """Look once; return how many processes there are of runs (man 5 proc_pid_stat)."""
+        runs = 0
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            with suppress(OSError, IndexError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                if fields[3] != self._session:
+                    continue
+                cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+                # What a run's process is forked from counts as a run's, as does what keeps multiprocessing's names.
+                is_run = "multiprocessing" in (entry / "cmdline").read_text()
+                # By its start, too: a number comes again. One that has ended and is not waited for has no command line.
+                known = self._cpu_s.get((entry.name, fields[19]), (is_run, 0.0))
+                self._cpu_s[entry.name, fields[19]] = (known[0] or is_run, cpu_s)
+                runs += is_run
+        return runs
 
-def cpu_of_session(session: int) -> tuple[float, float]:
-    """Return the processor seconds of a session's processes, and those of their children that have ended: the runs."""
-    own = children = 0
-    for fields in _stats_of_session(session):
-        own += int(fields[11]) + int(fields[12])
-        children += int(fields[13]) + int(fields[14])
-    per_second = os.sysconf("SC_CLK_TCK")
-    return own / per_second, children / per_second
+    @property
+    def cpu_s(self) -> tuple[float, float]:
+        """What daemon and code servers took, and what the runs took."""
+        seen = list(self._cpu_s.values())
+        return sum(cpu for is_run, cpu in seen if not is_run), sum(cpu for is_run, cpu in seen if is_run)
 
 
 def _environment(**more: str) -> dict[str, str]:
@@ -163,19 +183,21 @@ def measured_warm(first: Path, second: Path, home: Path) -> tuple[Cost, Cost]:
 class Daemon:
     """A real daemon with its code server, in a session of its own."""
 
-    def __init__(self, home: Path, landing: Path, at_once: int) -> None:
+    def __init__(self, home: Path, landing: Path, at_once: int, *, plain: bool) -> None:
         from dagster import DagsterInstance  # noqa: PLC0415
 
-        from pipelines.instance import RUN_SETTINGS  # noqa: PLC0415
+        from pipelines.instance import FILES_KEPT_OPEN, RUN_SETTINGS  # noqa: PLC0415
 
         home.mkdir()
         runs = RUN_SETTINGS.replace("max_concurrent_runs: 4", f"max_concurrent_runs: {at_once}")
+        runs += "" if plain else FILES_KEPT_OPEN.replace("{env: DAGSTER_HOME}", str(home))
         (home / "dagster.yaml").write_text(_SETTINGS.format(runs=runs), encoding="utf-8")
         (home / "nightly_bench_location.py").write_text(_LOCATION, encoding="utf-8")
         self.instance = DagsterInstance.from_config(str(home))
         environment = _environment(
             DAGSTER_HOME=str(home),
             CORSO_LOADER_CONFIG=str(landing),
+            CORSO_RUN_START="spawn" if plain else "forkserver",
             PYTHONPATH=os.pathsep.join([str(_ROOT), str(home)]),
         )
         with (home / "daemon.log").open("wb") as log:
@@ -196,19 +218,23 @@ class Daemon:
                 stderr=log,
                 start_new_session=True,
             )
+        self._meter = Meter(self._process.pid)
+        self._meter.start()
 
     def night(self, loads: int, configs: list[Path], orders: int) -> Cost:
         """Deliver a batch of each store; wait until so many loads have ended well since the daemon's start."""
-        began, (own, children) = time.perf_counter(), cpu_of_session(self._process.pid)
+        began, (own, runs) = time.perf_counter(), self._meter.cpu_s
         for config in configs:
             write_batch(config.parent / _BATCH, orders)
         while time.perf_counter() - began < _LONGEST_NIGHT_S:
             ended = self.count(dg_status("SUCCESS"))
             if ended >= loads:
                 wall_s = time.perf_counter() - began
-                self._wait_for_the_last_process()
-                own_now, children_now = cpu_of_session(self._process.pid)
-                return Cost(wall_s, children_now - children, own_now - own)
+                own_now, runs_now = self._meter.cpu_s
+                time.sleep(_QUIET_S)
+                # The last runs' processes end after Dagster says that the runs have.
+                runs_now = self._meter.cpu_s[1]
+                return Cost(wall_s, runs_now - runs, len(configs), own_now - own)
             if failed := self.count(dg_status("FAILURE")):
                 sys.exit(f"{failed} loads failed")
             time.sleep(0.5)
@@ -230,15 +256,6 @@ class Daemon:
         while not self._looks():
             time.sleep(0.5)
 
-    def _wait_for_the_last_process(self) -> None:
-        """Wait until no process ends any more: only then is a run's time its parent's."""
-        count, quiet_s = processes_of_session(self._process.pid), 0.0
-        while quiet_s < _QUIET_S:
-            time.sleep(0.5)
-            now = processes_of_session(self._process.pid)
-            quiet_s = quiet_s + 0.5 if now == count else 0.0
-            count = now
-
     def _looks(self) -> list[float]:
         """Return the milliseconds of the last looks that have ended."""
         for state in self.instance.all_instigator_state():
@@ -254,6 +271,7 @@ class Daemon:
 
     def end(self) -> None:
         """End it, and all that it started."""
+        self._meter.enough.set()
         self._process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(20)
@@ -268,51 +286,88 @@ def dg_status(name: str) -> object:
     return DagsterRunStatus[name]
 
 
-def main(stores: int, orders: int, at_once: int) -> None:
-    """Load two nights and print what they took."""
-    with tempfile.TemporaryDirectory() as name, ExitStack() as servers:
-        folder = Path(name)
-        urls = [servers.enter_context(sandbox()) for _ in range(at_once)]
-        alone = [write_store(folder / "alone", 900 + number, urls[0]) for number in range(2)]
-        for config in alone:
-            write_batch(config.parent / _BATCH, orders)
-        imports, load = measured_warm(*alone, folder / "alone-home")
-        landing = folder / "landing"
-        configs = [write_store(landing, number, urls[number % at_once]) for number in range(stores)]
-        daemon = Daemon(folder / "home", landing, at_once)
-        try:
-            daemon.wait_for_a_look()
-            before = count_orders(urls)
-            first = daemon.night(stores, configs, orders)
-            created = count_orders(urls)
-            second = daemon.night(2 * stores, configs, orders)
-            again = count_orders(urls) - created
-            time.sleep(20)
-            look_ms, events = daemon.look_ms(), daemon.events()
-        finally:
-            daemon.end()
+@dataclass(frozen=True)
+class Nights:
+    """What two nights of some stores took."""
+
+    stores: int
+    first: Cost
+    second: Cost
+    look_ms: float
+    events: float
+
+    @property
+    def daemon_cpu_s_a_minute(self) -> float:
+        """Of the daemon and its code server."""
+        minutes = (self.first.wall_s + self.second.wall_s) / 60
+        return (self.first.daemon_cpu_s + self.second.daemon_cpu_s) / minutes
+
+
+def two_nights(
+    folder: Path, urls: list[str], stores: int, orders: int, at_once: int, *, plain: bool
+) -> Nights:
+    """Have a daemon load two nights; `plain`: with Dagster's own storage and way to start runs."""
+    folder.mkdir()
+    landing = folder / "landing"
+    # Numbers of their own: the sandboxes are those of the other nights, too.
+    first_number = 0 if plain else 500
+    configs = [write_store(landing, first_number + each, urls[each % at_once]) for each in range(stores)]
+    before = count_orders(urls)
+    daemon = Daemon(folder / "home", landing, at_once, plain=plain)
+    try:
+        daemon.wait_for_a_look()
+        first = daemon.night(stores, configs, orders)
+        created = count_orders(urls)
+        print(
+            f"first night: {first}, {stores} stores, {'Dagsters own way' if plain else 'here'}",
+            file=sys.stderr,
+            flush=True,
+        )
+        again_of = configs[:_AGAIN_STORES]
+        second = daemon.night(stores + len(again_of), again_of, orders)
+        again = count_orders(urls) - created
+        time.sleep(20)
+        look_ms, events = daemon.look_ms(), daemon.events()
+    finally:
+        daemon.end()
     if not created - before or again:
         sys.exit(
             f"the first night created {created - before} orders, the second one {again}: nothing was measured"
         )
-    print(f"{stores} stores, {orders:,} orders each, {at_once} runs at once; {os.cpu_count()} cores\n")
-    print("| of one batch | CPU s | wall s |\n|---|---|---|")
-    rows = {
-        "a run of the first night, all orders new": (first.cpu_s / stores, first.wall_s / stores),
-        "a run of the second night, the same delivered again": (
-            second.cpu_s / stores,
-            second.wall_s / stores,
-        ),
-        "the first night's job in a process that has loaded another store before": (load.cpu_s, load.wall_s),
-        "overhead of a process of its own": (first.cpu_s / stores - load.cpu_s, None),
-        "of which imports": (imports.cpu_s, imports.wall_s),
-    }
-    for said, (cpu_s, wall_s) in rows.items():
-        print(f"| {said} | {cpu_s:.2f} | {'' if wall_s is None else f'{wall_s:.1f}'} |")
-    minutes = (first.wall_s + second.wall_s) / 60
-    daemon_cpu_s = (first.daemon_cpu_s + second.daemon_cpu_s) / minutes
-    print(f"\nDaemon and code server: {daemon_cpu_s:.1f} CPU s a minute, looking every 5 s.")
-    print(f"Events that Dagster keeps of a load: {events:.0f}. A look with nothing to do: {look_ms:.0f} ms.")
+    return Nights(stores, first, second, look_ms, events)
+
+
+def main(stores: int, orders: int, at_once: int) -> None:
+    """Load two nights both ways and print what they took."""
+    with tempfile.TemporaryDirectory() as name, ExitStack() as servers:
+        folder = Path(name)
+        urls = [servers.enter_context(sandbox()) for _ in range(at_once)]
+        plain = two_nights(folder / "plain", urls, min(stores, _PLAIN_STORES), orders, at_once, plain=True)
+        ours = two_nights(folder / "ours", urls, stores, orders, at_once, plain=False)
+        alone = [write_store(folder / "alone", 4000 + number, urls[0]) for number in range(2)]
+        for config in alone:
+            write_batch(config.parent / _BATCH, orders)
+        imports, load = measured_warm(*alone, folder / "alone-home")
+    print(f"{stores} stores, {orders:,} orders each, {at_once} runs at once; {os.cpu_count()} cores")
+    print(f"Dagster's own way: {plain.stores} stores\n")
+    print("| of one batch | CPU s | wall s | CPU s, Dagster's own way | wall s |\n|---|---|---|---|---|")
+    for said, of_ours, of_plain in (
+        ("a run of the first night, all orders new", ours.first, plain.first),
+        ("a run of the second night, the same delivered again", ours.second, plain.second),
+    ):
+        cells = [
+            f"{cost.cpu_s / cost.loads:.2f} | {cost.wall_s / cost.loads:.1f}" for cost in (of_ours, of_plain)
+        ]
+        print(f"| {said} | {' | '.join(cells)} |")
+    print(
+        f"\nThe same job in a process that has loaded another store before, with Dagster's own storage: {load.cpu_s:.2f} CPU s; "
+        f"imports: {imports.cpu_s:.2f} CPU s."
+    )
+    for which, nights in (("here", ours), ("Dagster's own way", plain)):
+        print(
+            f"{which}: daemon and code server {nights.daemon_cpu_s_a_minute:.1f} CPU s a minute, looking every 5 s; a look with "
+            f"nothing to do {nights.look_ms:.0f} ms; {nights.events:.0f} events of a load"
+        )
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pipelines.alerting import WATCH_EVERY_S, build_alerting
 from pipelines.executors import chosen_executor
 from pipelines.jobs import build_jobs
 from pipelines.private_errors import keep_errors_private
+from pipelines.run_start import fork_runs
 from pipelines.schedules import nightly_load, weekly_reconciliation
 from pipelines.sensors import LOOK_EVERY_S, build_new_batches
 
@@ -28,6 +29,7 @@ def build_defs(
     Sensors look every `look_every_s` seconds; `running`: without anybody having turned them on.
     """
     keep_errors_private()
+    fork_runs()
     loader = overrides.pop("loader", LoaderFile(path=dg.EnvVar("CORSO_LOADER_CONFIG")))
     executor = overrides.pop("executor", None) or chosen_executor(loader)
     resources = {

@@ -11,19 +11,22 @@ from pathlib import Path
 from corso.database import DatabaseUrl
 from corso.errors import SettingsError
 from corso.settings import Settings
-from pipelines.instance import RUN_SETTINGS
+from pipelines.instance import FILES_KEPT_OPEN, RUN_SETTINGS
 
 URL_VARIABLE = "CORSO_DAGSTER_URL"
 """The URL itself stands in no file: it may hold a password."""
 
 _TIMEOUT_S = 10
 
-_IN_FILES = f"""\
+_SETTINGS = f"""\
 # Made by corso-loader; yours to change.
 telemetry: {{enabled: false}}
 nux: {{enabled: false}}
 {RUN_SETTINGS}"""
-_ON_SERVER = f"""{_IN_FILES}\
+"""Written by versions that named no storage for files."""
+_IN_FILES = f"""{_SETTINGS}\
+{FILES_KEPT_OPEN}"""
+_ON_SERVER = f"""{_SETTINGS}\
 storage:
   postgres:
     postgres_url: {{env: {URL_VARIABLE}}}
@@ -61,7 +64,7 @@ def prepare_home(settings: Settings) -> Path:
 
 def _write_ours(file: Path, wanted: str) -> None:
     found = file.read_text(encoding="utf-8") if file.exists() else None
-    if found == wanted or found not in {None, _IN_FILES, _ON_SERVER}:
+    if found == wanted or found not in {None, _IN_FILES, _ON_SERVER, _SETTINGS}:
         return
     # Whole: other loaders may be reading it.
     part = file.with_name(f"{file.name}.{os.getpid()}")

@@ -30,3 +30,12 @@ python_logs: {python_log_level: INFO}
 retention:
   sensor: {purge_after_days: {skipped: 1, success: 30, failure: 30}}
 """
+
+FILES_KEPT_OPEN = """\
+# Dagster's own SQLite files, kept open (pipelines/sqlite_history.py).
+storage:
+  custom:
+    module: pipelines.sqlite_history
+    class: SqliteHistory
+    config: {base_dir: {env: DAGSTER_HOME}}
+"""

@@ -1,7 +1,7 @@
 """A farm: many stores, Dagster's daemon, Celery's workers on machines of their own, and somebody who kills them.
 
-All is real: PostgreSQL, Redis, an S3 server, the daemon with its sensor, the workers, the sandboxes. Stores drop their batches and nobody
-does anything more. `scripts/bench farm` has the large one, `tests/acceptance/test_farm.py` a small one.
+All is real: PostgreSQL, Redis, an S3 server, the daemon with its sensor, the workers, the sandboxes. Stores drop their batches into
+the bucket, where tables and reports go, too, and nobody does anything more. `scripts/bench farm` has the large one, `tests/acceptance/test_farm.py` a small one.
 """
 
 import os
@@ -147,11 +147,14 @@ class Farm:
             shop.folder, Merchant(1000 * self.size.seed + store), self.size.new_orders
         )
 
-    def drop_all(self) -> None:
-        """Deliver all nights of all stores: the farm has to keep their order."""
+    def drop_all(self, s3: S3Server) -> None:
+        """Deliver all nights of all stores into the bucket, each batch's marker last: the farm has to keep their order."""
         for nights in self.nights.values():
             for number in range(self.size.batches):
                 nights.drop(self.batch(number), nights.texts())
+        files = [path for path in (self.folder / "landing").rglob("*") if path.is_file()]
+        files.sort(key=lambda path: path.name == "_COMPLETE")
+        s3.put({path.relative_to(self.folder).as_posix(): path for path in files})
 
 
 @dataclass
@@ -204,7 +207,7 @@ def told_environment(farm: Farm, made: Servers, own: Path, **more: str) -> dict[
         DAGSTER_HOME=str(home),
         CORSO_SCRATCH=str(own / "scratch"),
         **made.s3.environment,
-        CORSO_LOADER_CONFIG=str(farm.folder / "landing"),
+        CORSO_LOADER_CONFIG=f"s3://{BUCKET}/landing",
         CORSO_LEDGER_URL=made.ledger_url,
         CORSO_DAGSTER_URL=made.dagster_url,
         CORSO_BROKER_URL=made.broker_url,
@@ -319,7 +322,7 @@ def run_farm(folder: Path, size: Size, kill_every_s: float = 30, say: bool = Fal
     """Let a farm load all batches of all stores while workers are killed; return what became of it."""
     with standing_farm(folder, size) as standing, ExitStack() as undo:
         farm, hosts, made, instance = standing.farm, standing.hosts, standing.made, standing.instance
-        farm.drop_all()
+        farm.drop_all(made.s3)
         began = time.monotonic()
         meter = Meter(hosts, farm.told)
         meter.start()

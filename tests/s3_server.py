@@ -10,10 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import s3fs
 
 KEY, SECRET = "invented-access-key", "invented-secret-key"
 BUCKET = "shop"
@@ -43,6 +45,17 @@ class S3Server:
     def bucket(self) -> Path:
         """The folder of the bucket that there is from the beginning."""
         return self.folder / BUCKET
+
+    def put(self, given: Mapping[str, Path]) -> None:
+        """Put files under names, one after the other in the order given."""
+        files = s3fs.S3FileSystem(
+            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
+            key=KEY,
+            secret=SECRET,
+            skip_instance_cache=True,
+        )
+        for name, path in given.items():
+            files.put_file(str(path), f"{BUCKET}/{name}")
 
     def names(self, below: str = "") -> set[str]:
         """Return the names of all objects below a prefix."""

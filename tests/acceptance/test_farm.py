@@ -25,7 +25,7 @@ pytestmark = [
 def test_a_farm_loads_everything_once_whatever_is_killed(tmp_path: Path, *, in_steps: bool) -> None:
     """Nothing lost, nothing doubled, never two senders on a credential, no request before a wait was over.
 
-    Tables are in a bucket, ledger and history on PostgreSQL. Workers carry out whole runs, or single steps.
+    Drops and tables are in a bucket, ledger and history on PostgreSQL. Workers carry out whole runs, or single steps.
     """
     size = Size(2, 2, 15, credentials=1, kills=1, seed=1, processes=1, in_steps=in_steps, patience_s=900)
     told = run_farm(tmp_path, size, kill_every_s=20)
@@ -56,7 +56,7 @@ def test_a_worker_that_stops_ends_its_run_in_order_and_a_cancelled_run_stays_can
     size = Size(1, 1, 60, credentials=1, kills=0, seed=1, workers=1, processes=1, limit=20)
     with standing_farm(tmp_path, size) as standing:
         (worker,), (sandbox,), instance = standing.hosts, standing.made.sandboxes, standing.instance
-        standing.farm.drop_all()
+        standing.farm.drop_all(standing.made.s3)
         wait_for("some orders", lambda: sandbox.counts()["orders"] >= 10)
         assert worker.stop(60) == 0
         left = states(standing)

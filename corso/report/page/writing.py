@@ -46,6 +46,13 @@ def render_html(report: ReportFacts, path: Path) -> None:
         draft.write_text(text, encoding="utf-8", errors="replace")
 
 
+def compile_templates() -> None:
+    """Compile the page's templates now, so that the first page does not have to."""
+    environment = _template().environment
+    for name in environment.list_templates():
+        environment.get_template(name)
+
+
 def page(report: ReportFacts) -> str:
     """Return the page as text."""
     style, script = _part("page.css"), _part("page.js")

@@ -1,0 +1,156 @@
+"""Dagster's history in SQLite files that stay open: what dagster.yaml names as the storage where there is no server.
+
+Dagster opens a database anew for each event and each question, and with it makes a new engine of SQLAlchemy, which has to
+compile every statement again; as its last connection closes, SQLite moves the write-ahead log into the file. Of a small
+batch's load that was a third of the processor's time. Here an engine and its connections are kept. The files are Dagster's
+own, with the same tables: programs with and without this class share them.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as db
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
+from dagster._core.storage.runs import SqliteRunStorage
+from dagster._core.storage.schedules import SqliteScheduleStorage
+from dagster._core.storage.sqlite_storage import (
+    DagsterSqliteStorage,
+    _event_logs_directory,
+    _runs_directory,
+    _schedule_directory,
+)
+from dagster._serdes import ConfigurableClassData
+from sqlalchemy.pool import ConnectionPoolEntry
+
+BUSY_TIMEOUT_S = 10
+"""For so long a writer waits for another one."""
+MOST_RUNS_OPEN = 8
+"""Each run's events are a file of their own; the web server reads those of many."""
+
+
+def open_database(url: str) -> db.Engine:
+    """Return an engine whose connections stay open, and go from thread to thread."""
+    engine = db.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    db.event.listen(engine, "connect", _commit_without_waiting)
+    return engine
+
+
+def _commit_without_waiting(connection: Any, _record: ConnectionPoolEntry) -> None:
+    """Have commits not wait for the disk.
+
+    After a power failure the last of them may be missing, and none is broken: the databases have a write-ahead log. What
+    was sent is in the ledger, which does wait.
+    """
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+class _Runs(SqliteRunStorage):
+    """Runs, their tags, backfills, heartbeats."""
+
+    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._engine = open_database(conn_string)
+        super().__init__(conn_string, inst_data)
+
+    @contextmanager
+    def connect(self) -> Iterator[db.Connection]:
+        """Yield a connection in a transaction."""
+        with self._engine.begin() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        """Close the database."""
+        self._engine.dispose()
+
+
+class _Schedules(SqliteScheduleStorage):
+    """Ticks of sensors and schedules."""
+
+    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._engine = open_database(conn_string)
+        super().__init__(conn_string, inst_data)
+
+    @contextmanager
+    def connect(self) -> Iterator[db.Connection]:
+        """Yield a connection in a transaction."""
+        with self._engine.begin() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        """Close the database."""
+        self._engine.dispose()
+
+
+class _Events(SqliteEventLogStorage):
+    """Events: a file a run, and an index of all that is about assets."""
+
+    def __init__(self, base_dir: str) -> None:
+        self._index: db.Engine | None = None
+        self._of_runs: OrderedDict[str, db.Engine] = OrderedDict()
+        self._tables: set[str] = set()
+        super().__init__(base_dir)
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[db.Connection]:
+        with self._db_lock:
+            engine = self._engine_of(shard)
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+            with engine.begin() as connection:
+                yield connection
+
+    def has_table(self, table_name: str) -> bool:
+        """Say whether the index has a table; one that was there is there."""
+        if table_name not in self._tables:
+            # Asked in the midst of a transaction, too: by a connection of its own, without the lock.
+            self._tables |= set(db.inspect(self._engine_of(INDEX_SHARD_NAME)).get_table_names())
+        return table_name in self._tables
+
+    def _engine_of(self, shard: str) -> db.Engine:
+        if shard == INDEX_SHARD_NAME:
+            self._index = self._index or open_database(self.conn_string_for_shard(shard))
+            return self._index
+        if shard not in self._of_runs:
+            self._of_runs[shard] = open_database(self.conn_string_for_shard(shard))
+        self._of_runs.move_to_end(shard)
+        if len(self._of_runs) > MOST_RUNS_OPEN:
+            _, oldest = self._of_runs.popitem(last=False)
+            oldest.dispose()
+        return self._of_runs[shard]
+
+    def wipe(self) -> None:
+        """Forget all events."""
+        self._close_runs()
+        super().wipe()
+
+    def dispose(self) -> None:
+        """Close the databases."""
+        super().dispose()
+        self._close_runs()
+        if self._index is not None:
+            self._index.dispose()
+
+    def _close_runs(self) -> None:
+        while self._of_runs:
+            self._of_runs.popitem()[1].dispose()
+
+
+class SqliteHistory(DagsterSqliteStorage):
+    """The three of them in Dagster's own places below `base_dir`."""
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(base_dir, inst_data)
+        # The ones of the base class have made the databases, and keep nothing open.
+        self._run_storage = _Runs.from_local(_runs_directory(base_dir))
+        self._event_log_storage = _Events(_event_logs_directory(base_dir))
+        self._schedule_storage = _Schedules.from_local(_schedule_directory(base_dir))
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> "SqliteHistory":
+        """Return the storage that dagster.yaml describes."""
+        return cls.from_local(inst_data=inst_data, **config_value)

@@ -1,0 +1,103 @@
+"""Dagster's history in files that stay open is the same history, for whoever else reads and writes it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import sqlalchemy as db
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+
+from pipelines import sqlite_history
+from pipelines.instance import FILES_KEPT_OPEN
+from pipelines.sqlite_history import MOST_RUNS_OPEN, SqliteHistory
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def kept_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """An instance by what the command writes into dagster.yaml."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "dagster.yaml").write_text(f"telemetry: {{enabled: false}}\n{FILES_KEPT_OPEN}")
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+@dg.asset(partitions_def=dg.StaticPartitionsDefinition(["a", "b"]))
+def thing() -> dg.MaterializeResult[None]:
+    """Something."""
+    return dg.MaterializeResult(metadata={"number": 7})
+
+
+def loaded(instance: dg.DagsterInstance, partition: str = "a") -> str:
+    """Materialize the thing; return the run's id."""
+    done = dg.materialize([thing], instance=instance, partition_key=partition)
+    assert done.success
+    return done.run_id
+
+
+def numbers(instance: dg.DagsterInstance) -> list[object]:
+    """Return what is known of the thing, newest first."""
+    found = instance.fetch_materializations(thing.key, limit=100).records
+    return [
+        each.asset_materialization.metadata["number"].value for each in found if each.asset_materialization
+    ]
+
+
+def test_what_is_kept_open_is_read_by_dagsters_own_storage_and_the_other_way_round(
+    kept_open: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    """At the same time; so a home may change from one to the other."""
+    assert type(kept_open.event_log_storage).__module__ == SqliteHistory.__module__
+    first = loaded(kept_open)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "dagster.yaml").write_text(
+        f"telemetry: {{enabled: false}}\nstorage: {{sqlite: {{base_dir: {tmp_path}}}}}\n"
+    )
+    with dg.DagsterInstance.from_config(str(other)) as plain:
+        assert type(plain.event_log_storage) is SqliteEventLogStorage
+        assert [run.run_id for run in plain.get_runs()] == [first]
+        assert len(plain.all_logs(first)) == len(kept_open.all_logs(first)) > 5
+        second = loaded(plain, "b")
+        assert [run.run_id for run in kept_open.get_runs()] == [second, first]
+        assert numbers(kept_open) == numbers(plain) == [7, 7]
+        assert kept_open.get_materialized_partitions(thing.key) == {"a", "b"}
+
+
+def test_events_do_not_open_a_database_anew(
+    kept_open: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One for each run, and those that are there; an engine that is made anew compiles each statement again."""
+    loaded(kept_open)
+    opened: list[str] = []
+    original = sqlite_history.open_database
+
+    def count(url: str) -> db.Engine:
+        opened.append(url)
+        return original(url)
+
+    monkeypatch.setattr(sqlite_history, "open_database", count)
+    monkeypatch.setattr(
+        "dagster._core.storage.event_log.sqlite.sqlite_event_log.create_engine",
+        lambda *_args, **_named: pytest.fail("an engine of Dagster's own"),
+    )
+    run_id = loaded(kept_open)
+    assert len(opened) == 1
+    assert run_id in opened[0]
+
+
+def test_only_some_runs_are_kept_open_and_deleted_ones_are_gone(kept_open: dg.DagsterInstance) -> None:
+    """A web server reads the events of thousands; what was wiped does not come back from an open file."""
+    runs = [loaded(kept_open) for _ in range(MOST_RUNS_OPEN + 3)]
+    counts = {run: len(kept_open.all_logs(run)) for run in runs}
+    assert set(counts.values()) == {counts[runs[0]]}
+    assert len(kept_open.event_log_storage._of_runs) == MOST_RUNS_OPEN  # type: ignore[attr-defined]
+    kept_open.delete_run(runs[0])
+    assert kept_open.all_logs(runs[0]) == []
+    kept_open.wipe()
+    assert kept_open.get_runs() == []
+    assert numbers(kept_open) == []
+    again = loaded(kept_open)
+    assert len(kept_open.all_logs(again)) == counts[runs[0]]
