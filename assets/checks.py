@@ -29,7 +29,10 @@ def every_row_is_accounted_for(
 ) -> dg.AssetCheckResult:
     """Every row that was read is accepted, quarantined or a repetition."""
     unaccounted = unaccounted_rows(loader.batch(context.partition_key))
-    return dg.AssetCheckResult(passed=not any(unaccounted.values()), metadata=dict(unaccounted))
+    return dg.AssetCheckResult(
+        passed=not any(unaccounted.values()),
+        metadata={f"{_words(table)}, rows not accounted for": count for table, count in unaccounted.items()},
+    )
 
 
 @dg.asset_check(
@@ -43,7 +46,10 @@ def accepted_tables_satisfy_the_contract(
 ) -> dg.AssetCheckResult:
     """Validated by pandera itself, which did not sort the rows, the accepted ones are without fault."""
     broken = broken_contracts(loader.batch(context.partition_key))
-    return dg.AssetCheckResult(passed=not any(broken.values()), metadata=dict(broken))
+    return dg.AssetCheckResult(
+        passed=not any(broken.values()),
+        metadata={f"{_words(table)}, faults": count for table, count in broken.items()},
+    )
 
 
 @dg.asset_check(asset=upload_plan, partitions_def=BATCHES, blocking=True)
@@ -53,7 +59,9 @@ def quarantine_is_within_its_limit(
     """No larger part of the orders is quarantined than validation.max_quarantined allows; else nothing is sent."""
     batch = loader.batch(context.partition_key)
     share, limit = quarantined_share(batch), batch.settings.loader.validation.max_quarantined
-    return dg.AssetCheckResult(passed=share <= limit, metadata={"quarantined": share, "limit": limit})
+    return dg.AssetCheckResult(
+        passed=share <= limit, metadata={"quarantined, part of the orders": share, "limit": limit}
+    )
 
 
 @dg.asset_check(asset=uploaded_fulfillments, partitions_def=BATCHES)
@@ -86,7 +94,7 @@ def nothing_is_unexplained(
 ) -> dg.AssetCheckResult:
     """The ledger names the cause of every finding."""
     unexplained = reconciliation.filter(cause="unexplained").select(pl.len()).collect().item()
-    return dg.AssetCheckResult(passed=unexplained == 0, metadata={"unexplained": unexplained})
+    return dg.AssetCheckResult(passed=unexplained == 0, metadata={"findings without a cause": unexplained})
 
 
 @dg.asset_check(
@@ -106,3 +114,7 @@ def the_api_still_matches_its_contract(
 
 def _summary(context: dg.AssetCheckExecutionContext, loader: LoaderFile) -> Summary:
     return Summary.read(loader.batch(context.partition_key).file("summary.json"))
+
+
+def _words(table: str) -> str:
+    return table.replace("_", " ")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import polars as pl
 
-from assets.partitions import BATCHES
+from assets.partitions import BATCHES, FROM_API
 from assets.resources import ApiConfig, LoaderFile, Progress
 from corso.report.outcomes import fulfillment_outcomes, order_outcomes
 from corso.report.summary import FulfillmentCounts, OutcomeCounts, Summary
@@ -33,9 +33,9 @@ class UploadConfig(ApiConfig):
 
 
 def _counts(outcomes: pl.LazyFrame, names: Iterable[str]) -> dict[str, int]:
-    """Count by outcome; also those that did not come up, as a plot needs its zeros."""
+    """Count by outcome, in words; also those that did not come up, as a plot needs its zeros."""
     found = dict(outcomes.group_by("outcome").len().collect().iter_rows())
-    return {name: found.get(name, 0) for name in names}
+    return {name.replace("_", " "): found.get(name, 0) for name in names}
 
 
 def figures_of_upload(batch: Batch, summary: Summary, now: datetime) -> dict[str, float]:
@@ -54,7 +54,7 @@ def figures_of_upload(batch: Batch, summary: Summary, now: datetime) -> dict[str
     return figures
 
 
-@dg.asset(partitions_def=BATCHES, group_name="upload", pool=API_POOL)
+@dg.asset(partitions_def=BATCHES, group_name="upload", kinds=FROM_API, pool=API_POOL)
 def uploaded_orders(
     context: dg.AssetExecutionContext,
     config: UploadConfig,
@@ -71,7 +71,7 @@ def uploaded_orders(
     return dg.Output(outcomes, metadata=_counts(outcomes, OutcomeCounts.model_fields))
 
 
-@dg.asset(partitions_def=BATCHES, group_name="upload", pool=API_POOL, deps=[uploaded_orders])
+@dg.asset(partitions_def=BATCHES, group_name="upload", kinds=FROM_API, pool=API_POOL, deps=[uploaded_orders])
 def uploaded_fulfillments(
     context: dg.AssetExecutionContext,
     config: ApiConfig,

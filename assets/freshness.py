@@ -22,6 +22,7 @@ LANDING = dg.AssetSpec(
     "landing",
     partitions_def=STORES,
     group_name="landing",
+    kinds={"csv"},
     description="Where a store's exports are dropped, a folder a batch. Somebody else fills it.",
 )
 CHECK = "last_nights_load_ran"

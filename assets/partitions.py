@@ -1,4 +1,4 @@
-"""Partitions: one batch is one partition; batches are added as they arrive.
+"""Partitions, and the kinds of tables: one batch is one partition; batches are added as they arrive.
 
 https://docs.dagster.io/guides/build/partitions-and-backfills
 """
@@ -12,3 +12,6 @@ One dimension, not two: of two dynamic ones every store would have every other's
 
 STORES = dg.DynamicPartitionsDefinition(name="stores")
 """The stores that the code location serves."""
+
+FRAME, FROM_API = {"polars", "parquet"}, {"http", "parquet"}
+"""What a table is made with, as the web UI shows it: computed from tables, or got by talking to Corso."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from assets.partitions import BATCHES
+from assets.partitions import BATCHES, FRAME
 from assets.resources import LoaderFile, Progress
 from corso.extract.profile import TABLES
 from corso.stages.books import close_books
@@ -16,9 +16,15 @@ from corso.stages.preparing import extract, plan, validate
 
 @dg.multi_asset(
     outs={
-        "raw_orders": dg.AssetOut(description="The exports' orders as text, with file and line."),
-        "raw_line_items": dg.AssetOut(description="The exports' line items as text, with file and line."),
-        "raw_fulfillments": dg.AssetOut(description="The exports' fulfillments as text, with file and line."),
+        "raw_orders": dg.AssetOut(
+            description="The exports' orders as text, with file and line.", kinds=FRAME
+        ),
+        "raw_line_items": dg.AssetOut(
+            description="The exports' line items as text, with file and line.", kinds=FRAME
+        ),
+        "raw_fulfillments": dg.AssetOut(
+            description="The exports' fulfillments as text, with file and line.", kinds=FRAME
+        ),
     },
     partitions_def=BATCHES,
     group_name="extract",
@@ -36,11 +42,15 @@ def raw_tables(
 
 @dg.multi_asset(
     outs={
-        "accepted_orders": dg.AssetOut(description="Orders that satisfy Corso's contract."),
-        "accepted_line_items": dg.AssetOut(description="Their line items."),
-        "accepted_fulfillments": dg.AssetOut(description="Their fulfillments."),
-        "filled_values": dg.AssetOut(description="What declared fallbacks filled in which accepted order."),
-        "quarantined_orders": dg.AssetOut(description="Every row that is not loaded, with the reasons."),
+        "accepted_orders": dg.AssetOut(description="Orders that satisfy Corso's contract.", kinds=FRAME),
+        "accepted_line_items": dg.AssetOut(description="The line items of accepted orders.", kinds=FRAME),
+        "accepted_fulfillments": dg.AssetOut(description="The fulfillments of accepted orders.", kinds=FRAME),
+        "filled_values": dg.AssetOut(
+            description="What declared fallbacks filled in which accepted order.", kinds=FRAME
+        ),
+        "quarantined_orders": dg.AssetOut(
+            description="Every row that is not loaded, with the reasons.", kinds=FRAME
+        ),
     },
     partitions_def=BATCHES,
     group_name="validate",
@@ -73,6 +83,7 @@ def validated_tables(
 @dg.asset(
     partitions_def=BATCHES,
     group_name="plan",
+    kinds=FRAME,
     deps=[
         "accepted_orders", "accepted_line_items", "accepted_fulfillments", "filled_values", "quarantined_orders",
     ],

@@ -8,7 +8,7 @@ import polars as pl
 
 from assets.delivering import API_POOL, uploaded_fulfillments, uploaded_orders
 from assets.figures import figures_of_findings, figures_of_report
-from assets.partitions import BATCHES
+from assets.partitions import BATCHES, FRAME, FROM_API
 from assets.resources import ApiConfig, LoaderFile, Progress, ReadBackConfig
 from corso.report.certificate import Certificate
 from corso.stages.books import close_books
@@ -20,6 +20,7 @@ from corso.stages.reconciling import reconcile
 @dg.asset(
     partitions_def=BATCHES,
     group_name="read_back",
+    kinds=FROM_API,
     pool=API_POOL,
     deps=[uploaded_orders, uploaded_fulfillments],
 )
@@ -39,7 +40,14 @@ def corso_orders(
 
 @dg.multi_asset(
     name="corso_fulfillments",
-    outs={"corso_fulfillments": dg.AssetOut(), "fulfillments_read": dg.AssetOut()},
+    outs={
+        "corso_fulfillments": dg.AssetOut(
+            description="Corso's fulfillments of the orders that were asked about.", kinds=FROM_API
+        ),
+        "fulfillments_read": dg.AssetOut(
+            description="Which orders were asked about, as far as the budget went.", kinds=FROM_API
+        ),
+    },
     partitions_def=BATCHES,
     group_name="read_back",
     pool=API_POOL,
@@ -68,6 +76,7 @@ def corso_fulfillments(
 @dg.asset(
     partitions_def=BATCHES,
     group_name="reconcile",
+    kinds=FRAME,
     deps=[
         "accepted_orders",
         "accepted_line_items",
@@ -91,7 +100,7 @@ def reconciliation(
         yield dg.Output(result.findings, metadata=figures_of_findings(result))
 
 
-@dg.asset(partitions_def=BATCHES, group_name="reconcile", deps=[reconciliation])
+@dg.asset(partitions_def=BATCHES, group_name="reconcile", kinds={"html", "excel"}, deps=[reconciliation])
 def reconciliation_report(
     context: dg.AssetExecutionContext, loader: LoaderFile, progress: dg.ResourceParam[Progress]
 ) -> dg.MaterializeResult[None]:

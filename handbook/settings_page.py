@@ -83,6 +83,7 @@ VARIABLES = {
     "CORSO_FULL_ERRORS": "`1` shows the texts of unexpected errors, which may hold personal data: [security](../security.md).",
     "CORSO_LOG_LEVEL": "`debug` adds the operations that were accepted.",
     "CORSO_EXECUTOR": "Where a run's steps are carried out; in the run's own process if it is not set.",
+    "CORSO_RUN_START": "How the code server starts a run: `forkserver`, forked from a process that has imported everything, or `spawn`, a new one.",
     "CORSO_BROKER_URL": "The Redis server between runs and Celery's workers.",
     "CORSO_SCRATCH": "Where working copies of a bucket are kept; by default `corso-loader` in the user's cache folder.",
     "CORSO_METRICS_DIR": "Where each run writes its metrics for node-exporter.",

@@ -21,10 +21,10 @@ _SELECTIONS = {
     "load_batch": dg.AssetSelection.all() - dg.AssetSelection.assets("landing"),
 }
 _DESCRIPTIONS = {
-    "plan_batch": "Everything but sending: accepted, quarantined, plan.",
-    "upload_batch": "Plan, then send what the plan says.",
-    "reconcile_batch": "Read Corso back, compare, write the report.",
-    "load_batch": "The whole road: plan, upload, reconcile.",
+    "plan_batch": "Everything but sending: what is accepted, what is quarantined, and the plan. Changes nothing in Corso.",
+    "upload_batch": "Plan, then send to Corso what the plan says.",
+    "reconcile_batch": "Read back what Corso holds, compare, write the report. Changes nothing in Corso.",
+    "load_batch": "The whole road of a batch: plan, send to Corso, read back, compare, report. What was sent before is not sent again.",
 }
 
 

@@ -68,6 +68,10 @@ def ui(config: Path | None, port: int) -> int:
         raise SettingsError(message)
     settings = read_settings(path)
     home = prepare_home(settings)
+    # Also makes Dagster's databases, before web server and daemon do so at the same moment.
+    from pipelines.running import offer_batches  # noqa: PLC0415
+
+    offer_batches(settings)
     environment = {
         **os.environ,
         "CORSO_LOADER_CONFIG": str(settings.source),

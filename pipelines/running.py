@@ -15,6 +15,8 @@ from assets.run_history import end_killed_runs
 from assets.run_tags import COMMAND_TAG, note_end
 from corso.delivery.sender import interrupted
 from corso.errors import CorsoError
+from corso.extract.drops import changed_batches, has_batch_folders
+from corso.extract.files import default_batch
 from corso.settings import Settings
 from corso.stages.batch import Batch, ProgressWatch
 from corso.unexpected import keep_unexpected
@@ -78,6 +80,19 @@ def run_job(
             note_end(instance, run_id, error, at_a_terminal=True)
             keep_unexpected(error, Batch(settings, batch).tables)
             raise
+
+
+def offer_batches(settings: Settings) -> None:
+    """Make partitions of the batches that lie there, so that the web UI offers them and nobody has to type a name.
+
+    A store whose files are missing or cannot be looked at has none to offer.
+    """
+    try:
+        there = list(changed_batches(settings)) if has_batch_folders(settings) else [default_batch(settings)]
+    except (CorsoError, OSError):
+        return
+    with DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions(BATCHES.name or "", there)
 
 
 def _configured(job: str, upload: dict[str, Any], until: datetime | None) -> dict[str, dict[str, Any]]:

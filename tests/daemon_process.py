@@ -17,7 +17,7 @@ import dagster as dg
 import pytest
 
 from assets.run_tags import PARTITION_TAG
-from pipelines.instance import RUN_SETTINGS
+from pipelines.instance import FILES_KEPT_OPEN, RUN_SETTINGS
 from tests.loader_process import environment
 
 _POLL_S = 0.25
@@ -89,7 +89,9 @@ def running_daemon(
     """Start a daemon on an instance of its own that serves the stores at `config`; end it with the block."""
     home.mkdir(parents=True)
     (home / "dagster.yaml").write_text(
-        f"telemetry: {{enabled: false}}\n{RUN_SETTINGS}{_SOON}", encoding="utf-8"
+        f"telemetry: {{enabled: false}}\n{RUN_SETTINGS}{_SOON}"
+        + FILES_KEPT_OPEN.replace("{env: DAGSTER_HOME}", str(home)),
+        encoding="utf-8",
     )
     log = home / "daemon.log"
     command = [sys.executable, "-W", "ignore", "-m", "dagster._daemon", "run", "-m", location]

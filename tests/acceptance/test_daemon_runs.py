@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.run_tags import ENDED_TAG, RESUME_TAG, STORE_TAG
+from assets.run_tags import ENDED_TAG, PROCESS_TAG, RESUME_TAG, STORE_TAG
 from tests.alert_sinks import webhook
 from tests.daemon_process import running_daemon
 from tests.loader_process import Shop, good_orders
@@ -80,6 +80,8 @@ def test_a_parked_batch_goes_on_by_itself_and_a_cancelled_one_ends_well(tmp_path
         with running_daemon(tmp_path / "home", landing, patience_s=150) as daemon:
             daemon.wait_for("some orders of the south", lambda: states(south).get("accepted", 0) > 4)
             (run,) = daemon.runs(f"south/{BATCH}")
+            _, pid, _ = run.tags[PROCESS_TAG].split()
+            assert "multiprocessing.forkserver" in Path(f"/proc/{pid}/cmdline").read_text()
             assert daemon.instance.run_launcher.terminate(run.run_id)
             cancelled = daemon.wait_for_run(f"south/{BATCH}", 1)
             assert cancelled.status is dg.DagsterRunStatus.CANCELED, daemon.said[-3000:]

@@ -66,7 +66,7 @@ def code_server(folder: Path) -> dict[str, list[dict[str, object]]]:
 
 @pytest.mark.slow
 def test_a_code_server_forks_its_runs_from_a_process_that_has_imported_everything(tmp_path: Path) -> None:
-    """polars works there; each run has a folder of its own for what it spills, which is gone after it."""
+    """What polars computes works there; each run has a folder of its own for what it spills, which is gone after it."""
     told = code_server(tmp_path)
     assert told["ways"] == ["forkserver", "forkserver"]
     first, second = told["answers"]
