@@ -6,6 +6,7 @@ batch's load that was a third of the processor's time. Here an engine and its co
 own, with the same tables: programs with and without this class share them.
 """
 
+import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,14 @@ from dagster._core.storage.sqlite_storage import (
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy.pool import ConnectionPoolEntry
 
+_OF_THE_DISK = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+}
+_KIND = 0xFF
+"""Which bits of an error's code are its kind."""
 BUSY_TIMEOUT_S = 10
 """For so long a writer waits for another one."""
 MOST_RUNS_OPEN = 8
@@ -35,7 +44,18 @@ def open_database(url: str) -> db.Engine:
     """Return an engine whose connections stay open, and go from thread to thread."""
     engine = db.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
     db.event.listen(engine, "connect", _commit_without_waiting)
+    db.event.listen(engine, "handle_error", _name_what_the_disk_refuses)
     return engine
+
+
+def _name_what_the_disk_refuses(context: db.ExceptionContext) -> None:
+    """Raise what the disk refuses as an OSError with the file's name: it is no mistake of the program."""
+    error = context.original_exception
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & _KIND in _OF_THE_DISK:
+        file = context.engine.url.database if context.engine else None
+        message = f"Dagster's history {file}: {error}"
+        raise OSError(message) from error
 
 
 def _commit_without_waiting(connection: Any, _record: ConnectionPoolEntry) -> None:

@@ -10,7 +10,7 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 
 from pipelines import sqlite_history
 from pipelines.instance import FILES_KEPT_OPEN
-from pipelines.sqlite_history import MOST_RUNS_OPEN, SqliteHistory
+from pipelines.sqlite_history import MOST_RUNS_OPEN, SqliteHistory, open_database
 
 pytestmark = pytest.mark.slow
 
@@ -101,3 +101,14 @@ def test_only_some_runs_are_kept_open_and_deleted_ones_are_gone(kept_open: dg.Da
     assert numbers(kept_open) == []
     again = loaded(kept_open)
     assert len(kept_open.all_logs(again)) == counts[runs[0]]
+
+
+def test_a_disk_that_is_full_is_told_with_the_file_and_is_no_mistake_of_the_program(tmp_path: Path) -> None:
+    """SQLAlchemy's own error would be one that nobody expected."""
+    engine = open_database(f"sqlite:///{tmp_path / 'runs.db'}")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE events (body TEXT)")
+        connection.exec_driver_sql("PRAGMA max_page_count = 4")
+        with pytest.raises(OSError, match=r"Dagster's history .*runs\.db: database or disk is full"):
+            connection.exec_driver_sql("INSERT INTO events VALUES (hex(zeroblob(100000)))")
+    engine.dispose()
