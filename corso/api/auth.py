@@ -100,14 +100,14 @@ class TokenSource:
         token = self._token
         return token if token and self._clock.monotonic() < token.renew_at else None
 
-    async def obtain(self) -> Token:
-        """Return the current token, fetching it if need be.
+    async def obtain(self, attempts: int = ATTEMPTS) -> Token:
+        """Return the current token, fetching it if need be, in so many tries.
 
         Raises NotAuthorised when it is refused or useless, NoToken when the endpoint does not work, Parked when it
         asks for too long a wait.
         """
         async with self._fetching:
-            return self.current() or await self._fetch()
+            return self.current() or await self._fetch(attempts)
 
     async def renew(self, refused: Token) -> Token:
         """Return a token other than `refused`, which the API answered 401 to; fetched once for all who ask."""
@@ -115,7 +115,7 @@ class TokenSource:
             current = self.current()
             return current if current and current is not refused else await self._fetch()
 
-    async def _fetch(self) -> Token:
+    async def _fetch(self, attempts: int = ATTEMPTS) -> Token:
         began_at = self._clock.monotonic()
         failures = throttled = 0
         while True:
@@ -134,8 +134,9 @@ class TokenSource:
                 wait_s = self._wait_s(answer, throttled, began_at)
             else:
                 failures += 1
-                if failures >= ATTEMPTS:
-                    message = f"no access token after {failures} tries: {problem}"
+                if failures >= attempts:
+                    tries = f" after {failures} tries" if failures > 1 else ""
+                    message = f"no access token{tries}: {problem}"
                     raise NoToken(message, status=problem.status)
                 wait_s = self._wait_s(answer, failures, self._clock.monotonic())
             await self._clock.sleep(wait_s)

@@ -161,7 +161,8 @@ class CorsoApi:
         return Receipt(answer.status, _corso_id(operation, answer))
 
     async def ping(self) -> None:
-        """Ask for as little as possible, once, whatever comes of it."""
+        """Ask for a token and for as little as possible, each once, whatever comes of it."""
+        await self._exchange.sign_in_once()
         await self._exchange.ask("GET", self._listing_url({"first": 1}))
 
     async def order(self, corso_order_id: str) -> JsonObject | None:

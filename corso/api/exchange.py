@@ -125,6 +125,10 @@ class Exchange:
         await self._transport.aclose()
         await self._token_transport.aclose()
 
+    async def sign_in_once(self) -> None:
+        """Have a token, fetching it in one try if need be; raises what `TokenSource.obtain` does."""
+        await self._tokens.obtain(attempts=1)
+
     async def ask(
         self,
         method: str,

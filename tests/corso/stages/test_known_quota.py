@@ -117,6 +117,23 @@ def test_a_network_that_does_not_work_is_no_failure_of_the_plan(error: httpx.HTT
     assert found == NotLearnt(why)
 
 
+def test_a_token_endpoint_that_cannot_be_reached_is_tried_once() -> None:
+    """A person waits for the answer: tries with ever longer waits are for runs."""
+    asked = []
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        message = "refused"
+        raise httpx.ConnectError(message)
+
+    clock = JumpingClock()
+    found = ask_quota(
+        settings(Path()), Credentials("id", "secret"), clock=clock, transport=httpx.MockTransport(serve)
+    )
+    assert found == NotLearnt("the API cannot be reached")
+    assert len(asked) == 1
+
+
 def test_what_a_run_measured_is_known_to_the_next_plan(tmp_path: Path) -> None:
     """Limit, length and what others used."""
     store = settings(tmp_path)
