@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Protocol, runtime_checkable
 
 import dagster as dg
 
@@ -25,6 +26,8 @@ from corso.stages.nightly import MOST_KILLED, TRY_AGAIN, Ended, LastRun
 LOAD_JOB = "load_batch"
 LONGEST_START_S = 300.0
 """So long a run may take from its start until it holds its batch, and from letting go of it to its end."""
+LONGEST_LAUNCH_S = 30.0
+"""So long it may take to hand a run over to what carries it to a worker, and a worker to say that it has it."""
 
 _UNDER_WAY = frozenset(
     {
@@ -36,6 +39,14 @@ _UNDER_WAY = frozenset(
         dg.DagsterRunStatus.CANCELING,
     }
 )
+
+
+@runtime_checkable
+class KnowsWhoHasRuns(Protocol):
+    """A run launcher that knows more than Dagster asks it."""
+
+    def why_lost(self, run: dg.DagsterRun) -> str | None:
+        """Say why no worker has a run and none will get it; None where that is not so, or nobody can tell."""
 
 
 def last_run_of(instance: dg.DagsterInstance, key: str) -> LastRun | None:
@@ -83,16 +94,30 @@ def end_killed_runs(instance: dg.DagsterInstance, landing: Landing | None = None
     """Mark runs that were killed as failed: Dagster would show them as under way for ever, and let others wait for them.
 
     Of this machine it is the process that is gone; of others the lease that a run has on its batch, where the ledger of
-    `landing` is on a server, and has not renewed.
+    `landing` is on a server, and has not renewed. One that was lost before it began is started again as if nothing had been.
     """
-    under_way = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
-    for record in instance.get_run_records(under_way):
+    statuses = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    for record in instance.get_run_records(dg.RunsFilter(statuses=statuses)):
         run = record.dagster_run
         is_here = run.tags.get(HOST_TAG) == socket.gethostname()
-        if is_here and _process_is_gone(run.tags.get(PROCESS_TAG, "")):
+        if run.status is dg.DagsterRunStatus.STARTING:
+            if why := _why_lost(instance, run, record.update_timestamp.timestamp()):
+                instance.add_run_tags(
+                    run.run_id, {RESUME_TAG: datetime.now(UTC).isoformat(timespec="seconds")}
+                )
+                instance.report_run_failed(run, why)
+        elif is_here and _process_is_gone(run.tags.get(PROCESS_TAG, "")):
             instance.report_run_failed(run, "The process was killed; the next run of this batch goes on.")
-        elif landing is not None and _lost_its_batch(landing, record):
+        elif landing is not None and _lost_its_batch(instance, landing, record):
             instance.report_run_failed(run, "Its worker was killed; the next run of this batch goes on.")
+
+
+def _why_lost(instance: dg.DagsterInstance, run: dg.DagsterRun, since: float) -> str | None:
+    """Say why a run that was handed over at `since` (POSIX seconds) is with no worker; None where nobody says so."""
+    launcher = instance.run_launcher
+    if not isinstance(launcher, KnowsWhoHasRuns) or time.time() - since < LONGEST_LAUNCH_S:
+        return None
+    return launcher.why_lost(run)
 
 
 def _process_is_gone(told: str) -> bool:
@@ -100,7 +125,7 @@ def _process_is_gone(told: str) -> bool:
     return is_gone(told) if " " in told else not is_running(told)
 
 
-def _lost_its_batch(landing: Landing, record: dg.RunRecord) -> bool:
+def _lost_its_batch(instance: dg.DagsterInstance, landing: Landing, record: dg.RunRecord) -> bool:
     """Say whether a run that began does not hold its batch any more, although nothing says that it ended."""
     run, began = record.dagster_run, record.start_time or time.time()
     try:
@@ -114,5 +139,7 @@ def _lost_its_batch(landing: Landing, record: dg.RunRecord) -> bool:
     except CorsoError:
         # Not a batch of ours, or a server that is away: the next look tells.
         return False
+    if life is not Life.NOT_THERE:
+        return life is Life.GONE
     # At its beginning it does not have it yet, and for a moment at its end no more.
-    return life is Life.GONE or (life is Life.NOT_THERE and time.time() - began > LONGEST_START_S)
+    return time.time() - began > LONGEST_START_S or _why_lost(instance, run, began) is not None

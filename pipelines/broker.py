@@ -1,7 +1,8 @@
 """How Celery is set up, for its workers and for who sends them something: CORSO_BROKER_URL names the Redis server.
 
 A message is acknowledged as its work begins: what was begun is never delivered a second time, and a worker that dies is
-noticed by the lease that its run or step no longer renews. Acknowledging at the end would have Redis deliver again
+noticed by the lease that its run or step no longer renews, and before there is one by its claim (`pipelines.celery_claims`).
+Acknowledging at the end would have Redis deliver again
 whatever takes longer than the visibility timeout, and a load may take days. For the same reason nothing is fetched ahead:
 a message that waits in a busy worker's memory would be delivered to another one, too.
 
@@ -16,8 +17,9 @@ from corso.errors import SettingsError
 
 VARIABLE = "CORSO_BROKER_URL"
 
-VISIBILITY_S = 300
-"""After so long Redis gives a message, which a worker fetched and died with before it began, to another one."""
+VISIBILITY_S = 60
+"""After so long a message, which a worker fetched and died with before it began, is given to another one. Workers look for
+such messages every ten seconds, which is kombu's, and not only every tenth time, which is kombu's, too."""
 
 SETTINGS: dict[str, Any] = {
     "task_acks_late": False,
@@ -26,7 +28,13 @@ SETTINGS: dict[str, Any] = {
     # Run monitoring and the executor ask whether something has begun.
     "task_track_started": True,
     "broker_connection_retry_on_startup": True,
-    "broker_transport_options": {"visibility_timeout": VISIBILITY_S, "socket_keepalive": True},
+    "broker_transport_options": {
+        "visibility_timeout": VISIBILITY_S,
+        "unacked_restore_throttle": 1,
+        # Held by the worker that gives messages back, should it be killed just then.
+        "unacked_mutex_expire": VISIBILITY_S,
+        "socket_keepalive": True,
+    },
     # Once it is gone, run monitoring takes a run that still goes on for dead; the default is a day.
     "result_expires": 30 * 24 * 3600,
     # Libraries keep what they have taken; a new process costs seconds.

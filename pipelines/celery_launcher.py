@@ -1,8 +1,9 @@
-"""The run launcher of dagster.yaml where whole runs go to Celery's workers: dagster-celery's, in three points another one.
+"""The run launcher of dagster.yaml where whole runs go to Celery's workers: dagster-celery's, in four points another one.
 
 What a person ends is told to be ended by a person: else its failure would look like a killed worker's, and the sensor would
 start the batch again. A run that Redis knows nothing of is not taken for dead: that it lives tells its lease
-(`assets.run_history`). And what is not with a worker yet can be asked about.
+(`assets.run_history`). What is not with a worker yet can be asked about; and what never will be is known by its claim
+(`pipelines.celery_claims`).
 """
 
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 from dagster import DagsterRun
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster_celery.launcher import CeleryRunLauncher
-from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
+from dagster_celery.tags import DAGSTER_CELERY_QUEUE_TAG, DAGSTER_CELERY_TASK_ID_TAG
+
+from pipelines.celery_claims import why_nobody_has
 
 _TOLD = {"SUCCESS": WorkerStatus.SUCCESS, "FAILURE": WorkerStatus.FAILED}
 """What Celery says of a task's end, and what it means."""
@@ -36,3 +39,8 @@ class CeleryWorkers(CeleryRunLauncher):
         return CheckRunHealthResult(
             status, None if status is WorkerStatus.RUNNING else f"Celery says {state}."
         )
+
+    def why_lost(self, run: DagsterRun) -> str | None:
+        """Say why no worker has a run and none will get it; None where that is not so, or nobody can tell."""
+        queue = run.tags.get(DAGSTER_CELERY_QUEUE_TAG, self.default_queue)
+        return why_nobody_has(self.celery, run.run_id, run.tags.get(DAGSTER_CELERY_TASK_ID_TAG), queue)

@@ -35,7 +35,7 @@ def fork_runs(environment: Mapping[str, str] = os.environ) -> None:
     if name not in {_FORKED, _SPAWNED}:
         message = f"{VARIABLE}: unknown way {name!r}; known are {_FORKED}, {_SPAWNED}"
         raise SettingsError(message)
-    multiprocessing.util.register_after_fork(fork_runs, lambda _: _spill_apart())
+    multiprocessing.util.register_after_fork(fork_runs, lambda _: spill_apart())
     # Whoever imports it later starts no runs: the code server has it before it loads us.
     if (module := sys.modules.get(_SERVER)) is None or name == _SPAWNED:
         return
@@ -49,7 +49,7 @@ def _leave(_server: Any, _given: BaseContext) -> None:
     """Let the server set its own, which nobody reads."""
 
 
-def _spill_apart() -> None:
+def spill_apart() -> None:
     """Have polars put what does not fit into memory into a folder that goes as this process ends, unless it is killed."""
     folder = tempfile.mkdtemp(prefix="corso-loader-spill-", dir=os.environ.get(_SPILL_FOLDER))
     os.environ[_SPILL_FOLDER] = folder
