@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import psycopg
 import pytest
+from redis import Redis
 
 from assets.run_tags import ENDED_TAG
 from tests import redis_server
@@ -15,7 +16,7 @@ from tests.postgres_server import HOW_TO_INSTALL, server_programs
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.timeout(2700),
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(not redis_server.is_installed(), reason=redis_server.HOW_TO_INSTALL),
     pytest.mark.skipif(server_programs() is None, reason=HOW_TO_INSTALL),
 ]
@@ -27,8 +28,7 @@ def test_a_farm_loads_everything_once_whatever_is_killed(tmp_path: Path, *, in_s
 
     Drops and tables are in a bucket, ledger and history on PostgreSQL. Workers carry out whole runs, or single steps.
     """
-    # A worker that is killed as it takes a run leaves it to `start_timeout_seconds`, half an hour.
-    size = Size(2, 2, 15, credentials=1, kills=1, seed=1, processes=1, in_steps=in_steps, patience_s=2100)
+    size = Size(2, 2, 15, credentials=1, kills=1, seed=1, processes=1, in_steps=in_steps, patience_s=600)
     told = run_farm(tmp_path, size, kill_every_s=20)
     assert told.wrong == []
     assert told.kills == 1
@@ -36,12 +36,30 @@ def test_a_farm_loads_everything_once_whatever_is_killed(tmp_path: Path, *, in_s
     assert told.runs["SUCCESS"] == 4
 
 
-def wait_for(what: str, happened: Callable[[], bool], patience_s: float = 240) -> None:
+def test_a_run_whose_worker_is_killed_as_it_takes_it_is_with_another_in_two_minutes(tmp_path: Path) -> None:
+    """It was acknowledged and had not begun: nobody had it, and no lease told so."""
+    size = Size(1, 1, 15, credentials=1, kills=0, seed=1, workers=1, processes=1)
+    with standing_farm(tmp_path, size) as standing:
+        (worker,), instance = standing.hosts, standing.instance
+        standing.farm.drop_all(standing.made.s3)
+        with Redis.from_url(standing.made.broker_url) as redis:
+            wait_for("a claim", lambda: bool(redis.keys("corso-loader:run:*")), every_s=0.005)
+        worker.kill()
+        start_worker(standing.farm, worker, standing.made)
+        wait_for("another run", lambda: len(instance.get_run_records()) == 2, patience_s=120)
+        wait_for("its end", lambda: instance.get_runs()[0].is_finished)
+        second, first = instance.get_run_records()
+        assert first.start_time is None
+        ends = [record.dagster_run.status.value for record in (first, second)]
+        assert ends == ["FAILURE", "SUCCESS"]
+
+
+def wait_for(what: str, happened: Callable[[], bool], patience_s: float = 240, every_s: float = 0.5) -> None:
     """Wait until something has happened; fail the test where it does not."""
     deadline = time.monotonic() + patience_s
     while not happened():
         assert time.monotonic() < deadline, f"{what}: not in {patience_s} s"
-        time.sleep(0.5)
+        time.sleep(every_s)
 
 
 def states(standing: Standing) -> dict[str, int]:

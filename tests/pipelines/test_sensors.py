@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.test_utils import MockedRunLauncher
 
 from assets.partitions import BATCHES, STORES
 from assets.resources import LoaderFile
@@ -177,6 +178,34 @@ def test_a_run_whose_process_is_gone_is_ended_and_its_batch_goes_on(
     instance.add_run_tags(run.run_id, {HOST_TAG: socket.gethostname(), PROCESS_TAG: "999999999"})
     assert night.look() == ["2026-11-21"]
     assert [each.status for each in instance.get_runs()][-1] is dg.DagsterRunStatus.FAILURE
+
+
+class Launcher(MockedRunLauncher):
+    """A run launcher that tells which runs were lost."""
+
+    def why_lost(self, _run: dg.DagsterRun) -> str | None:
+        """Say that this one was."""
+        return "No worker has it."
+
+
+@pytest.mark.slow
+def test_a_run_that_was_lost_before_it_began_is_started_again_at_once_and_as_often_as_it_takes(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the launcher says that no worker has it, which it is not asked while the run is on its way."""
+    monkeypatch.setattr(instance, "_run_launcher", Launcher())
+    night = Night(instance, shop(tmp_path, "2026-11-21"))
+    night.runs_begin = False
+    assert night.look() == ["2026-11-21"]
+    assert night.look() == []
+    assert instance.get_runs()[0].status is dg.DagsterRunStatus.STARTING
+    for number in range(MOST_KILLED + 1):
+        with monkeypatch.context() as patched:
+            patched.setattr("assets.run_history.LONGEST_LAUNCH_S", 0)
+            assert night.look() == ["2026-11-21"]
+        began, lost = instance.get_runs()[:2]
+        assert (began.status, lost.status) == (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.FAILURE)
+        assert len(instance.get_runs()) == number + 2
 
 
 @pytest.mark.slow
