@@ -140,6 +140,7 @@ print(*failed, sep="\\n")
 NEEDS_AN_EXTRA = {
     "corso.delivery.postgres": "postgres",
     "pipelines.celery_app": "celery",
+    "pipelines.celery_claims": "celery",
     "pipelines.celery_launcher": "celery",
     "pipelines.celery_steps": "celery",
     "sandbox.__main__": "none: it is the command itself",
