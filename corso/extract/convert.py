@@ -35,7 +35,7 @@ class Converter:
     remedy: str
     """What to do about it."""
     read: Callable[[pl.Expr, str], pl.Expr]
-    """(text, the store's time zone) -> typed value, null where it is not one."""
+    """(text without white space around it, the store's time zone) -> typed value, null where it is not one."""
 
 
 def converter_of(dtype: pl.DataType) -> Converter | None:
@@ -122,7 +122,7 @@ def _common_offset(text: pl.Expr) -> pl.Expr:
 
 
 def _other_moments(texts: pl.Series) -> pl.DataFrame:
-    parts = texts.str.strip_chars().str.extract_groups(_DATE_TIME).struct.unnest()
+    parts = texts.str.extract_groups(_DATE_TIME).struct.unnest()
     zone = pl.col("zone")
     written = pl.concat_str(
         "date",
@@ -156,14 +156,13 @@ def _in_zone(local: pl.Expr, zone: str) -> pl.Expr:
 
 def _decimal(pattern: str, dtype: pl.DataType) -> Callable[[pl.Expr, str], pl.Expr]:
     def read(text: pl.Expr, _zone: str) -> pl.Expr:
-        trimmed = text.str.strip_chars()
-        return pl.when(trimmed.str.contains(pattern)).then(trimmed).cast(dtype, strict=False)
+        return pl.when(text.str.contains(pattern)).then(text).cast(dtype, strict=False)
 
     return read
 
 
 def _flag(text: pl.Expr, _zone: str) -> pl.Expr:
-    word = text.str.strip_chars().str.to_lowercase()
+    word = text.str.to_lowercase()
     return pl.when(word.is_in(_TRUE)).then(statement=True).when(word.is_in(_FALSE)).then(statement=False)
 
 

@@ -244,7 +244,7 @@ def _apply(
     wanted = whole_row & pl.col(fallback.target).is_null()
     if fallback.table == "orders" and fallback.target in CUSTOMER:
         wanted &= pl.any_horizontal(pl.col(name).is_not_null() for name in CUSTOMER)
-    values = frame.select(value=pl.when(wanted).then(rule.value()))["value"]
+    values = frame.select(value=pl.when(wanted).then(rule.value().str.strip_chars()))["value"]
     column = pl.coalesce(fallback.target, values).alias(fallback.target)
     return frame.with_columns(column), values.is_not_null().arg_true()
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,9 @@ from schemas.raw import ORIGINAL, original_headers, original_struct, scan_raw, s
 _ROWS_PER_GROUP = 50_000
 """Of the raw tables' files: parts begin within a group of rows, which is then read twice."""
 
+_PAYLOADS_PER_GROUP = 20_000
+"""Of a plan's files: nearly all of them is one column, and groups are written side by side."""
+
 _WRITTEN: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "statistics": False}
 """How tables are written: nobody looks for ranges of values in them."""
 
@@ -63,9 +67,13 @@ def extract(batch: Batch, scratch: Path) -> dict[TableName, Path]:
     files = find_exports(settings, batch.name)
     corrected = find_corrections(settings, batch.name)
     bring([*corrected, *(file for group in files.values() for file in group)])
+    named = {file.path: file.name for group in files.values() for file in group}
     corrections = read_corrections(corrected, scratch / "corrections")
-    roles = read_roles(profile, files, scratch, settings.loader.exports.forms, corrections)
-    raw = _written(map_roles(profile, roles), scratch / "raw")
+    # Reading leaves a core idle now and then.
+    with ThreadPoolExecutor(1) as beside:
+        digests = beside.map(fingerprint, named)
+        roles = read_roles(profile, files, scratch, settings.loader.exports.forms, corrections)
+        raw = _written(map_roles(profile, roles), scratch / "raw")
     rows = {name: scan_raw(path) for name, path in raw.items()}
     cells = corrected_cells(rows, roles.values())
     use = said_of_corrections(profile, roles, files, corrections)
@@ -74,12 +82,9 @@ def extract(batch: Batch, scratch: Path) -> dict[TableName, Path]:
         orders=cells["source_order_id"].drop_nulls().n_unique(),
         notes=(*use.notes, *keep_corrected_cells(batch, cells)),
     )
-    listed = [
-        # How many rows they have is counted with their orders.
-        (file.name, fingerprint(file.path), 0)
-        for file in {file.path: file for group in files.values() for file in group}.values()
-    ]
-    batch.write_facts(Facts(profile=profile.name, files=tuple(listed), corrections=use))
+    # How many rows they have is counted with their orders.
+    listed = tuple((name, digest, 0) for name, digest in zip(named.values(), digests, strict=True))
+    batch.write_facts(Facts(profile=profile.name, files=listed, corrections=use))
     return raw
 
 
@@ -163,8 +168,8 @@ def plan(
         payloads = order_payloads(rows["orders"], rows["line_items"], store_id)
         orders = plan_orders(payloads, known, later, cancel_with_delete=with_delete)
         fulfillments = plan_fulfillments(fulfillment_payloads(rows["fulfillments"]), known)
-        _write_part(orders.cast(PLAN_COLUMNS), scratch / "plan", part.number)
-        _write_part(fulfillments.cast(PLAN_COLUMNS), scratch / "plan", len(files[0]) + part.number)
+        for place, frame in ((part.number, orders), (len(files[0]) + part.number, fulfillments)):
+            _write_part(frame.cast(PLAN_COLUMNS), scratch / "plan", place, rows_per_group=_PAYLOADS_PER_GROUP)
         left_alone = orders.filter(
             pl.col("action") != "create", pl.col("source_order_id").is_in(later)
         ).height
@@ -236,6 +241,6 @@ def _with_originals(
     return pl.concat(tables)
 
 
-def _write_part(frame: pl.DataFrame, folder: Path, number: int) -> None:
+def _write_part(frame: pl.DataFrame, folder: Path, number: int, *, rows_per_group: int | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    frame.write_parquet(folder / f"{number:05}.parquet", **_WRITTEN)
+    frame.write_parquet(folder / f"{number:05}.parquet", **_WRITTEN, row_group_size=rows_per_group)

@@ -138,6 +138,34 @@ def test_a_payload_says_exactly_what_was_accepted(
     assert _instants(found) == _instants({"storeId": STORE_ID, **expected_of(row, dict(ORDER_PATHS))})
 
 
+@pytest.mark.slow
+@settings(deadline=None, max_examples=60)
+@given(st.lists(_ORDER, min_size=2, max_size=6))
+def test_a_payload_does_not_depend_on_other_orders(orders: list[dict[str, Any]]) -> None:
+    """How columns are written is decided for all orders of a part at once: what some lack, and others escape."""
+    rows = [order_row(number, **each) for number, each in enumerate(orders)]
+    lines = [line_row(number, 1, vendor=row["notes"]) for number, row in enumerate(rows)]
+    together = order_payloads(orders_frame(rows), lines_frame(lines), STORE_ID)["payload"].to_list()
+    assert together == [payload_of(*each) for each in zip(rows, lines, strict=True)]
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.none() | st.datetimes(timezones=st.just(UTC)), min_size=1, max_size=6))
+def test_instants_are_written_with_as_many_decimals_as_they_need(instants: list[datetime | None]) -> None:
+    """Of all years that a time can have, several days and seconds of the day at once."""
+    rows = [order_row(number, source_created_on=each) for number, each in enumerate(instants)]
+    lines = [line_row(number, 1) for number in range(len(rows))]
+    payloads = order_payloads(orders_frame(rows), lines_frame(lines), STORE_ID)["payload"]
+    for payload, instant in zip(payloads, instants, strict=True):
+        written = json.loads(payload).get("sourceCreatedOn")
+        if instant is None:
+            assert written is None
+            continue
+        whole = instant.replace(tzinfo=None).isoformat()
+        assert written == (whole.rstrip("0") if instant.microsecond else whole) + "Z"
+
+
 def _instants(members: dict[str, Any]) -> dict[str, Any]:
     return {
         key: datetime.fromisoformat(value) if key.endswith("On") else value for key, value in members.items()

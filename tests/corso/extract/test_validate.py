@@ -77,6 +77,7 @@ LAWFUL: dict[str, tuple[dict[str, str | None], dict[str, str | None]]] = {
     "nothing to pay": (dict.fromkeys(["subtotal_money", "shipping_money", "tax_money", "total_money"], "0"), {}),
     "a refund": ({"subtotal_money": "-27.00", "total_money": "-20.00"}, {}),
     "no customer": ({name: None for name in order_text() if name.startswith("customer_")}, {}),
+    "blanks around values": ({"total_money": " 27.00\t", "source_created_on": " 2026-11-22T09:30:00Z ", "is_shipping_protected": " t "}, {"quantity": "\u00a01 "}),
     "a customer with a phone only": ({"customer_email": None, "customer_phone": "(202) 555-0123"}, {}),
     "codes in small letters": ({"customer_currency_code": "usd", "billing_address_country_code": " us "}, {}),
     "no date": ({"source_created_on": None}, {}),
