@@ -5,7 +5,6 @@ Neither frames nor Dagster are imported here: counting the ledger's rows needs n
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -17,6 +16,7 @@ from corso.errors import SettingsError, UsageError
 from corso.settings import Settings, read_settings
 from pipelines.home import prepare_home
 from pipelines.output import command_line, say, say_json, say_next
+from pipelines.serving import serve
 
 _DEMO = Path("data/demo/loader.yaml")
 
@@ -92,7 +92,4 @@ def ui(config: Path | None, port: int) -> int:
         "-p",
         str(port),
     ]
-    try:
-        return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603  (our own command)
-    except KeyboardInterrupt:
-        return 0
+    return serve(command, environment)

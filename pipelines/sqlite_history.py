@@ -67,40 +67,30 @@ def _commit_without_waiting(connection: Any, _record: ConnectionPoolEntry) -> No
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
-class _Runs(SqliteRunStorage):
+class _OneDatabase:
+    """A storage that is one file; to be named before Dagster's own class."""
+
+    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._engine = open_database(conn_string)
+        super().__init__(conn_string, inst_data)  # type: ignore[call-arg]  # of Dagster's class
+
+    @contextmanager
+    def connect(self) -> Iterator[db.Connection]:
+        """Yield a connection in a transaction."""
+        with self._engine.begin() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        """Close the database."""
+        self._engine.dispose()
+
+
+class _Runs(_OneDatabase, SqliteRunStorage):
     """Runs, their tags, backfills, heartbeats."""
 
-    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._engine = open_database(conn_string)
-        super().__init__(conn_string, inst_data)
 
-    @contextmanager
-    def connect(self) -> Iterator[db.Connection]:
-        """Yield a connection in a transaction."""
-        with self._engine.begin() as connection:
-            yield connection
-
-    def dispose(self) -> None:
-        """Close the database."""
-        self._engine.dispose()
-
-
-class _Schedules(SqliteScheduleStorage):
+class _Schedules(_OneDatabase, SqliteScheduleStorage):
     """Ticks of sensors and schedules."""
-
-    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._engine = open_database(conn_string)
-        super().__init__(conn_string, inst_data)
-
-    @contextmanager
-    def connect(self) -> Iterator[db.Connection]:
-        """Yield a connection in a transaction."""
-        with self._engine.begin() as connection:
-            yield connection
-
-    def dispose(self) -> None:
-        """Close the database."""
-        self._engine.dispose()
 
 
 class _Events(SqliteEventLogStorage):
