@@ -9,6 +9,7 @@ CorsoError                         exit code
 │ ├ NotSent                             no byte left: resend freely
 │ ├ RateLimited                         429: resend after `retry_after_s`; not an attempt
 │ ├ OutcomeUnknown                      bytes left, no usable answer: look up first, never resend blindly
+│ │ └ DoneWithoutId                     it says done, but not under which id: look that up
 │ ├ Rejected                            4xx: this operation is wrong; settle it and go on
 │ ├ NotFound                            404: the record is not there
 │ └ NotAuthorised                  3    401 after a fresh token, or 403: stop everything
@@ -74,6 +75,10 @@ class RateLimited(ApiError):
 
 class OutcomeUnknown(ApiError):
     """The request may have been carried out: no usable answer was read (time-out, reset, 5xx, unreadable body)."""
+
+
+class DoneWithoutId(OutcomeUnknown):
+    """The server says that it is done (2xx) and not under which id: the look-up finds it, and nothing is wrong with the server."""
 
 
 class Rejected(ApiError):

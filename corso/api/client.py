@@ -26,7 +26,16 @@ from corso.api.translate import AnswerTooLong
 from corso.api.transport import open_transport
 from corso.api.wire_json import decode_object, id_text
 from corso.clock import Clock, SystemClock
-from corso.errors import ApiError, NotAuthorised, NotFound, NotSent, OutcomeUnknown, RateLimited, Rejected
+from corso.errors import (
+    ApiError,
+    DoneWithoutId,
+    NotAuthorised,
+    NotFound,
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    Rejected,
+)
 from corso.settings import Credentials, Settings
 from schemas.wire import JsonObject, Operation, Receipt
 
@@ -343,7 +352,9 @@ def _corso_id(operation: Operation, answer: Answer) -> str:
     corso_id = id_text(record.get(name)) if record else None
     if corso_id is None:
         message = f"{answer.what}: the answer ({answer.status}) carries no {name}"
-        raise OutcomeUnknown(message, status=answer.status)
+        # A page of somebody who answers for the API (a proxy, a portal) is neither empty nor an object.
+        is_corsos = not answer.body or decode_object(answer.body) is not None
+        raise (DoneWithoutId if is_corsos else OutcomeUnknown)(message, status=answer.status)
     return corso_id
 
 

@@ -9,13 +9,14 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from schemas.wire import JsonObject
 
-_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
+_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
+_INSTANT_TOLERANCE = timedelta(seconds=1)
 
 
 def holds(record: JsonObject, payload: bytes) -> bool:
@@ -52,6 +53,8 @@ def _same(sent: Any, found: Any, name: str) -> bool:
         return sent is found
     if isinstance(sent, int | Decimal):
         return _number(found) == sent
+    if name.endswith("On") and (ours := _instant(sent)) and (theirs := _instant(str(found))):
+        return abs(ours - theirs) < _INSTANT_TOLERANCE
     return _text(sent, name) == _text(str(found), name)
 
 
@@ -71,12 +74,18 @@ def _number(value: Any) -> Decimal | None:
         return None
 
 
-def _text(value: str, name: str) -> str | datetime:
-    if name.endswith("On") and _INSTANT.match(value):
-        try:
-            return datetime.fromisoformat(value).astimezone(UTC).replace(microsecond=0)
-        except ValueError:
-            return value
+def _instant(value: str) -> datetime | None:
+    """Read RFC 3339; a date-time without an offset is no instant."""
+    if not _INSTANT.match(value):
+        return None
+    try:
+        instant = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return instant if instant.tzinfo else None
+
+
+def _text(value: str, name: str) -> str:
     if name == "email":
         return value.strip().casefold()
     if name == "phone":

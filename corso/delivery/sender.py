@@ -22,6 +22,7 @@ from corso.delivery.tally import Tally
 from corso.errors import (
     ApiError,
     CorsoError,
+    DoneWithoutId,
     Interrupted,
     NotAuthorised,
     Parked,
@@ -201,6 +202,9 @@ class Sender:
         return None
 
     def _tell_circuit(self, passage: Passage, error: ApiError) -> None:
+        if isinstance(error, DoneWithoutId):
+            self._circuit.answered(passage)
+            return
         match verdict(error):
             case Verdict.RESEND | Verdict.LOOK_UP:
                 self._circuit.troubled(passage, error)

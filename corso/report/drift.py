@@ -18,7 +18,7 @@ class Drift:
     other_store: int = 0
     """Records of another store; they are left out."""
     wrong_type: Mapping[str, int] = field(default_factory=dict)
-    """Values that could not be read as documented; they are null in the frame."""
+    """Values of another type than documented; they are null in the frame, but for numbers that came as text."""
     missing: Mapping[str, int] = field(default_factory=dict)
     """Documented as always there, but not in the answer."""
     unknown: Mapping[str, int] = field(default_factory=dict)

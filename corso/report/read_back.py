@@ -1,13 +1,15 @@
 """Corso's answers as frames: decoded JSON in; the `LISTING` table, or `LISTED_FULFILLMENTS`, out.
 
-An answer is taken as it comes: fields that are not known are ignored, missing ones are null, and a value of
-another type than documented becomes null, so that the comparison shows it as a difference instead of hiding it.
+An answer is taken as it comes: fields that are not known are ignored, missing ones are null. A number that comes as
+text says the same amount and is read; any other value of another type than documented becomes null, so that the
+comparison shows it as a difference instead of hiding it.
 What was not as documented is counted in a `Drift`, without values (they may be personal data), but for codes.
 
 Values are gathered column by column and converted in one go; only a column that holds something unexpected is
 looked at value by value.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -25,6 +27,8 @@ from schemas.wire import JsonObject
 
 NUMBER_IS_TEXT = ("_id", "_number", "order_name", "postal_code", "sku")
 """Endings of the text columns in which a JSON number is as good as a string: 1001 is "1001"."""
+
+_PLAIN_NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
 LONGEST_NUMBER = 60
 """Digits of a number that is still written out: 1E+999999 would be a megabyte of zeros."""
@@ -175,9 +179,13 @@ def _columns(
 
 
 def _typed(name: str, path: str, dtype: pl.DataType, values: list[Any], wrong: Counter[str]) -> pl.Series:
-    """Convert one column's values; what cannot be read becomes null and is counted under `path`."""
+    """Convert one column's values; what cannot be read becomes null. It is counted under `path`, as are numbers as text."""
     if dtype.is_decimal():
         series = _decimals(name, dtype, values)
+        if str in set(map(type, values)) and not name.endswith(NUMBER_IS_TEXT):
+            pairs = zip(values, series.is_not_null(), strict=True)
+            if as_text := sum(is_read and isinstance(value, str) for value, is_read in pairs):
+                wrong[path] += as_text
     elif dtype == INSTANT:
         series = _instants(name, values)
     elif dtype == FLAG:
@@ -226,7 +234,9 @@ def _digits(value: Any) -> str | None:
 
 
 def _number_text(value: Any) -> str | None:
-    return None if isinstance(value, str) else _digits(value)
+    if not isinstance(value, str):
+        return _digits(value)
+    return _digits(Decimal(value)) if _PLAIN_NUMBER.fullmatch(value) else None
 
 
 def _decimals(name: str, dtype: Any, values: list[Any]) -> pl.Series:
@@ -234,8 +244,7 @@ def _decimals(name: str, dtype: Any, values: list[Any]) -> pl.Series:
 
     Rounding it could make two different amounts equal.
     """
-    plain = _text if name.endswith(NUMBER_IS_TEXT) else _number_text
-    texts = pl.Series(name, [plain(value) for value in values], pl.String())
+    texts = pl.Series(name, [_number_text(value) for value in values], pl.String())
     fits = texts.str.contains(rf"^-?\d{{1,{dtype.precision - dtype.scale}}}(\.\d{{1,{dtype.scale}}})?$")
     return texts.set(~fits, None).cast(dtype)
 

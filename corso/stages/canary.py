@@ -8,11 +8,12 @@ and one that failed is held against the same orders until they pass.
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import polars as pl
 
-from corso.delivery.ledger import Entry, Key, Ledger
+from corso.delivery.ledger import Key, Ledger
+from corso.delivery.look_ups import LONGEST_LAG_GUESSED_S
 from corso.delivery.ports import OrderApi
 from corso.delivery.sameness import differences
 from corso.delivery.states import State
@@ -25,18 +26,24 @@ from corso.stages.batch import Batch
 from corso.stages.operations import rows_of
 from schemas.line_items import LINE_ITEM_PATHS
 from schemas.orders import ORDER_PATHS
+from schemas.wire import JsonObject
 
 _SENT = ("create", "update")
+_SHORTEST_NAP_S = 0.5
+
+Pause = Callable[[float], Awaitable[None]]
+"""Waits so many seconds; raises what has stopped the run meanwhile."""
 
 
 class Canary:
     """The first orders of a batch."""
 
-    def __init__(self, batch: Batch, plan: pl.LazyFrame, ledger: Ledger, api: OrderApi) -> None:
+    def __init__(self, batch: Batch, plan: pl.LazyFrame, ledger: Ledger, api: OrderApi, pause: Pause) -> None:
         self._batch = batch
         self._plan = plan
         self._ledger = ledger
         self._api = api
+        self._pause = pause
         self._path = batch.file("tables/canary.json")
         self.keys: list[Key] = []
         """The orders chosen."""
@@ -83,19 +90,21 @@ class Canary:
             )
             raise Stopped(message)
         payloads = self._payloads()
-        found = await asyncio.gather(
-            *(self._differing(entry, payloads[entry.key.source_order_id]) for entry in accepted)
+        delay_s = self._batch.settings.loader.upload.listing_delay_s
+        records = await read_each(
+            self._api, [entry.corso_id or "" for entry in accepted], self._pause, delay_s
         )
         differing = {
-            entry.key.source_order_id: paths for entry, paths in zip(accepted, found, strict=True) if paths
+            source_order_id: paths
+            for source_order_id, corso_id in ((each.key.source_order_id, each.corso_id) for each in accepted)
+            if (paths := self._differing(records.get(corso_id or ""), payloads[source_order_id]))
         }
         if differing:
             raise Stopped(_told(differing, len(self.keys)))
         self._keep(passed=self._hashes(self.keys))
         return [entry.key for entry in accepted]
 
-    async def _differing(self, entry: Entry, payload: bytes) -> Sequence[str]:
-        record = await self._api.order(entry.corso_id or "")
+    def _differing(self, record: JsonObject | None, payload: bytes) -> Sequence[str]:
         if record is None:
             return ["the whole order, which cannot be read"]
         ignored = _ignored_paths(ignored_columns(self._batch.settings))
@@ -136,6 +145,25 @@ class Canary:
         with replacing(self._path) as draft:
             content = {"orders": [key.source_order_id for key in self.keys], "passed": passed}
             draft.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+async def read_each(
+    api: OrderApi, corso_ids: Sequence[str], pause: Pause, delay_s: float
+) -> dict[str, JsonObject]:
+    """Return Corso's id -> record, of those that can be read within `LONGEST_LAG_GUESSED_S`: reads may be late, as listings are."""
+    records: dict[str, JsonObject] = {}
+    waited_s = 0.0
+    while True:
+        unread = [corso_id for corso_id in corso_ids if corso_id not in records]
+        found = await asyncio.gather(*(api.order(corso_id) for corso_id in unread))
+        records |= {
+            corso_id: record for corso_id, record in zip(unread, found, strict=True) if record is not None
+        }
+        nap_s = min(max(delay_s, _SHORTEST_NAP_S, waited_s), LONGEST_LAG_GUESSED_S - waited_s)
+        if len(records) == len(set(corso_ids)) or nap_s <= 0:
+            return records
+        await pause(nap_s)
+        waited_s += nap_s
 
 
 def _ignored_paths(columns: frozenset[str]) -> frozenset[str]:

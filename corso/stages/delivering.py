@@ -205,7 +205,7 @@ class Delivery:
         todo = orders.where(pl.col("action").is_in(["create", "update", "cancel"]))
         planned = todo.count()
         total = planned if limit is None else min(limit, planned)
-        canary = Canary(self._batch, orders.rows, self._ledger, self._api)
+        canary = Canary(self._batch, orders.rows, self._ledger, self._api, self._pause)
         if canary.choose(todo.rows, total):
             self._is_canary = True
             await self._send_rows(self._plan.of(canary.keys), len(canary.keys), "order")

@@ -18,6 +18,7 @@ from corso.api.quota_headers import QuotaNotice
 from corso.api.translate import BodyTooLong
 from corso.errors import (
     ApiError,
+    DoneWithoutId,
     NotAuthorised,
     NotFound,
     NotSent,
@@ -114,6 +115,27 @@ def test_a_create_without_a_usable_answer_is_unknown(response: httpx.Response) -
         run(fake, lambda api: api.send(operation()))
 
     assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "is_corsos"),
+    [
+        (b"", True),
+        (b'{"status": "created"}', True),
+        (b"<html>created</html>", False),
+        (b'{"orderId": 5', False),
+    ],
+)
+def test_a_success_without_an_id_is_told_from_a_page_of_somebody_else(
+    content: bytes, is_corsos: bool
+) -> None:
+    """The one says that the API works, the other may come from a proxy or a portal in its place."""
+    fake = FakeCorso(lambda _: httpx.Response(201, content=content))
+
+    with pytest.raises(OutcomeUnknown) as raised:
+        run(fake, lambda api: api.send(operation()))
+
+    assert isinstance(raised.value, DoneWithoutId) is is_corsos
 
 
 def test_a_cancellation_needs_no_body_in_the_answer() -> None:

@@ -22,6 +22,7 @@ from corso.delivery.tally import Tally
 from corso.errors import (
     ApiError,
     CorsoError,
+    DoneWithoutId,
     Interrupted,
     NotAuthorised,
     NotFound,
@@ -166,6 +167,17 @@ def test_an_outage_shorter_than_outage_s_costs_a_pause_and_nothing_else() -> Non
     assert_further_and_further_apart(sending.api.pings)
     # A probe is answered by what is true at its end.
     assert 42 - sending.api.latency_s <= sending.api.pings[-1] <= 42 + LONGEST_PAUSE_S + 0.2
+
+
+def test_an_api_that_names_no_id_when_it_has_done_something_is_no_outage() -> None:
+    """All are done and looked up afterwards: to stop would not make them any clearer."""
+    sending = Sending(200)
+    sending.api.every_fault = Fault(
+        DoneWithoutId("the answer (201) carries no orderId", status=201), carried_out=True
+    )
+    sending.run()
+    assert sending.counts() == (0, 200, 0)
+    assert sending.api.pings == []
 
 
 @pytest.mark.parametrize("fault", [NO_CONNECTION, CONNECTION_LOST_EARLY])

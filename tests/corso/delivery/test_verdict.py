@@ -5,6 +5,7 @@ import pytest
 from corso.api import listing, translate
 from corso.errors import (
     ApiError,
+    DoneWithoutId,
     NotAuthorised,
     NotFound,
     NotSent,
@@ -19,6 +20,7 @@ VERDICTS: dict[type[ApiError], Verdict] = {
     NotSent: Verdict.RESEND,
     RateLimited: Verdict.WAIT,
     OutcomeUnknown: Verdict.LOOK_UP,
+    DoneWithoutId: Verdict.LOOK_UP,
     Rejected: Verdict.SETTLE,
     NotFound: Verdict.SETTLE,
     NotAuthorised: Verdict.STOP,

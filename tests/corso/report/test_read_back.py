@@ -80,7 +80,10 @@ def test_a_record_without_ids_is_kept_with_empty_ones() -> None:
 @pytest.mark.parametrize(
     ("record", "path", "column"),
     [
-        ({"totalMoney": "27.00"}, "totalMoney", "total_money"),
+        ({"totalMoney": "27,00"}, "totalMoney", "total_money"),
+        ({"totalMoney": "1,027.00"}, "totalMoney", "total_money"),
+        ({"totalMoney": "27.00001"}, "totalMoney", "total_money"),
+        ({"totalMoney": ""}, "totalMoney", "total_money"),
         ({"totalMoney": Decimal("27.00001")}, "totalMoney", "total_money"),
         ({"totalMoney": int("9" * 50)}, "totalMoney", "total_money"),
         ({"totalMoney": Decimal("1E+999999")}, "totalMoney", "total_money"),
@@ -100,6 +103,20 @@ def test_a_value_of_another_type_becomes_null_and_is_counted(
     frame, drift = read_records([record], STORE_ID)
     assert frame[column].to_list() == [None]
     assert drift.wrong_type == {path: 1}
+
+
+@pytest.mark.parametrize("text", ["27", "27.0", "27.00", "27.000000"])
+def test_an_amount_that_comes_as_text_is_that_amount_and_is_counted(text: str) -> None:
+    """Corso holds the money: to call it missing would be wrong, to say nothing of the other type as well."""
+    frame, drift = read_records(
+        [{"totalMoney": text, "lineItems": [{"quantity": text, "sku": text}]}], STORE_ID
+    )
+    assert frame["total_money"].to_list() == [Decimal(27)]
+    assert (
+        frame["line_items"].to_list()[0][0] | {"quantity": 27, "sku": text}
+        == frame["line_items"].to_list()[0][0]
+    )
+    assert drift.wrong_type == {"totalMoney": 1, "lineItems.quantity": 1}
 
 
 @pytest.mark.parametrize("value", ["x", 5, [1, "y"]])
