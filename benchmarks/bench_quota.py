@@ -20,6 +20,8 @@ WINDOWS = ((50, 1.0), (100, 10.0), (600, 60.0), (3_600, 3_600.0))
 """Requests, and seconds of the window."""
 LATENCIES_S = (0.005, 0.15, 3.0)
 FOREIGN = (0.1, 0.4, 0.8)
+SHARES = ((0.8, 0.1), (0.5, 0.4), (0.3, 0.6), (0.1, 0.8))
+"""Ours, and what others use: a tenth is nobody's."""
 SEEDS = (1, 2, 3)
 
 
@@ -84,6 +86,13 @@ def cases() -> dict[str, tuple[Case, float, float]]:
             for part in FOREIGN:
                 others = replace(base, foreign_per_s=part * limit / window_s)
                 found[f"others {part:.0%}: {name}"] = (others, max(seconds, 30 * window_s), warm_s)
+            for share, part in SHARES if window_s < 3_600 else ():
+                room = replace(base, foreign_per_s=part * limit / window_s, share=share)
+                found[f"share {share:.0%}, others {part:.0%}: {name}"] = (
+                    room,
+                    max(seconds, 30 * window_s),
+                    warm_s,
+                )
             if window_s < 3_600:
                 halved = replace(base, counter=make(limit, window_s, halved_at=seconds / 2))
                 found[f"halved in mid-run: {name}"] = (halved, seconds, warm_s)
@@ -110,7 +119,7 @@ def cases() -> dict[str, tuple[Case, float, float]]:
 
 
 def _best(name: str, case: Case, limit: float) -> str:
-    if not case.foreign_per_s or "fixed" not in name:
+    if not case.foreign_per_s or case.share < 1 or "fixed" not in name:
         return ""
     return f"{best_use(round(limit), case.window_s, case.foreign_per_s, case.latency_s):.1%}"
 

@@ -211,7 +211,8 @@ class FixedQuota:
         even = self.allowance(share) / length
         seconds = max(end - now - 0.01 * length, 0.005 * length, 0.001)
         pace = min(ours, self._free(window, in_flight) - foreign) / seconds
-        return min(STEEPEST * even, max(pace, min(_SLOWEST * even, max(0, ours) / seconds)))
+        slowest = min(_SLOWEST * self.limit / length, max(0, ours) / seconds)
+        return min(STEEPEST * even, max(pace, slowest))
 
     def turns_at(self, now: float) -> float:
         """Return when there may be room again: the present window is surely over, or one request may ask."""

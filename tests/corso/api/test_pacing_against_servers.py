@@ -139,6 +139,21 @@ def test_its_share_leaves_the_rest_to_the_shop() -> None:
     assert run.pacer.quota_share == pytest.approx(0.6, abs=0.03)
 
 
+@pytest.mark.parametrize(
+    ("share", "others", "least", "harm"),
+    [(0.8, 0.1, 0.98, 0.0), (0.5, 0.4, 0.94, 0.01), (0.3, 0.6, 0.85, 0.01), (0.1, 0.8, 0.7, 0.025)],
+)
+@pytest.mark.parametrize("model", ["clock", "request"])
+def test_a_small_share_is_used_beside_busy_others(
+    model: str, share: float, others: float, least: float, harm: float
+) -> None:
+    """A tenth of the quota is nobody's: the share is used, however much of the window is kept for the others."""
+    run = simulate(case(model, 50, 1, share=share, foreign_per_s=50 * others), 120)
+    assert run.use(20, 120) >= least
+    assert run.refusals() <= 1
+    assert run.foreign_refused <= harm * 50 * others * 120
+
+
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.slow
 def test_a_limit_that_is_halved_in_mid_run_is_obeyed_and_one_that_is_raised_is_used(model: str) -> None:
