@@ -1,7 +1,8 @@
 """What a run says of itself, as tags: whose batch it loads, what lay there, how it ended other than well.
 
 Dagster's history is the memory of the sensor that starts batches (`pipelines.sensors`), and tags are what it can be asked
-by. A tag never holds a secret or personal data.
+by. A tag never holds a secret or personal data. Those that only the loader reads begin as Dagster's own hidden ones do: the web
+UI shows them nowhere.
 """
 
 import os
@@ -19,11 +20,12 @@ from corso.stages.ending import facts_written_at
 from corso.stages.landing import Landing
 from corso.stages.nightly import TRY_AGAIN
 
+_HIDDEN = ".dagster/corso-loader-"
 STORE_TAG = "corso-loader/store"
 """Whose batch it is. dagster.yaml lets one run of a store go at a time."""
 CREDENTIALS_TAG = "corso-loader/credentials"
 """Tells credentials from others without naming them. dagster.yaml lets one run of each go at a time."""
-DROP_TAG = "corso-loader/drop"
+DROP_TAG = f"{_HIDDEN}drop"
 """The signature of the drop as it was when the run began (`corso.extract.drops.Drop`)."""
 ENDED_TAG = "corso-loader/ended"
 """The class of the error that ended it; none where it went well, or was killed."""
@@ -31,13 +33,13 @@ SAID_TAG = "corso-loader/said"
 """Its sentence, without secrets and personal data."""
 RESUME_TAG = "corso-loader/resume-at"
 """When to try again (ISO 8601, UTC), where that is all it takes."""
-FACTS_TAG = "corso-loader/facts"
+FACTS_TAG = f"{_HIDDEN}facts"
 """When the batch's facts had been written as the run began: tells whether it left any."""
 COMMAND_TAG = "corso-loader/command"
 """Of runs of the command, whose user sees how they end."""
-EXECUTOR_TAG = "corso-loader/executor"
+EXECUTOR_TAG = f"{_HIDDEN}executor"
 """Of runs whose steps are processes of their own: by which executor."""
-HOST_TAG, PROCESS_TAG = "corso-loader/host", "corso-loader/process"
+HOST_TAG, PROCESS_TAG = "corso-loader/host", f"{_HIDDEN}process"
 """Where it runs: the machine's name, and what tells the process from all others of it (`corso.delivery.process`)."""
 LONGEST_SAID = 1_000
 PARTITION_TAG = "dagster/partition"
