@@ -42,6 +42,7 @@ EXECUTOR_TAG = f"{_HIDDEN}executor"
 HOST_TAG, PROCESS_TAG = "corso-loader/host", f"{_HIDDEN}process"
 """Where it runs: the machine's name, and what tells the process from all others of it (`corso.delivery.process`)."""
 LONGEST_SAID = 1_000
+_CANCELLED = {dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED}
 PARTITION_TAG = "dagster/partition"
 
 
@@ -91,8 +92,12 @@ def note_end(
     """
     match error:
         case Interrupted() if not at_a_terminal:
-            # By a person, Dagster knows. By the machine, it is as good as killed: another run goes on with it.
-            return
+            run = instance.get_run_by_id(run_id)
+            if run is None or run.status not in _CANCELLED:
+                # By the machine: it is as good as killed, and another run goes on with it.
+                return
+            # Where a person forced it, the run ends as failed, though it was marked as cancelled.
+            tags = {ENDED_TAG: type(error).__name__}
         case SystemExit():
             # The process was told to end, and by whomever: as good as killed, too.
             return

@@ -65,6 +65,9 @@ def alert_of_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, landing: 
     key = run.tags.get(PARTITION_TAG)
     if key is None or COMMAND_TAG in run.tags or RESUME_TAG in run.tags:
         return None
+    if run.tags.get(ENDED_TAG) == errors.Interrupted.__name__:
+        # A person did it.
+        return None
     store, batch = _names(landing, key)
     link = _link(run.run_id)
     if ENDED_TAG in run.tags:

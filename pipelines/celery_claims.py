@@ -7,7 +7,7 @@ known, and by it a message that is delivered twice begins nothing a second time.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -53,9 +53,7 @@ def why_nobody_has(app: Celery, run_id: str, task: str | None, queue: str) -> st
         with _redis(app) as channel, channel.client.pipeline(transaction=True) as asked:
             asked.time()
             asked.get(_key(run_id))
-            asked.hvals(channel.unacked_key)
-            for priority in channel.priority_steps:
-                asked.lrange(channel._q_for_pri(queue, priority), 0, -1)  # noqa: SLF001  (how kombu names its lists)
+            _ask_for_messages(channel, asked, queue)
             (second, _), claim, *messages = asked.execute()
     except _AWAY:
         return None
@@ -63,9 +61,30 @@ def why_nobody_has(app: Celery, run_id: str, task: str | None, queue: str) -> st
         renewed_at, _, worker = claim.decode().partition(" ")
         is_silent = second - int(renewed_at) > SILENT_S
         return f"{worker} took the run and was killed before it began." if is_silent else None
-    if task is not None and any(task.encode() in message for kept in messages for message in kept):
+    if task is not None and _is_among(messages, task):
         return None
     return "No worker has the run, and Redis has no message of it any more."
+
+
+def is_in_redis(app: Celery, task: str, queue: str) -> bool:
+    """Say whether a task's message waits for a worker, or is not acknowledged yet; True while Redis is away."""
+    try:
+        with _redis(app) as channel, channel.client.pipeline(transaction=True) as asked:
+            _ask_for_messages(channel, asked, queue)
+            return _is_among(asked.execute(), task)
+    except _AWAY:
+        return True
+
+
+def _ask_for_messages(channel: Any, asked: Any, queue: str) -> None:
+    """Ask for what is fetched and not acknowledged, and for what waits, whatever its priority."""
+    asked.hvals(channel.unacked_key)
+    for priority in channel.priority_steps:
+        asked.lrange(channel._q_for_pri(queue, priority), 0, -1)  # noqa: SLF001  (how kombu names its lists)
+
+
+def _is_among(messages: Iterable[list[bytes]], task: str) -> bool:
+    return any(task.encode() in message for kept in messages for message in kept)
 
 
 def _renew(app: Celery, run_id: str, worker: str, ended: threading.Event) -> None:

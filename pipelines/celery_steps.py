@@ -1,7 +1,8 @@
 """Dagster's executor for Celery, which notices that a step's worker is gone.
 
 The run's own process sends the steps to the workers and waits. Celery tells nothing of a worker that was killed: its step
-would be waited for to the end of time. So the run looks at the step's lease, too (`corso.delivery.batch_lease`).
+would be waited for to the end of time. So the run looks at the step's lease, too (`corso.delivery.batch_lease`), and, before
+there is one, for its message: a worker that is killed as Redis hands it over takes it along.
 """
 
 import time
@@ -22,6 +23,7 @@ from assets.resources import LoaderFile
 from corso.delivery.batch_lock import Held
 from corso.errors import LedgerError, SettingsError
 from pipelines.broker import SETTINGS, broker_url
+from pipelines.celery_claims import is_in_redis
 from pipelines.executors import HoldsItsBatch
 
 LOOK_EVERY_S = 10.0
@@ -61,9 +63,9 @@ class _CelerySteps(HoldsItsBatch):
             raise SettingsError(message)
         watch = StepWatch(held)
 
-        def send(app: Any, context: Any, step: Any, *more: Any) -> WatchedResult:
-            sent = _submit_task(app, context, step, *more)  # type: ignore[no-untyped-call]
-            return WatchedResult(sent, step.key, watch)
+        def send(app: Any, context: Any, step: Any, queue: str, *more: Any) -> WatchedResult:
+            sent = _submit_task(app, context, step, queue, *more)  # type: ignore[no-untyped-call]
+            return WatchedResult(sent, step.key, watch, queue)
 
         yield from core_celery_execution_loop(plan_context, execution_plan, send)  # type: ignore[no-untyped-call]
 
@@ -77,9 +79,15 @@ class StepWatch:
         self._looked_at: float | None = None
         self._steps: dict[str, bool] = {}
         self._started: dict[str, float] = {}
+        self._missed: dict[str, tuple[float, int]] = {}
 
-    def is_cut_off(self, step: str, has_begun: Callable[[], bool]) -> bool:
-        """Say whether a step's process is gone; `has_begun`: whether a worker has taken it."""
+    def is_cut_off(
+        self, step: str, has_begun: Callable[[], bool], is_nowhere: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Say whether a step's process is gone, or was never there.
+
+        `has_begun`: whether a worker has taken it; `is_nowhere`: whether no worker has, and no message of it is left.
+        """
         now = self._monotonic()
         if self._looked_at is None or now - self._looked_at >= LOOK_EVERY_S:
             self._look(now)
@@ -87,7 +95,17 @@ class StepWatch:
             return self._steps[step]
         if step not in self._started and has_begun():
             self._started[step] = now
-        return now - self._started.get(step, now) > LONGEST_START_S
+        if step in self._started:
+            return now - self._started[step] > LONGEST_START_S
+        return self._is_missed(step, now, is_nowhere)
+
+    def _is_missed(self, step: str, now: float, is_nowhere: Callable[[], bool]) -> bool:
+        """Say whether a step was nowhere in two looks: for a moment a message is in its worker's hands alone."""
+        looked_at, times = self._missed.get(step, (now, 0))
+        if now - looked_at >= LOOK_EVERY_S:
+            looked_at, times = now, times + 1 if is_nowhere() else 0
+        self._missed[step] = looked_at, times
+        return times > 1
 
     def _look(self, now: float) -> None:
         self._looked_at = now
@@ -101,14 +119,17 @@ class StepWatch:
 class WatchedResult:
     """What Celery's `AsyncResult` is to Dagster's loop, which ends for a step that was cut off, too."""
 
-    def __init__(self, result: Any, step: str, watch: StepWatch) -> None:
+    def __init__(self, result: Any, step: str, watch: StepWatch, queue: str) -> None:
         self._result = result
         self._step = step
         self._watch = watch
+        self._queue = queue
 
     def ready(self) -> bool:
         """Say whether there is anything to get."""
-        return bool(self._result.ready()) or self._watch.is_cut_off(self._step, self._has_begun)
+        return bool(self._result.ready()) or self._watch.is_cut_off(
+            self._step, self._has_begun, self._is_nowhere
+        )
 
     def get(self) -> Any:
         """Return the step's events. Raises WorkerLostError where it was cut off."""
@@ -123,3 +144,8 @@ class WatchedResult:
 
     def _has_begun(self) -> bool:
         return bool(self._result.state == "STARTED")
+
+    def _is_nowhere(self) -> bool:
+        # Asked in this order: what has begun meanwhile says so.
+        is_left = is_in_redis(self._result.app, self._result.id, self._queue)
+        return not is_left and self._result.state == "PENDING"

@@ -6,10 +6,12 @@ batch's load that was a third of the processor's time. Here an engine and its co
 own, with the same tables: programs with and without this class share them.
 """
 
+import fcntl
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as db
@@ -148,11 +150,23 @@ class _Events(SqliteEventLogStorage):
             self._of_runs.popitem()[1].dispose()
 
 
+@contextmanager
+def _alone_in(base_dir: str) -> Iterator[None]:
+    """Wait until no other process makes its databases: two that make them at the same moment leave them unusable."""
+    folder = Path(base_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "history.lock").open("a") as file:
+        # It falls with the file, and with the process.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 class SqliteHistory(DagsterSqliteStorage):
     """The three of them in Dagster's own places below `base_dir`."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        super().__init__(base_dir, inst_data)
+        with _alone_in(base_dir):
+            super().__init__(base_dir, inst_data)
         # The ones of the base class have made the databases, and keep nothing open.
         self._run_storage = _Runs.from_local(_runs_directory(base_dir))
         self._event_log_storage = _Events(_event_logs_directory(base_dir))

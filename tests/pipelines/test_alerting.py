@@ -122,6 +122,21 @@ def test_what_somebody_interrupted_at_a_terminal_is_not_started_again(instance: 
         assert last.ended is ended
 
 
+def test_a_forced_termination_is_a_persons_whatever_the_run_ends_as(
+    instance: dg.DagsterInstance, landing: Landing
+) -> None:
+    """Dagster marks it as cancelled at once; the process that is interrupted then ends it as failed."""
+    ended = run(instance)
+    instance.report_run_canceled(ended)
+    note_end(instance, ended.run_id, Interrupted("asked to end"))
+    failed = dg.DagsterEvent(event_type_value="PIPELINE_FAILURE", job_name="load_batch")
+    instance.report_dagster_event(failed, run_id=ended.run_id)
+    last = last_run_of(instance, KEY)
+    assert last is not None
+    assert last.ended is Ended.STOPPED
+    assert told(instance, landing, ended.run_id) is None
+
+
 def test_a_run_that_is_killed_again_and_again_is_told(instance: dg.DagsterInstance, landing: Landing) -> None:
     """Not the first time: the sensor starts it again."""
     said = [told(instance, landing, run(instance).run_id) for _ in range(MOST_KILLED)]

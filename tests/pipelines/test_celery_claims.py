@@ -12,7 +12,7 @@ from redis import Redis
 
 from pipelines import celery_claims
 from pipelines.broker import SETTINGS
-from pipelines.celery_claims import claimed, why_nobody_has
+from pipelines.celery_claims import claimed, is_in_redis, why_nobody_has
 from tests import redis_server
 
 pytestmark = [
@@ -55,8 +55,10 @@ def test_a_run_that_waits_in_redis_is_not_lost_and_one_whose_message_is_gone_is(
             connection.drain_events(timeout=10)
             assert server.hlen("unacked") == 1
             assert why_nobody_has(launcher, "run", sent.id, "dagster") is None
+            assert is_in_redis(launcher, sent.id, "dagster")
             channel.qos.ack(next(iter(channel.qos._delivered)))
         assert why_nobody_has(launcher, "run", sent.id, "dagster") == gone
+        assert not is_in_redis(launcher, sent.id, "dagster")
     # Killed between Dagster's note that it starts and the sending.
     assert why_nobody_has(launcher, "run", None, "dagster") == gone
 
@@ -78,4 +80,6 @@ def test_a_worker_that_falls_silent_has_its_run_no_more(url: str, monkeypatch: p
 
 def test_while_redis_is_away_nobody_says_that_a_run_is_lost() -> None:
     """The sensor that asks goes on with what else there is to do."""
-    assert why_nobody_has(app_of("redis://127.0.0.1:9/0"), "run", "task", "dagster") is None
+    app = app_of("redis://127.0.0.1:9/0")
+    assert why_nobody_has(app, "run", "task", "dagster") is None
+    assert is_in_redis(app, "task", "dagster")

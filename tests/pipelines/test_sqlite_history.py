@@ -1,5 +1,7 @@
 """Dagster's history in files that stay open is the same history, for whoever else reads and writes it."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,3 +114,30 @@ def test_a_disk_that_is_full_is_told_with_the_file_and_is_no_mistake_of_the_prog
         with pytest.raises(OSError, match=r"Dagster's history .*runs\.db: database or disk is full"):
             connection.exec_driver_sql("INSERT INTO events VALUES (hex(zeroblob(100000)))")
     engine.dispose()
+
+
+_OPENS = """
+import sys
+from pipelines.sqlite_history import SqliteHistory
+print("ready", flush=True)
+sys.stdin.readline()
+print(len(list(SqliteHistory(sys.argv[1]).run_storage.get_run_ids())))
+"""
+
+
+def test_processes_that_open_a_new_home_at_the_same_moment_do_not_spoil_it(tmp_path: Path) -> None:
+    """Web server, daemon and code server may be started in any order, and at once."""
+    command = [sys.executable, "-W", "ignore", "-c", _OPENS, str(tmp_path / "home")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with (
+        subprocess.Popen(command, **pipes, text=True) as one,
+        subprocess.Popen(command, **pipes, text=True) as two,
+    ):
+        for process in (one, two):
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in (one, two):
+            assert process.stdin is not None
+            process.stdin.write("now\n")
+            process.stdin.flush()
+        assert [process.communicate(timeout=60)[0] for process in (one, two)] == ["0\n", "0\n"]
