@@ -537,6 +537,8 @@ def read_settings(path: Path) -> Settings:
         message = f"{path}: no such file; name another with -c, or make one: corso-loader inspect EXPORTS --write loader.yaml"
         raise SettingsError(message)
     node, data = _parse(path)
+    # A heading whose keys are all comments, as `inspect` writes `fallbacks:`, says nothing.
+    data = {key: value for key, value in data.items() if value is not None or key not in Loader.model_fields}
     try:
         loader = Loader.model_validate(data)
     except pydantic.ValidationError as error:

@@ -190,7 +190,9 @@ def _checked_table(name: TableName, rows: pl.DataFrame) -> _Table:
             sentence=pl.col("fault"),
             remedy=pl.lit("mend the row in the export"),
         )
-        table = _Table(name, rows, pl.concat([table.problems, whole.cast(_FOUND)]), table.repeated)
+        # Its values may stand in the wrong columns: what these lack, or hold, is no reason and has no remedy.
+        others = table.problems.filter(~pl.col(ROW).is_in(faulty[ROW].implode()))
+        table = _Table(name, rows, pl.concat([others, whole.cast(_FOUND)]), table.repeated)
     return _same_key_twice(_ids_that_lost_digits(table) if name == "orders" else table)
 
 

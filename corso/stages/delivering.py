@@ -36,6 +36,8 @@ from schemas.wire import Operation
 _ROWS_AT_ONCE = 2_000
 _ROUNDS = 10
 """After looking up, what is surely not there is sent again; so often at the most within one run."""
+_VAIN_ROUNDS = 3
+"""So many rounds in which none of what was sent again got any further end it: the API fails on these, and each costs a wait."""
 
 Subject = Literal["order", "fulfillment"]
 
@@ -144,6 +146,8 @@ class Delivery:
         self._subject: Subject = subject
         self._max_rejected = loader.upload.max_rejected
         self._is_canary = False
+        self._given_up: set[Key] = set()
+        """Sent again and again in this run, and in the end not there."""
 
         def told(what: str, done: int, total: int) -> None:
             watch("canary" if self._is_canary else what, done, total)
@@ -222,6 +226,7 @@ class Delivery:
 
     async def _send_rows(self, todo: Selection, total: int, subject: Subject) -> None:
         """Send rows of the plan, at most `total`, in as many rounds as it takes."""
+        before, vain = self._given_up, 0
         for _ in range(_ROUNDS):
             to_cancel = todo.where((pl.col("action") == "cancel") | pl.col("cancellation").is_not_null())
             orders = to_cancel.rows.select("source_order_id").collect().to_series()
@@ -231,10 +236,15 @@ class Delivery:
             # What was surely not there is planned again, what was there with other content is to be updated, what
             # was brought up to date for its cancellation is to be cancelled.
             again = await self._deliver(todo, total, subject)
+            vain = vain + 1 if before == set(again) else 0
+            before = set(again)
             if not again:
                 return
+            if vain == _VAIN_ROUNDS:
+                break
             todo = self._plan.of(again)
             total = todo.count()
+        self._given_up = before
 
     async def _deliver(self, todo: Selection, total: int, subject: Subject) -> list[Key]:
         """Send operations and look up what is in doubt of them; return what of it has to be sent again."""

@@ -34,6 +34,13 @@ def test_none_is_on_by_default(tmp_path: Path) -> None:
     assert loader_settings(tmp_path, "orders: o.csv").loader.fallbacks == {}
 
 
+@pytest.mark.parametrize("heading", ["fallbacks:", "fallbacks:\n  # orders.notes: a", "limits:\nupload:\n"])
+def test_a_heading_whose_keys_are_all_comments_says_nothing(heading: str, tmp_path: Path) -> None:
+    """As in a loader.yaml that `inspect` wrote, when only the heading's mark was taken off."""
+    settings = loader_settings(tmp_path, "orders: o.csv", f"{heading}\n")
+    assert settings.loader == loader_settings(tmp_path, "orders: o.csv").loader
+
+
 @pytest.mark.parametrize("rule", ["", "false", "2026-11-22", "[[a]]", "{where_country_has_none: [a]}"])
 def test_what_is_no_rule_is_refused(rule: str, tmp_path: Path) -> None:
     """In one sentence, with the line and the key."""

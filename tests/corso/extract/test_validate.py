@@ -215,6 +215,14 @@ def test_a_row_that_cannot_be_trusted_as_a_whole_quarantines_its_order() -> None
     assert "repeated" not in set(result.quarantine["kind"])
 
 
+def test_a_row_that_cannot_be_trusted_as_a_whole_has_that_reason_alone() -> None:
+    """What stands in its columns, or is missing there, is no reason: its remedy would be the wrong one."""
+    result = checked(
+        [order_text(total_money="", customer_phone="Boston")], order_faults={0: "the row has 3 fields"}
+    )
+    assert {rule for table, _, rule in broken_rules(result) if table == "orders"} == {"row_is_whole"}
+
+
 def test_a_long_value_is_cut_in_the_report_only() -> None:
     """A megabyte in a bad field does not become a megabyte of report."""
     result = checked([order_text(total_money="9" * 1000)])

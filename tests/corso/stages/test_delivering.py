@@ -1,0 +1,70 @@
+"""A whole upload against an API that fails on one order each time: it costs a few tries and waits, not all of them."""
+
+import asyncio
+import json
+from collections import deque
+from hashlib import sha256
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from corso.delivery.ledger import Ledger
+from corso.delivery.ports import unwatched
+from corso.delivery.states import State
+from corso.errors import OutcomeUnknown
+from corso.extract.plan import plan_orders
+from corso.settings import Loader, Settings
+from corso.stages.batch import Batch
+from corso.stages.delivering import Delivery
+from corso.stages.known_entries import known_entries
+from tests.clocks import JumpingClock
+from tests.fake_corso import STORE_ID, FakeCorso, Fault, entry_of, order_body
+
+BROKEN = Fault(OutcomeUnknown("POST /v1/orders: the API answered 500", status=500))
+
+
+def upload(folder: Path, api: FakeCorso, count: int) -> State:
+    """Load so many orders; return how the first one ended. All others have to be accepted."""
+    settings = Settings(
+        folder / "loader.yaml",
+        Loader.model_validate({"store": {"id": STORE_ID}, "exports": {}, "upload": {"canary": 0}}),
+    )
+    payloads = [json.dumps(order_body(number)) for number in range(1, count + 1)]
+    texts = pl.DataFrame(
+        {
+            "source_order_id": [f"o-{number}" for number in range(1, count + 1)],
+            "payload": payloads,
+            "payload_hash": [sha256(payload.encode()).hexdigest() for payload in payloads],
+            "cancel_payload": None,
+            "content": None,
+            "content_hash": None,
+            "file": "orders.csv",
+        },
+        schema_overrides=dict.fromkeys(["cancel_payload", "content", "content_hash"], pl.String),
+    ).with_row_index("line")
+    with Ledger.open(settings.ledger, STORE_ID, clock=api.clock) as ledger:
+        ledger.trust()
+        known = known_entries(ledger, texts["source_order_id"])
+        plan = plan_orders(texts, known, cancel_with_delete=True).lazy()
+        delivery = Delivery(Batch(settings, "b1"), plan, "order", ledger, api, api.clock, unwatched)
+        asyncio.run(delivery.run(None))
+        assert all(entry_of(ledger, each).state is State.ACCEPTED for each in range(2, count + 1))
+        return entry_of(ledger).state
+
+
+def test_an_order_that_the_api_fails_on_each_time_is_given_up_for_this_run(tmp_path: Path) -> None:
+    """It is surely not there, and stays planned for the next run; each try costs up to half a minute."""
+    api = FakeCorso(JumpingClock())
+    api.fail(1, *[BROKEN] * 50)
+    assert upload(tmp_path, api, 12) is State.PLANNED
+    assert sum(each.source_order_id == "o-1" for each in api.sent) == 4
+    assert api.clock.elapsed < 120
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3])
+def test_an_order_that_the_api_fails_on_a_few_times_arrives(failures: int, tmp_path: Path) -> None:
+    """Once, like all others."""
+    api = FakeCorso(JumpingClock(), faults={"o-1": deque([BROKEN] * failures)})
+    assert upload(tmp_path, api, 12) is State.ACCEPTED
+    assert len(api.orders) == 12
