@@ -27,8 +27,8 @@ from pipelines.celery_claims import is_in_redis
 from pipelines.executors import HoldsItsBatch
 
 LOOK_EVERY_S = 10.0
-LONGEST_START_S = 180.0
-"""So long a step that a worker has begun may import before it enters its batch."""
+LONGEST_START_S = 60.0
+"""So long a step that a worker has begun may take until it enters its batch; the worker has imported everything before."""
 
 
 def build_celery_executor(loader: LoaderFile) -> dg.ExecutorDefinition:
