@@ -92,9 +92,9 @@ class LookUps:
     async def absence_holds_after(self, absent: Sequence[Entry], payloads: Payloads) -> float | None:
         """Return for how many seconds after its end an absent create may still be out of sight.
 
-        The measure is the newest order that was created and shows by the same way; where there is none that can be
-        asked for, `LONGEST_LAG_GUESSED_S`. Waits until one of the latest does; None where none does in `LAG_PATIENCE_S`,
-        so that absence proves nothing.
+        The measure are the newest orders that were created, and how long the slowest of them took to show by the same way:
+        a listing may be later with one than with another. Where there is none that can be asked for, `LONGEST_LAG_GUESSED_S`.
+        Waits until all of them show; None where none does in `LAG_PATIENCE_S`, so that absence proves nothing.
         """
         creates = [entry for entry in absent if not entry.key.source_fulfillment_id and not entry.corso_id]
         if not creates:
@@ -105,16 +105,16 @@ class LookUps:
         pause_s = 0.0
         while self._clock.monotonic() - began <= LAG_PATIENCE_S:
             await self.pause(pause_s)
-            can_tell = False
-            for witness in witnesses:
-                shown = await self._shows(witness, operations)
-                can_tell |= shown is not None
-                if shown:
-                    since_s = (self._clock.utc() - _sent_at(witness)).total_seconds()
-                    # Out of sight until now: measured. In sight at once: a bound, and a loose one for an old order.
-                    return since_s if pause_s else min(since_s, LONGEST_LAG_GUESSED_S)
-            if not can_tell:
+            shown = [(witness, await self._shows(witness, operations)) for witness in witnesses]
+            told = [shows for _, shows in shown if shows is not None]
+            if not told:
                 return LONGEST_LAG_GUESSED_S
+            # One that came out of sight for good, as somebody deleted it, is not waited for longer than is guessed.
+            if all(told) or (any(told) and self._clock.monotonic() - began >= LONGEST_LAG_GUESSED_S):
+                now = self._clock.utc()
+                since_s = max((now - _sent_at(witness)).total_seconds() for witness, shows in shown if shows)
+                # Out of sight until now: measured. In sight at once: a bound, and a loose one for an old order.
+                return since_s if pause_s else min(since_s, LONGEST_LAG_GUESSED_S)
             pause_s = min(10.0, 2 * pause_s or 0.5)
         return None
 

@@ -173,7 +173,9 @@ class Recovery:
         if _was_refused(entry):
             await self._reject(entry, operation, recovered)
         else:
-            await self._plan_again(entry, recovered, reason)
+            # What the API said stays: where it fails each time, that is what a person has to know.
+            said = f"{entry.reason}; {reason}" if entry.reason else reason
+            await self._plan_again(entry, recovered, said)
 
     async def _reject(self, entry: Entry, operation: Operation | None, recovered: Recovered) -> None:
         recovered.rejected.add(entry.key)

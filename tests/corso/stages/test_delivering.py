@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from corso.delivery.ledger import Ledger
+from corso.delivery.ledger import Entry, Ledger
 from corso.delivery.ports import unwatched
 from corso.delivery.states import State
 from corso.errors import OutcomeUnknown
@@ -24,8 +24,8 @@ from tests.fake_corso import STORE_ID, FakeCorso, Fault, entry_of, order_body
 BROKEN = Fault(OutcomeUnknown("POST /v1/orders: the API answered 500", status=500))
 
 
-def upload(folder: Path, api: FakeCorso, count: int) -> State:
-    """Load so many orders; return how the first one ended. All others have to be accepted."""
+def upload(folder: Path, api: FakeCorso, count: int) -> Entry:
+    """Load so many orders; return the first one's entry. All others have to be accepted."""
     settings = Settings(
         folder / "loader.yaml",
         Loader.model_validate({"store": {"id": STORE_ID}, "exports": {}, "upload": {"canary": 0}}),
@@ -50,14 +50,16 @@ def upload(folder: Path, api: FakeCorso, count: int) -> State:
         delivery = Delivery(Batch(settings, "b1"), plan, "order", ledger, api, api.clock, unwatched)
         asyncio.run(delivery.run(None))
         assert all(entry_of(ledger, each).state is State.ACCEPTED for each in range(2, count + 1))
-        return entry_of(ledger).state
+        return entry_of(ledger)
 
 
 def test_an_order_that_the_api_fails_on_each_time_is_given_up_for_this_run(tmp_path: Path) -> None:
     """It is surely not there, and stays planned for the next run; each try costs up to half a minute."""
     api = FakeCorso(JumpingClock())
     api.fail(1, *[BROKEN] * 50)
-    assert upload(tmp_path, api, 12) is State.PLANNED
+    entry = upload(tmp_path, api, 12)
+    assert entry.state is State.PLANNED
+    assert entry.reason == "POST /v1/orders: the API answered 500; looked up twice: not there"
     assert sum(each.source_order_id == "o-1" for each in api.sent) == 4
     assert api.clock.elapsed < 120
 
@@ -66,5 +68,5 @@ def test_an_order_that_the_api_fails_on_each_time_is_given_up_for_this_run(tmp_p
 def test_an_order_that_the_api_fails_on_a_few_times_arrives(failures: int, tmp_path: Path) -> None:
     """Once, like all others."""
     api = FakeCorso(JumpingClock(), faults={"o-1": deque([BROKEN] * failures)})
-    assert upload(tmp_path, api, 12) is State.ACCEPTED
+    assert upload(tmp_path, api, 12).state is State.ACCEPTED
     assert len(api.orders) == 12
