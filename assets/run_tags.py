@@ -13,7 +13,7 @@ from hashlib import sha256
 import dagster as dg
 
 from corso.delivery.process import this_process_tells
-from corso.errors import CorsoError, Interrupted, LedgerInUse, Parked
+from corso.errors import CorsoError, Interrupted, LeaseLost, LedgerInUse, Parked
 from corso.extract.drops import look_at
 from corso.scrubbing import scrubbed
 from corso.stages.ending import facts_written_at
@@ -98,6 +98,9 @@ def note_end(
                 return
             # Where a person forced it, the run ends as failed, though it was marked as cancelled.
             tags = {ENDED_TAG: type(error).__name__}
+        case LeaseLost():
+            # Another run has the batch, or a step came after its run was over: what that one ends as counts. As good as killed.
+            return
         case SystemExit():
             # The process was told to end, and by whomever: as good as killed, too.
             return

@@ -13,7 +13,7 @@ from assets.freshness import CHECK, LANDING
 from assets.partitions import BATCHES
 from assets.run_history import last_run_of
 from assets.run_tags import COMMAND_TAG, DROP_TAG, ENDED_TAG, PARTITION_TAG, RESUME_TAG, SAID_TAG, note_end
-from corso.errors import ExportError, Interrupted, LedgerInUse, Parked, Stopped
+from corso.errors import ExportError, Interrupted, LeaseLost, LedgerInUse, Parked, Stopped
 from corso.report.summary import OutcomeCounts, ReconciliationCounts, Summary, TableCounts
 from corso.stages.alerts import AlertWays
 from corso.stages.landing import Landing
@@ -120,6 +120,17 @@ def test_what_somebody_interrupted_at_a_terminal_is_not_started_again(instance: 
         last = last_run_of(instance, KEY)
         assert last is not None
         assert last.ended is ended
+
+
+def test_a_step_that_comes_after_its_run_was_killed_does_not_say_how_it_ended(
+    instance: dg.DagsterInstance,
+) -> None:
+    """Its message was late: the batch is not its run's any more. The run was killed, and another one goes on."""
+    killed = run(instance)
+    note_end(instance, killed.run_id, LeaseLost("the run is over"))
+    last = last_run_of(instance, KEY)
+    assert last is not None
+    assert last.ended is Ended.KILLED
 
 
 def test_a_forced_termination_is_a_persons_whatever_the_run_ends_as(
