@@ -16,6 +16,11 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have those begin first that may take longest: else one of them goes on by itself when all others are done."""
+    items.sort(key=lambda item: -max([0, *(mark.args[0] for mark in item.iter_markers("timeout"))]))
+
+
 @pytest.fixture(autouse=True)
 def _no_instance_of_an_earlier_test() -> Iterator[None]:
     """Have Dagster forget the instance of the test before, which is gone: it keeps the last one's storage for itself."""
