@@ -50,6 +50,8 @@ class ListedCorso:
     """Corso's id -> record; ids grow as orders are created."""
     hidden: set[int] = field(default_factory=set)
     """Ids that the listing does not show yet."""
+    unreadable: Counter[int] = field(default_factory=Counter)
+    """Corso's id -> how many more requests for this order, or its fulfillments, show nothing yet."""
     fulfillments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     """What was asked for: page, source id, e-mail, order, fulfillments."""
@@ -79,14 +81,20 @@ class ListedCorso:
                 return _json(400, {})
             return (
                 _json(200, {"fulfillments": self.fulfillments.get(known, [])})
-                if known in self.records
+                if self._is_readable(known)
                 else _json(404, {})
             )
         if not path.endswith("/orders"):
             self.asked["order"] += 1
-            found = self.records.get(int(path.rsplit("/", 1)[-1]))
-            return _json(200, found) if found else _json(404, {})
+            known = int(path.rsplit("/", 1)[-1])
+            return _json(200, self.records[known]) if self._is_readable(known) else _json(404, {})
         return self._list(asked)
+
+    def _is_readable(self, corso_id: int) -> bool:
+        if self.unreadable[corso_id]:
+            self.unreadable[corso_id] -= 1
+            return False
+        return corso_id in self.records
 
     def _list(self, asked: httpx.QueryParams) -> httpx.Response:
         rows = [record for number, record in sorted(self.records.items()) if number not in self.hidden]

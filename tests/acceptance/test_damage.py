@@ -21,6 +21,7 @@ from corso.stages.batch import Batch
 from corso.stages.reading_back.fulfillments import read_fulfillments_back
 from corso.stages.reading_back.reading import reading_back
 from corso.stages.reconciling import reconcile
+from tests.clocks import JumpingClock
 from tests.damage import KINDS, Damaged, Told
 from tests.export_factories import fulfillment_text, line_text, order_text
 from tests.loader_process import BATCH, SECRET, Shop
@@ -105,10 +106,11 @@ def _reconciled(batch: Batch, scratch: Path) -> tuple[pl.DataFrame, pl.DataFrame
     def watch(*_: object) -> None:
         pass
 
-    with reading_back(batch, orders, watch) as found:
+    clock = JumpingClock(datetime.now(UTC))
+    with reading_back(batch, orders, watch, clock=clock) as found:
         found.listing.collect().write_parquet(batch.table("corso_orders"))
     listing = pl.scan_parquet(batch.table("corso_orders"))
-    back = read_fulfillments_back(batch, fulfillments, listing, watch)
+    back = read_fulfillments_back(batch, fulfillments, listing, watch, clock=clock)
     back.fulfillments.write_parquet(batch.table("corso_fulfillments"))
     back.read.write_parquet(batch.table("fulfillments_read"))
     result = reconcile(batch, listing, datetime.now(UTC), scratch)

@@ -7,16 +7,18 @@ with the store.
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 import polars as pl
 
+from corso.clock import Clock, SystemClock
 from corso.delivery.entry import Key
 from corso.delivery.ledger import Ledger
+from corso.delivery.look_ups import LONGEST_LAG_GUESSED_S
 from corso.errors import NotFound, Rejected
 from corso.report.atomic import replacing
 from corso.report.drift import sentences
@@ -26,6 +28,7 @@ from corso.stages.batch import Batch, ProgressWatch
 from corso.stages.delivering import counted_api, pace
 from corso.stages.erasures import without_erased
 from corso.stages.known_quota import open_api
+from corso.stages.reading_back.lateness import NotShownYet
 from corso.stages.signals import stopped_by_signals
 from schemas.fields import dtypes
 from schemas.listing import FULFILLMENTS_READ
@@ -85,6 +88,7 @@ def read_fulfillments_back(
     watch: ProgressWatch,
     *,
     until: datetime | None = None,
+    clock: Clock | None = None,
 ) -> FulfillmentsBack:
     """Read back what reconcile.fulfillment_requests allows, and note it and its drift among the batch's facts.
 
@@ -94,7 +98,9 @@ def read_fulfillments_back(
     settings = batch.settings
     budget = settings.loader.reconcile.fulfillment_requests
     debt = debt_of(settings, fulfillments, listing, budget)
-    reader = _Reader(settings.loader.limits.max_in_flight)
+    clock = clock or SystemClock()
+    lately = _accepted_lately(settings, fulfillments, debt, clock)
+    reader = _Reader(settings.loader.limits.max_in_flight, lately, clock)
 
     async def read() -> None:
         async with counted_api(batch, open_api(settings, settings.credentials(), until=until)) as api:
@@ -205,11 +211,33 @@ def _corso_ids(settings: Settings, source_order_ids: Sequence[str], listing: pl.
     return ids
 
 
+def _accepted_lately(
+    settings: Settings, fulfillments: pl.LazyFrame, debt: Debt, clock: Clock
+) -> dict[str, dict[str, datetime]]:
+    """Return source order id -> fulfillment id -> when Corso took it, of those that it may not show yet."""
+    since = clock.utc() - timedelta(seconds=LONGEST_LAG_GUESSED_S)
+    chosen = pl.Series([each for each, _ in debt.orders], dtype=pl.String()).implode()
+    rows = fulfillments.filter(pl.col("source_order_id").is_in(chosen))
+    keys = rows.select("source_order_id", "source_fulfillment_id").collect(engine="streaming").iter_rows()
+    with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
+        entries = ledger.entries_of(Key(*each) for each in keys)
+    lately: dict[str, dict[str, datetime]] = {}
+    for key, entry in entries.items():
+        if entry.corso_id and entry.held_at and entry.held_at >= since:
+            lately.setdefault(key.source_order_id, {})[key.source_fulfillment_id] = entry.held_at
+    return lately
+
+
 class _Reader:
     """Reads fulfillments, and keeps what was there."""
 
-    def __init__(self, max_in_flight: int) -> None:
+    def __init__(
+        self, max_in_flight: int, lately: Mapping[str, Mapping[str, datetime]], clock: Clock
+    ) -> None:
         self._max_in_flight = max_in_flight
+        self._lately = lately
+        self._clock = clock
+        self._not_shown_yet = NotShownYet[tuple[str, str]](clock)
         self.found: list[tuple[str, str, Sequence[JsonObject]]] = []
         """(source order id, Corso's order id, its fulfillments)."""
         self.times: list[datetime] = []
@@ -218,23 +246,35 @@ class _Reader:
         """Whether the API lets nobody read them."""
 
     async def read(self, api: Api, orders: Sequence[tuple[str, str]], watch: Callable[[int], None]) -> None:
-        """Read the fulfillments of orders, side by side; raises what the API raises, but for a refusal."""
-        feed = iter(orders)
+        """Read the fulfillments of orders, side by side, again where one was accepted just now and is not shown.
 
+        Raises what the API raises, but for a refusal.
+        """
+        await self._read(api, iter(orders), watch)
+        async for again in self._not_shown_yet.rounds():
+            await self._read(api, iter(again), watch)
+
+    async def _read(self, api: Api, feed: Iterator[tuple[str, str]], watch: Callable[[int], None]) -> None:
         async def work() -> None:
             for source_order_id, corso_order_id in feed:
                 if self.is_refused:
                     return
+                records: list[JsonObject] | None = None
                 try:
                     records = await api.fulfillments(corso_order_id)
                 except NotFound:
-                    # It went meanwhile: what is missing is the order.
-                    continue
+                    pass
                 except Rejected:
                     self.is_refused = True
                     return
+                due_since = self._due_since(source_order_id, records or [])
+                if self._not_shown_yet.puts_aside((source_order_id, corso_order_id), due_since):
+                    continue
+                if records is None:
+                    # It went meanwhile: what is missing is the order.
+                    continue
                 self.found.append((source_order_id, corso_order_id, records))
-                self.times.append(datetime.now(UTC))
+                self.times.append(self._clock.utc())
                 watch(len(self.found))
 
         workers = [asyncio.create_task(work()) for _ in range(self._max_in_flight)]
@@ -244,6 +284,12 @@ class _Reader:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
+
+    def _due_since(self, source_order_id: str, records: Sequence[JsonObject]) -> datetime | None:
+        """Return when the last of an order's fulfillments that are not among these was accepted, if any was lately."""
+        shown = {str(record.get("sourceFulfillmentId")) for record in records}
+        lately = self._lately.get(source_order_id, {})
+        return max((at for each, at in lately.items() if each not in shown), default=None)
 
 
 def _said(debt: Debt, read: int, budget: int, *, refused: bool) -> str:

@@ -12,15 +12,17 @@ What is answered goes into the checkpoint in groups, so that a kill costs no mor
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 import polars as pl
 
+from corso.clock import Clock
 from corso.delivery.entry import Key
 from corso.delivery.ledger import Ledger
 from corso.report.read_back import read_records
 from corso.stages.reading_back.checkpoint import Checkpoint
+from corso.stages.reading_back.lateness import NotShownYet
 from schemas.wire import JsonObject
 
 LANE = "looked up"
@@ -54,6 +56,8 @@ class Asked:
     email: str | None = None
     name: str | None = None
     """What the shop shows: its name, or its number."""
+    accepted_at: datetime | None = None
+    """When Corso accepted it last, by the ledger."""
 
 
 def asked_of(orders: pl.LazyFrame, ledger: Ledger) -> Iterator[Asked]:
@@ -69,32 +73,45 @@ def asked_of(orders: pl.LazyFrame, ledger: Ledger) -> Iterator[Asked]:
             entry = entries.get(Key(source_order_id))
             from_ledger = [entry.corso_id] if entry and entry.corso_id else []
             every = dict.fromkeys([*from_ledger, *(ids[0] or [] if ids else [])])
-            yield Asked(source_order_id, tuple(every), email, name or number)
+            accepted_at = entry.held_at if entry else None
+            yield Asked(source_order_id, tuple(every), email, name or number, accepted_at)
 
 
 class LookingUp:
     """Asks for orders; learns by and by which ways the API offers."""
 
-    def __init__(self, api: Api, checkpoint: Checkpoint, store_id: int, max_in_flight: int) -> None:
+    def __init__(
+        self, api: Api, checkpoint: Checkpoint, store_id: int, max_in_flight: int, clock: Clock
+    ) -> None:
         self._api = api
+        self._clock = clock
         self._checkpoint = checkpoint
         self._store_id = store_id
         self._max_in_flight = max_in_flight
         self._filters_by_source_id = True
         self._filters_by_email = True
         self._answered: list[tuple[Asked, Sequence[JsonObject]]] = []
+        self._not_shown_yet = NotShownYet[Asked](clock)
         self.orders = checkpoint.count_asked()
         """How many orders were asked for."""
         self.unanswered = 0
         """How many of them the API offers no way to ask for."""
 
     async def look_up(self, orders: Iterable[Asked]) -> None:
-        """Ask for every order that was not asked for before; raises what the API raises."""
-        feed = self._not_yet_asked(iter(orders))
+        """Ask for every order that was not asked for before, again where it was accepted just now and is not shown.
 
+        Raises what the API raises.
+        """
+        await self._ask(self._not_yet_asked(iter(orders)))
+        async for again in self._not_shown_yet.rounds():
+            await self._ask(iter(again))
+
+    async def _ask(self, feed: Iterator[Asked]) -> None:
         async def work() -> None:
             for asked in feed:
                 records = await self._records_of(asked)
+                if records == [] and self._not_shown_yet.puts_aside(asked, asked.accepted_at):
+                    continue
                 self.unanswered += records is None
                 self._answered.append((asked, records or []))
                 if len(self._answered) >= _ANSWERS_AT_ONCE:
@@ -146,4 +163,4 @@ class LookingUp:
             frame, drift = read_records([each for _, records in answered for each in records], self._store_id)
             self.orders += len(answered)
             ids = [asked.source_order_id for asked, _ in answered]
-            self._checkpoint.keep(LANE, frame, drift, datetime.now(UTC), asked=ids)
+            self._checkpoint.keep(LANE, frame, drift, self._clock.utc(), asked=ids)

@@ -9,12 +9,13 @@ import heapq
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 import polars as pl
 
 from corso.api.client import CorsoApi
 from corso.api.listing import ListingRefused
+from corso.clock import Clock, SystemClock
 from corso.delivery.entry import Entry, Key
 from corso.delivery.ledger import Ledger
 from corso.delivery.states import State
@@ -79,7 +80,12 @@ class ReadBack:
 
 @contextmanager
 def reading_back(
-    batch: Batch, orders: pl.LazyFrame, watch: ProgressWatch, *, until: datetime | None = None
+    batch: Batch,
+    orders: pl.LazyFrame,
+    watch: ProgressWatch,
+    *,
+    until: datetime | None = None,
+    clock: Clock | None = None,
 ) -> Iterator[ReadBack]:
     """Read the store back; what was read is kept for the next run until the block ends well.
 
@@ -91,7 +97,7 @@ def reading_back(
     check_not_purged(batch)
     credentials = settings.credentials()
     with Checkpoint.open(batch.file("tables/reading_back"), batch.publish_checkpoint) as checkpoint:
-        reader = _Reader(batch, orders, checkpoint, watch)
+        reader = _Reader(batch, orders, checkpoint, watch, clock or SystemClock())
 
         async def read() -> None:
             async with counted_api(batch, open_api(settings, credentials, until=until)) as api:
@@ -113,12 +119,18 @@ class _Reader:
     """One reading back."""
 
     def __init__(
-        self, batch: Batch, orders: pl.LazyFrame, checkpoint: Checkpoint, watch: ProgressWatch
+        self,
+        batch: Batch,
+        orders: pl.LazyFrame,
+        checkpoint: Checkpoint,
+        watch: ProgressWatch,
+        clock: Clock,
     ) -> None:
         self._settings: Settings = batch.settings
         self._orders = orders
         self._checkpoint = checkpoint
         self._watch = watch
+        self._clock = clock
         self._known: Known | None = read_known(self._settings)
         self._count = int(orders.select(pl.len()).collect().item())
         self._counted = count_requests(self._settings, orders, count=self._count)
@@ -135,7 +147,7 @@ class _Reader:
                 # What is sent after it was begun would be read in part.
                 "last_attempt": ledger.last_attempt(),
             }
-        now = datetime.now(UTC)
+        now = clock.utc()
         self._is_resumed = checkpoint.begin(reading, now) and checkpoint.fact("began") is not None
         if not self._is_resumed:
             checkpoint.note({"began": now.isoformat()})
@@ -152,6 +164,7 @@ class _Reader:
             self._checkpoint,
             self._settings.loader.store.id,
             self._settings.loader.limits.max_in_flight,
+            self._clock,
         )
         if self._way == "look-ups" or not await self._passes(api):
             await self._look_up(looking, self._orders)
@@ -207,7 +220,7 @@ class _Reader:
             api,
             self._checkpoint,
             loader.store.id,
-            lambda: datetime.now(UTC),
+            self._clock.utc,
             down_to=down_to,
             took=took,
         )

@@ -1,5 +1,6 @@
 """Fulfillments are read back within a budget of requests, the oldest debt first, across runs."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from corso.stages.reading_back.fulfillments import (
     remember_read,
 )
 from schemas.listing import FULFILLMENTS_READ, LISTED_FULFILLMENTS
+from tests.clocks import JumpingClock
 from tests.factories import listing_frame
 from tests.listed_corso import ListedCorso, a_batch, accepted_fulfillments, at, note_sent, served
 
@@ -44,8 +46,9 @@ def a_record(number: int, **changes: Any) -> dict[str, Any]:
 def read(corso: ListedCorso, batch: Batch, rows: list[tuple[int, int]]) -> FulfillmentsBack:
     """Read back as a run does."""
     listing = listing_frame(list(corso.records.values())).lazy()
+    clock = JumpingClock(datetime.now(UTC))
     with served(corso):
-        back = read_fulfillments_back(batch, accepted_fulfillments(rows), listing, unwatched)
+        back = read_fulfillments_back(batch, accepted_fulfillments(rows), listing, unwatched, clock=clock)
     LISTED_FULFILLMENTS.validate(back.fulfillments)
     FULFILLMENTS_READ.validate(back.read)
     remember_read(batch.settings, back.read)
@@ -85,6 +88,15 @@ def test_an_order_without_any_in_corso_was_read_all_the_same(tmp_path: Path) -> 
     back = read(corso, batch, EACH[:2])
     assert orders(back) == [1, 2]
     assert back.fulfillments["source_order_id"].to_list() == ["o-1"]
+
+
+def test_a_fulfillment_that_reads_do_not_show_yet_is_waited_for(tmp_path: Path) -> None:
+    """It was accepted a moment ago."""
+    corso, batch = a_store(tmp_path, 2)
+    corso.unreadable[2] = 2
+    back = read(corso, batch, EACH[:2])
+    assert sorted(back.fulfillments["source_fulfillment_id"]) == ["f-1", "f-2"]
+    assert corso.asked["fulfillments"] == 4
 
 
 def test_the_budget_is_kept_and_the_rest_is_the_next_runs(tmp_path: Path) -> None:
@@ -138,7 +150,9 @@ def test_an_order_that_went_meanwhile_was_not_read(tmp_path: Path) -> None:
     listing = listing_frame(list(corso.records.values())).lazy()
     del corso.records[1]
     with served(corso):
-        back = read_fulfillments_back(batch, accepted_fulfillments(EACH[:2]), listing, unwatched)
+        back = read_fulfillments_back(
+            batch, accepted_fulfillments(EACH[:2]), listing, unwatched, clock=JumpingClock(datetime.now(UTC))
+        )
     assert orders(back) == [2]
 
 

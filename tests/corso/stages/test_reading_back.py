@@ -1,12 +1,13 @@
 """A batch read back: by the way that costs the fewest requests, and never calling missing what was not reached."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from corso.api.listing import ListingRefused
+from corso.delivery.look_ups import LONGEST_LAG_GUESSED_S
 from corso.delivery.ports import unwatched
 from corso.errors import NotAuthorised
 from corso.stages.batch import Batch
@@ -15,6 +16,7 @@ from corso.stages.reading_back.known_records import read_known
 from corso.stages.reading_back.reading import BY_LISTING, BY_LOOK_UPS, REFUSED, ReadBack, reading_back
 from corso.stages.reading_back.ways import Counted, count_requests
 from corso.stages.reconciling import OF_WHOLE_STORE
+from tests.clocks import JumpingClock
 from tests.listed_corso import ListedCorso, a_batch, accepted_orders, at, note_sent, served
 
 Shown = dict[str, list[str]]
@@ -23,7 +25,8 @@ Shown = dict[str, list[str]]
 def read(corso: ListedCorso, batch: Batch, numbers: Any) -> tuple[ReadBack, Shown]:
     """Read a batch back; return what is told of it, and source order id -> Corso's ids."""
     shown: Shown = {}
-    with served(corso), reading_back(batch, accepted_orders(numbers), unwatched) as found:
+    clock = JumpingClock(datetime.now(UTC))
+    with served(corso), reading_back(batch, accepted_orders(numbers), unwatched, clock=clock) as found:
         rows = found.listing.select("source_order_id", "corso_order_id").collect()
         for source, corso_id in rows.iter_rows():
             shown.setdefault(source, []).append(corso_id)
@@ -82,7 +85,32 @@ def test_an_order_that_is_gone_is_missing(tmp_path: Path) -> None:
     del corso.records[2]
     _, shown = read(corso, batch, [1, 2, 3])
     assert shown.keys() == {"o-1", "o-3"}
-    assert corso.asked["order"] == 1
+    assert 1 < corso.asked["order"] < 10
+
+
+def test_an_order_that_went_long_after_it_was_accepted_is_asked_for_once(tmp_path: Path) -> None:
+    """It is not late any more."""
+    corso, batch = ListedCorso(), a_batch(tmp_path)
+    note_sent(batch, {number: corso.has(number, number) for number in (1, 2, 3)})
+    del corso.records[2]
+    clock = JumpingClock(datetime.now(UTC) + timedelta(seconds=LONGEST_LAG_GUESSED_S))
+    with served(corso), reading_back(batch, accepted_orders([1, 2, 3]), unwatched, clock=clock):
+        pass
+    assert (corso.asked["order"], clock.elapsed) == (1, 0.0)
+
+
+@pytest.mark.parametrize("mode", ["listing", "lookup"])
+def test_an_order_that_reads_do_not_show_yet_is_waited_for(tmp_path: Path, mode: str) -> None:
+    """It was accepted a moment ago: to call it missing would be wrong, and send people looking."""
+    corso, batch = (
+        ListedCorso(filters_by_source_id=False, filters_by_email=False),
+        a_batch(tmp_path, mode=mode),
+    )
+    ids = {number: corso.has(number, number) for number in (1, 2, 3)}
+    note_sent(batch, ids)
+    corso.hidden, corso.unreadable[ids[3]] = {ids[3]}, 3
+    _, shown = read(corso, batch, [1, 2, 3])
+    assert shown.keys() == {"o-1", "o-2", "o-3"}
 
 
 @pytest.mark.usefixtures("nightly")
@@ -112,7 +140,8 @@ def test_older_orders_of_a_nightly_batch_are_looked_up(tmp_path: Path) -> None:
     note_sent(batch, {61: corso.has(61, 60 * 61)})
     corso.records[7]["notes"] = "changed by hand"
     del corso.records[9]
-    with served(corso), reading_back(batch, accepted_orders([7, 8, 9, 61]), unwatched) as found:
+    clock = JumpingClock(datetime.now(UTC))
+    with served(corso), reading_back(batch, accepted_orders([7, 8, 9, 61]), unwatched, clock=clock) as found:
         rows = found.listing.collect()
     assert found.way == "newest first"
     assert found.looked_up == 3

@@ -1,0 +1,39 @@
+"""What was accepted just now and is not shown yet: it is asked for again, as reads may be late like listings are."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+from corso.clock import Clock
+from corso.delivery.look_ups import LONGEST_LAG_GUESSED_S
+
+Asked = TypeVar("Asked")
+
+_FIRST_NAP_S, _LONGEST_NAP_S = 1.0, 8.0
+
+
+class NotShownYet(Generic[Asked]):
+    """What is to be asked for again, until it shows or was accepted `LONGEST_LAG_GUESSED_S` ago."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._put_aside: list[Asked] = []
+
+    def puts_aside(self, asked: Asked, accepted_at: datetime | None) -> bool:
+        """Put something that was not shown aside, if it was accepted just now; say whether it was."""
+        if accepted_at is None:
+            return False
+        # Another machine may have written the time down, by a clock that is ahead of ours.
+        if abs(self._clock.utc() - accepted_at) >= timedelta(seconds=LONGEST_LAG_GUESSED_S):
+            return False
+        self._put_aside.append(asked)
+        return True
+
+    async def rounds(self) -> AsyncIterator[list[Asked]]:
+        """Yield, after a while each time, what is to be asked for again; ends once nothing was put aside."""
+        nap_s = _FIRST_NAP_S
+        while self._put_aside:
+            await self._clock.sleep(nap_s)
+            nap_s = min(2 * nap_s, _LONGEST_NAP_S)
+            again, self._put_aside = self._put_aside, []
+            yield again
