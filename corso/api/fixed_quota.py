@@ -41,6 +41,8 @@ _SLOWEST = 0.1
 _ASKS_AFTER = 0.2
 _ASKS_AT_RISK = 0.03
 _STEPS = 24
+_SOON = 0.4
+"""Part of a window within which two requests are mostly counted in the same one."""
 _KEPT = 4
 _JUST_AFTER = 1e-9
 
@@ -319,7 +321,7 @@ class FixedQuota:
         if self.newest is None:
             return
         _, before_at, before = self.newest
-        if before.remaining is not None and 0 < sent_at - before_at < 0.2 * max(reset_s, 1.0):
+        if before.remaining is not None and 0 < sent_at - before_at < _SOON * max(reset_s, SECOND):
             self._falls.append(remaining < before.remaining)
 
     def _meet(

@@ -265,7 +265,10 @@ class Pacer:
 
     def _refill(self, now: float, rate: float) -> None:
         gained = rate * max(0.0, now - self._refilled_at)
-        self._tokens = min(max(BURST, BURST_S * rate), self._tokens + gained)
+        # Where few are ours those of a window would all leave at once, and whether they come back one by one is not seen.
+        few = isinstance(self._quota, FixedQuota) and self._is_told
+        burst = min(BURST, max(1.5, self.share * self._quota.limit / 4)) if few else BURST
+        self._tokens = min(max(burst, BURST_S * rate), self._tokens + gained)
         self._refilled_at = now
 
     def _issue(self, now: float, *, is_probe: bool) -> Ticket:

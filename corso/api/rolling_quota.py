@@ -8,6 +8,7 @@ sent meanwhile. What comes back follows from the model:
   as they were seen to come.
 - A bucket fills at an even rate, whoever emptied it. It is told by what a sliding window cannot do: more of our requests
   left within one length than are counted as used. Nothing is lost in a bucket that is not full, so a part of it is kept.
+  One that is hardly ever less than full does not tell how fast it fills: that is found out by `sounding`.
 
 With answers that take longer than half a length the numbers are history: then our own departures alone are held to the
 limit.
@@ -24,6 +25,7 @@ from corso.api.latency import Latency
 from corso.api.others import Others
 from corso.api.quota_headers import QuotaNotice
 from corso.api.sent_log import SentLog
+from corso.api.sounding import Sounding
 from corso.api.window import early_s
 
 RISK = 0.003
@@ -42,6 +44,12 @@ _NOT_FOR = 200
 _JUMP = 5
 _ASKS_AT_RISK = 0.005
 _SLOWEST = 0.05
+_NEARLY_FULL = 0.2
+"""The part of a bucket that may be missing, in which what it says of its end, in whole seconds, tells little."""
+_LEAST_SOUNDED = 20
+"""Of a limit that is lower a group would be too much at once."""
+_AT_ONCE_S = 0.05
+_LOOKS_AGAIN_S = 1.0
 
 
 @dataclass(slots=True)
@@ -70,6 +78,9 @@ class RollingQuota:
         self._length_s = max(seen.length.longest_reset_s, 0.1)
         self._fills_in_s = 0.0
         """Of a bucket: it says when it is full again, and how much is missing."""
+        self._sounding = Sounding(log, latency)
+        self._turns_at = -math.inf
+        """When there may be room again, by the last call of `room`."""
         self._window_s: float | None = None
         self._remaining = 0
         self._told_at = -math.inf
@@ -96,7 +107,9 @@ class RollingQuota:
     @property
     def length_s(self) -> float:
         """Seconds in which the whole limit comes back."""
-        return self._window_s or max(self._length_s, self._fills_in_s if self.is_bucket else 0.0)
+        if self._window_s or not self.is_bucket:
+            return self._window_s or self._length_s
+        return self._sounding.length_s(max(self._length_s, self._fills_in_s))
 
     def needs_probe(self, _now: float, _share: float, _in_flight: int) -> bool:
         """Return False: nothing begins anew here."""
@@ -126,7 +139,11 @@ class RollingQuota:
     def room(self, now: float, share: float, in_flight: int) -> int:
         """Return how many requests may leave now."""
         own = self._log.since(now - self.length_s - self._latency.guard_s())
-        allowance = max(1, math.floor(share * self.limit + 1e-9)) - own
+        part = max(1, math.floor(share * self.limit + 1e-9))
+        allowance, self._turns_at = part - own, now
+        if self._is_sounding(share):
+            allowance = self._sounding.room(now, self.limit, part, self.length_s)
+            self._turns_at = self._sounding.turns_at
         if self._is_history:
             free = self.limit - own - self.others.most(self.length_s, RISK)
         else:
@@ -150,6 +167,8 @@ class RollingQuota:
     def pace(self, now: float, share: float, _in_flight: int) -> float:
         """Return the even pace, corrected by what is left."""
         even = share * self.per_second
+        if self._is_sounding(share):
+            return self.limit / _AT_ONCE_S
         if not self.foreign_per_s or now - self._told_at > self.length_s + self._latency.guard_s():
             # Or of all that was told nothing counts any more: then it is asked at the even pace (`room`).
             return 1.02 * even
@@ -165,7 +184,7 @@ class RollingQuota:
 
     def turns_at(self, now: float) -> float:
         """Return when to ask again."""
-        return now + max(0.5 / self.per_second, 0.002)
+        return max(min(self._turns_at, now + _LOOKS_AGAIN_S), now + max(0.5 / self.per_second, 0.002))
 
     def learn(
         self,
@@ -180,17 +199,23 @@ class RollingQuota:
         if notice.limit is not None and notice.limit != self.limit:
             self.limit = max(1, notice.limit)
             self._signs_of_a_bucket *= self.is_bucket
+            self._sounding = Sounding(self._log, self._latency)
         if notice.window_s:
             self._window_s = notice.window_s
         remaining, reset_s = notice.remaining, notice.reset_s
-        if remaining is None or reset_s is None or number < self._number:
+        if remaining is None or reset_s is None:
+            return
+        self._sounding.learn(number, sent_at, self.limit, remaining, reset_s)
+        if number < self._number:
             return
         self._length_s = max(self._length_s, reset_s)
-        if self.is_bucket and self.limit - remaining > 0.2 * self.limit:
+        if self.is_bucket and self.limit - remaining > _NEARLY_FULL * self.limit:
             least_s = reset_s - early_s(notice)
             self._fills_in_s = max(self._fills_in_s, self.limit * least_s / (self.limit - remaining))
         used, least = self.limit - remaining, self._own(number, sent_at, -self._latency.guard_s())
-        if remaining > self._remaining + 1.5 * self.per_second * (sent_at - self._told_at) + _JUMP:
+        fastest, guard_s = self.limit / self._length_s, self._latency.guard_s()
+        overtaken = self._log.number_before(sent_at + guard_s) - self._log.number_before(sent_at - guard_s)
+        if remaining > self._remaining + 1.5 * fastest * (sent_at - self._told_at) + max(_JUMP, overtaken):
             self._signs_of_a_bucket = -_NOT_FOR
         elif remaining and least > 1.1 * used + 3:
             self._signs_of_a_bucket += 1
@@ -207,10 +232,22 @@ class RollingQuota:
             self._note_counted(sent_at, max(0, used - most), max(0, used - least))
         self._number, self._remaining, self._told_at, self._reset_s = number, remaining, sent_at, reset_s
 
+    def _is_sounding(self, share: float) -> bool:
+        """Whether it is being found out how fast a bucket fills that does not tell, as it is nearly full."""
+        return (
+            share < 1
+            and self.is_bucket
+            and not self._window_s
+            and self.limit >= _LEAST_SOUNDED
+            and not self._sounding.is_over
+            and not self._is_history
+            and self.limit - self._remaining <= _NEARLY_FULL * self.limit
+        )
+
     def _note_drained(self, number: int, sent_at: float, remaining: int) -> None:
         seconds = sent_at - self._told_at
-        if math.isinf(seconds) or remaining >= self.limit - 2:
-            return  # what fills a full bucket is lost, and nobody knows how much
+        if math.isinf(seconds) or remaining >= self.limit - 2 or self._sounding.is_going_on:
+            return  # what fills a full bucket is lost, and nobody knows how much; a group's answers overtake each other
         drained = self._remaining - remaining + self.per_second * seconds - (number - self._number)
         self.others.note(seconds, drained)
 

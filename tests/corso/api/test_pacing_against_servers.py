@@ -129,6 +129,22 @@ def test_it_uses_what_others_leave_and_is_all_but_never_refused(model: str, used
     assert run.pacer.tally.foreign / run.pacer.tally.quota == pytest.approx(used_by_others, abs=0.05)
 
 
+@pytest.mark.parametrize(("limit", "window_s"), [(50, 1), (100, 10), (600, 60)])
+@pytest.mark.parametrize(("share", "others"), [(0.1, 0.0), (0.1, 0.1), (0.3, 0.2), (0.5, 0.1)])
+def test_a_small_share_of_a_bucket_is_kept_though_it_is_always_nearly_full(
+    limit: int, window_s: float, share: float, others: float
+) -> None:
+    """What is told, in whole seconds, is the time that a few requests take to come back, not all: it was taken for all."""
+    per_s = limit / window_s
+    run = simulate(
+        case("bucket", limit, window_s, share=share, foreign_per_s=others * per_s), 40 * window_s + 60
+    )
+    settled_s = 15 * window_s + 30
+    ours = sum(at >= settled_s for at in run.left_at) / (share * per_s * (run.ended_at - settled_s))
+    assert 0.6 < ours < 1.3
+    assert not run.refused_at
+
+
 def test_its_share_leaves_the_rest_to_the_shop() -> None:
     """With a share of 0.6 and others who use 30 %, nobody is refused."""
     run = simulate(case("clock", 100, 10, share=0.6, foreign_per_s=3.0), 300)
