@@ -140,6 +140,8 @@ def machines(folder: Path, names: list[str]) -> Iterator[tuple[str, list[Machine
             _ip("netns", "add", namespace)
             undo.callback(_ip, "netns", "del", namespace)
             _ip("link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", namespace)
+            # With its namespace it would go a while after the last of the processes there.
+            undo.callback(_ip, "link", "del", link)
             _ip("link", "set", link, "master", bridge, "up")
             for done in (
                 ["addr", "add", f"{network}.{number}/24", "dev", "eth0"],
