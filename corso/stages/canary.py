@@ -91,8 +91,19 @@ class Canary:
             raise Stopped(message)
         payloads = self._payloads()
         delay_s = self._batch.settings.loader.upload.listing_delay_s
+        updated = {
+            entry.corso_id or "": payloads[entry.key.source_order_id]
+            for entry in accepted
+            if entry.kind == "update_order"
+        }
         records = await read_each(
-            self._api, [entry.corso_id or "" for entry in accepted], self._pause, delay_s
+            self._api,
+            [entry.corso_id or "" for entry in accepted],
+            self._pause,
+            delay_s,
+            shows=lambda corso_id, record: (
+                corso_id not in updated or not self._differing(record, updated[corso_id])
+            ),
         )
         differing = {
             source_order_id: paths
@@ -148,19 +159,27 @@ class Canary:
 
 
 async def read_each(
-    api: OrderApi, corso_ids: Sequence[str], pause: Pause, delay_s: float
+    api: OrderApi,
+    corso_ids: Sequence[str],
+    pause: Pause,
+    delay_s: float,
+    shows: Callable[[str, JsonObject], bool] = lambda _corso_id, _record: True,
 ) -> dict[str, JsonObject]:
-    """Return Corso's id -> record, of those that can be read within `LONGEST_LAG_GUESSED_S`: reads may be late, as listings are."""
+    """Return Corso's id -> record, of those that can be read within `LONGEST_LAG_GUESSED_S`: reads may be late, as listings are.
+
+    A record that does not show yet what it is to show, as it was before an update, is read again as long.
+    """
     records: dict[str, JsonObject] = {}
+    late = list(dict.fromkeys(corso_ids))
     waited_s = 0.0
     while True:
-        unread = [corso_id for corso_id in corso_ids if corso_id not in records]
-        found = await asyncio.gather(*(api.order(corso_id) for corso_id in unread))
+        found = await asyncio.gather(*(api.order(corso_id) for corso_id in late))
         records |= {
-            corso_id: record for corso_id, record in zip(unread, found, strict=True) if record is not None
+            corso_id: record for corso_id, record in zip(late, found, strict=True) if record is not None
         }
+        late = [each for each in late if each not in records or not shows(each, records[each])]
         nap_s = min(max(delay_s, _SHORTEST_NAP_S, waited_s), LONGEST_LAG_GUESSED_S - waited_s)
-        if len(records) == len(set(corso_ids)) or nap_s <= 0:
+        if not late or nap_s <= 0:
             return records
         await pause(nap_s)
         waited_s += nap_s

@@ -42,3 +42,19 @@ def test_orders_that_show_at_once_are_not_waited_for() -> None:
 def test_an_order_that_never_shows_is_given_up() -> None:
     """As long as an absent create is given, and no longer."""
     assert read("5", "8") == (["5"], LONGEST_LAG_GUESSED_S)
+
+
+def test_what_is_shown_as_it_was_before_an_update_is_read_again() -> None:
+    """The rest of a night would wait for a person, for want of a few seconds."""
+    clock = JumpingClock()
+
+    class Stale(FakeCorso):
+        async def order(self, corso_order_id: str) -> JsonObject | None:
+            return {"orderId": corso_order_id, "notes": "new" if self.clock.elapsed >= 9 else "old"}
+
+    def shows(_corso_id: str, record: JsonObject) -> bool:
+        return record["notes"] == "new"
+
+    records = asyncio.run(read_each(Stale(clock), ["5"], clock.sleep, 2.0, shows))
+    assert records["5"]["notes"] == "new"
+    assert clock.elapsed < LONGEST_LAG_GUESSED_S
