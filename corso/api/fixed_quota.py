@@ -35,6 +35,8 @@ STEEPEST = 2.0
 """The pace is at most this many times the even one, however much is left for however little time."""
 
 _ROLLING_AFTER = 3
+_NOT_BEGUN, _FADES = 2.2, 0.9
+"""... and what a window leaves of those before: in the pause after a refusal a sliding window empties, and seems to begin."""
 _LOST_AFTER = 2
 _SLOWEST = 0.1
 """Part of the even pace that is kept up whatever others take, so as to see when they take less."""
@@ -66,6 +68,8 @@ class FixedQuota:
         """Whether each of the last requests left less than the one shortly before it, as each does in a window."""
         self._unconfirmed = 0
         self._doubts = 0
+        self._not_begun = 0.0
+        """How many windows did not begin when they surely should have, lately."""
         self._had_limit = False
 
     @property
@@ -76,7 +80,7 @@ class FixedQuota:
     @property
     def looks_rolling(self) -> bool:
         """Whether windows keep beginning too early, used already, or not at all: these are no fixed windows."""
-        if self._doubts >= _ROLLING_AFTER:
+        if self._doubts >= _ROLLING_AFTER or self._not_begun > _NOT_BEGUN:
             return True
         if len(self._falls) == _STEPS and sum(self._falls) < _STEPS / 3:
             return True
@@ -373,6 +377,7 @@ class FixedQuota:
         if window is None:
             return
         self._doubts += 1
+        self._not_begun += self.length.is_certain
         self.length.doubt()
         window.starts = Span(-math.inf, sent_at)
         window.was_seen_to_begin = False
@@ -401,6 +406,7 @@ class FixedQuota:
             if old.remaining is not None:
                 self._before = old
         self._window = window
+        self._not_begun *= _FADES
 
     def _is_another(self, window: Window, sent_at: float, notice: QuotaNotice, remaining: int) -> bool:
         """Whether an answer tells of a newer window than the present one, which was not expected yet."""

@@ -26,7 +26,7 @@ from corso.api.others import Others
 from corso.api.quota_headers import QuotaNotice
 from corso.api.sent_log import SentLog
 from corso.api.sounding import Sounding
-from corso.api.window import early_s
+from corso.api.window import SECOND, early_s
 
 RISK = 0.003
 """The part of our requests that may be refused, as others send more than was to be foreseen."""
@@ -75,7 +75,7 @@ class RollingQuota:
         self.others = Others()
         self._log = log
         self._latency = latency
-        self._length_s = max(seen.length.longest_reset_s, 0.1)
+        self._length_s = max(seen.length.longest_reset_s, SECOND)
         self._fills_in_s = 0.0
         """Of a bucket: it says when it is full again, and how much is missing."""
         self._sounding = Sounding(log, latency)
@@ -209,7 +209,8 @@ class RollingQuota:
         if number < self._number:
             return
         self._length_s = max(self._length_s, reset_s)
-        if self.is_bucket and self.limit - remaining > _NEARLY_FULL * self.limit:
+        tells_much = reset_s % 1 or self.limit - remaining > _NEARLY_FULL * self.limit
+        if self.is_bucket and remaining < self.limit and tells_much:
             least_s = reset_s - early_s(notice)
             self._fills_in_s = max(self._fills_in_s, self.limit * least_s / (self.limit - remaining))
         used, least = self.limit - remaining, self._own(number, sent_at, -self._latency.guard_s())
