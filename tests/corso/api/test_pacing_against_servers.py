@@ -60,6 +60,19 @@ def test_whatever_form_the_reset_has_the_quota_is_used(form: ResetForm) -> None:
     assert run.use(70, 160) >= 0.98
 
 
+@pytest.mark.parametrize("form", ["floor", "exact", "ietf"])
+@pytest.mark.parametrize("model", ["sliding", "bucket"])
+def test_windows_of_a_second_that_give_back_little_by_little_are_used_however_they_tell_their_end(
+    model: str, form: ResetForm
+) -> None:
+    """A reset of 0 s, or of hundredths, is no window of a tenth of a second; one of a length that is told may slide."""
+    run = simulate(case(model, 50, 1, form=form, latency_s=0.1), 90)
+
+    assert run.use(30, 90) >= 0.96
+    assert len(run.refused_at) < 40
+    assert run.refusals(30) <= 2
+
+
 @pytest.mark.parametrize("model", ["clock", "request"])
 @pytest.mark.slow
 def test_an_hour_long_window_is_used_and_none_of_it_twice(model: str) -> None:
