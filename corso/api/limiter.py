@@ -91,7 +91,7 @@ class Limiter:
     @property
     def rate(self) -> float:
         """Requests per second that are allowed at this moment; 0 before the first answer."""
-        return self.pacer.rate(self._clock.monotonic())
+        return self.pacer.even_rate(self._clock.monotonic())
 
     @property
     def pause_s(self) -> float:

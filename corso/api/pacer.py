@@ -18,7 +18,7 @@ import math
 from dataclasses import dataclass
 
 from corso.api.backoff import CAP_S, Jitter, random_jitter
-from corso.api.fixed_quota import FixedQuota
+from corso.api.fixed_quota import STEEPEST, FixedQuota
 from corso.api.found_rate import DEFAULT_RATE, Found, FoundRate
 from corso.api.latency import Concurrency, Latency
 from corso.api.quota_headers import NOTHING, QuotaNotice
@@ -170,6 +170,10 @@ class Pacer:
         if self._found:
             rates.append(self._found.rate(1.0 if self._is_told else self.share))
         return min(rates, default=0.0)
+
+    def even_rate(self, now: float) -> float:
+        """Return the present pace, evened out where requests leave in groups."""
+        return min(self.rate(now), STEEPEST * self._usual_rate) if self._is_told else self.rate(now)
 
     def answered(self, ticket: Ticket, now: float, status: int, notice: QuotaNotice = NOTHING) -> float:
         """Note an answer; return the seconds that nothing may be sent from now on."""

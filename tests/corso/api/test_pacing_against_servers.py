@@ -156,6 +156,7 @@ def test_a_small_share_of_a_bucket_is_kept_though_it_is_always_nearly_full(
     ours = sum(at >= settled_s for at in run.left_at) / (share * per_s * (run.ended_at - settled_s))
     assert 0.6 < ours < 1.3
     assert not run.refused_at
+    assert run.pacer.even_rate(1_000 + run.ended_at) <= 2.6 * share * per_s
 
 
 def test_its_share_leaves_the_rest_to_the_shop() -> None:
