@@ -36,7 +36,8 @@ STEEPEST = 2.0
 
 _ROLLING_AFTER = 3
 _NOT_BEGUN, _FADES = 2.2, 0.9
-"""... and what a window leaves of those before: in the pause after a refusal a sliding window empties, and seems to begin."""
+"""So many windows that did not begin, each later one fading those before, show that windows slide. They are not counted in a
+row: in the pause after a refusal a sliding window empties, and seems to begin."""
 _LOST_AFTER = 2
 _SLOWEST = 0.1
 """Part of the even pace that is kept up whatever others take, so as to see when they take less."""

@@ -20,7 +20,7 @@ _OFF, _FAR_OFF, _COARSE_S = 1.15, 3.5, 3.0
 """What is told is believed unless it is so many times too short. What fills in a few seconds fills too fast for a group's
 answers, which overtake each other, to show exactly how fast: there it has to be further off."""
 _LEAST_GROUPS, _GROUPS = 7, 12
-"""So many groups it takes, and no more."""
+"""Groups that are sent at least, and at most."""
 _PART = 0.19
 """Of a bucket that a group takes at most: it is to stay nearly full."""
 _HIDDEN = 0.4
