@@ -257,10 +257,13 @@ class _Comparison:
         Foreign records, where only the batch's own orders were looked up; and fulfillments of orders that have one
         record, but whose fulfillments the budget did not reach.
         """
+        open_before = self.ranges.part("open_before", number)
+        if open_before.is_empty():
+            return pl.lit(value=False)
         id_, about_one = pl.col("source_order_id"), pl.col("source_fulfillment_id").is_not_null()
         known = self.ranges.part("known", number)["source_order_id"].implode()
         others = (pl.col("kind") == "foreign") & ~about_one & ~id_.is_in(known)
-        orders = self.ranges.part("open_before", number).filter(about_one).select("source_order_id").unique()
+        orders = open_before.filter(about_one).select("source_order_id").unique()
         unread = orders.join(self.ranges.part("orders", number), on="source_order_id", how="semi").join(
             paired.apart.filter(pl.col("class") != "single"), on="source_order_id", how="anti"
         )

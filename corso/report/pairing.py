@@ -5,13 +5,14 @@ many that are equal: over all orders, lines and records of one id, what the sour
 taken off, and where one order and one record come to nothing, they are equal.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from corso.report.row_hashes import HASH
 
-_ORDERS, _RECORDS = "orders", "records"
+_ORDERS, _RECORDS, _ID = "orders", "records", "id"
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,24 @@ def latest(records: pl.DataFrame) -> pl.DataFrame:
 
 
 def _unsure(orders: pl.DataFrame, lines: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
-    """Return source_order_id, how many orders and how many records, of all that are not one equal pair."""
+    """Return source_order_id, how many orders and how many records, of all that are not one equal pair.
+
+    Ids are added up by their hashes first, in half the time of texts: nearly all come to nothing. Those whose hashes are
+    the same do not, and are looked at by their ids like all that is left.
+    """
+    sides = (orders, lines, records)
+    hashed = pl.col("source_order_id").hash(0)
+    left = _added_up(sides, hashed.alias(_ID)).collect(engine="streaming")[_ID].implode()
+    rest = [side.filter(hashed.is_in(left)) for side in sides]
+    return _added_up(rest, pl.col("source_order_id")).collect()
+
+
+def _added_up(sides: Sequence[pl.DataFrame], key: pl.Expr) -> pl.LazyFrame:
+    """Return a key, how many orders and how many records it has, for all keys that are not one equal pair."""
+    orders, lines, records = sides
     none, one = pl.lit(0, pl.UInt32()), pl.lit(1, pl.UInt32())
     parts = [
-        frame.lazy().select(
-            "source_order_id", number.alias(HASH), order.alias(_ORDERS), record.alias(_RECORDS)
-        )
+        frame.lazy().select(key, number.alias(HASH), order.alias(_ORDERS), record.alias(_RECORDS))
         for frame, number, order, record in (
             (orders, pl.col(HASH), one, none),
             (lines, pl.col(HASH), none, none),
@@ -99,9 +112,8 @@ def _unsure(orders: pl.DataFrame, lines: pl.DataFrame, records: pl.DataFrame) ->
     is_pair = (pl.col(_ORDERS) == 1) & (pl.col(_RECORDS) == 1) & (pl.col(HASH) == 0)
     return (
         pl.concat(parts)
-        .group_by("source_order_id")
+        .group_by(key.meta.output_name())
         .agg(pl.col(HASH, _ORDERS, _RECORDS).sum())
         .filter(~is_pair)
         .drop(HASH)
-        .collect(engine="streaming")
     )
