@@ -52,6 +52,8 @@ class ListedCorso:
     """Ids that the listing does not show yet."""
     unreadable: Counter[int] = field(default_factory=Counter)
     """Corso's id -> how many more requests for this order, or its fulfillments, show nothing yet."""
+    as_before: dict[int, tuple[int, dict[str, Any]]] = field(default_factory=dict)
+    """Corso's id -> how many more answers show it as it was before a change, and how that was."""
     fulfillments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     """What was asked for: page, source id, e-mail, order, fulfillments."""
@@ -64,6 +66,11 @@ class ListedCorso:
         moment = {"createdOn": at(minute), "updatedOn": at(minute)}
         self.records[corso_id] = record_of(order_row(number), [line_row(number)], corso_id) | moment | changes
         return corso_id
+
+    def changes(self, corso_id: int, moment: datetime, answers_as_before: int, **changes: Any) -> None:
+        """Let an order be changed, which so many answers do not show yet."""
+        self.as_before[corso_id] = (answers_as_before, self.records[corso_id])
+        self.records[corso_id] = self.records[corso_id] | {"updatedOn": moment.isoformat()} | changes
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """Answer a request."""
@@ -87,8 +94,15 @@ class ListedCorso:
         if not path.endswith("/orders"):
             self.asked["order"] += 1
             known = int(path.rsplit("/", 1)[-1])
-            return _json(200, self.records[known]) if self._is_readable(known) else _json(404, {})
+            return _json(200, self._shown(known)) if self._is_readable(known) else _json(404, {})
         return self._list(asked)
+
+    def _shown(self, known: int) -> dict[str, Any]:
+        answers, before = self.as_before.get(known, (0, {}))
+        if not answers:
+            return self.records[known]
+        self.as_before[known] = (answers - 1, before)
+        return before
 
     def _is_readable(self, corso_id: int) -> bool:
         if self.unreadable[corso_id]:
@@ -122,6 +136,7 @@ class ListedCorso:
                 if (each["orderId"] > int(after)) == rises and each["orderId"] != int(after)
             ]
         page = rows[: self.page_size]
+        page = [self._shown(each["orderId"]) for each in page]
         info = {
             "hasNextPage": len(rows) > self.page_size,
             "hasPreviousPage": bool(after),
@@ -190,6 +205,17 @@ def note_sent(
         Change(Key(f"o-{order}", f"f-{each}"), State.ACCEPTED, corso_id=f"F{each}", held_hash="hash")
         for order, each in fulfillments
     ]
+    _settled(batch, operations, changes)
+
+
+def note_changed(batch: Batch, number: int, corso_id: int) -> None:
+    """Write into the ledger that a change of order `o-<number>` was accepted."""
+    operation = Operation("update_order", f"o-{number}", "", str(corso_id), b"{}", "new hash")
+    change = Change(Key(f"o-{number}"), State.ACCEPTED, corso_id=str(corso_id), held_hash="new hash")
+    _settled(batch, [operation], [change])
+
+
+def _settled(batch: Batch, operations: list[Operation], changes: list[Change]) -> None:
     with Ledger.open(batch.settings.ledger, STORE_ID) as ledger:
         ledger.plan(operations, batch.name)
         ledger.start(operations)

@@ -13,6 +13,10 @@ from corso.delivery.states import State
 from schemas.wire import Operation, OperationKind
 
 
+CHANGES: tuple[OperationKind, ...] = ("update_order", "cancel_order")
+"""Operations that change an order that is there."""
+
+
 class Key(NamedTuple):
     """Which entry of a store: an order, or one of its fulfillments."""
 

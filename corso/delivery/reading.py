@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from corso.delivery.database import Database
-from corso.delivery.entry import Entry, Key, entry_from, text_of
+from corso.delivery.entry import CHANGES, Entry, Key, entry_from, text_of
 from corso.delivery.lease import holding
 from corso.delivery.states import State
 from corso.delivery.tables import ATTEMPTS, ENTRIES, IS_ORDER, TRUSTED_STORES, VERSION, columns_of
@@ -115,6 +115,18 @@ class Reading:
         )
         with self._reading() as connection:
             return int(connection.execute(query).scalar_one())
+
+    def latest_changed(self, since: datetime, count: int) -> list[Entry]:
+        """Return the orders that Corso accepted a change of last, at `since` or later, the latest first."""
+        query = self._entries().where(
+            IS_ORDER,
+            ENTRIES.c.held_at >= text_of(since),
+            ENTRIES.c.state == State.ACCEPTED,
+            ENTRIES.c.kind.in_(CHANGES),
+        )
+        newest = query.order_by(ENTRIES.c.held_at.desc(), ENTRIES.c.source_order_id.desc()).limit(count)
+        with self._reading() as connection:
+            return [entry_from(row) for row in connection.execute(newest).mappings()]
 
     def counts(self) -> dict[tuple[str, State], int]:
         """Return (order | fulfillment, state) -> number of entries."""

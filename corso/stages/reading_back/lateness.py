@@ -1,4 +1,7 @@
-"""What was accepted just now and is not shown yet: it is asked for again, as reads may be late like listings are."""
+"""What was accepted just now and is not shown yet: it is asked for again, as reads may be late like listings are.
+
+An order that was changed may be shown as it was before: its `updatedOn` (documented, by Corso's clock) tells.
+"""
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -10,6 +13,20 @@ from corso.delivery.look_ups import LONGEST_LAG_GUESSED_S
 Asked = TypeVar("Asked")
 
 _FIRST_NAP_S, _LONGEST_NAP_S = 1.0, 8.0
+
+_ANSWER_TAKES = timedelta(seconds=5)
+"""How much older than its acceptance a change may look: the answer was under way, and clocks are told in whole seconds."""
+
+
+def is_as_before(updated_on: datetime | None, changed_at: datetime | None, ahead_s: float | None) -> bool:
+    """Say whether a record is shown as it was before a change that Corso accepted.
+
+    `updated_on` is the record's, `changed_at` when the change was accepted by our clock, which is `ahead_s` ahead of
+    Corso's (0 where that is not known). False where either is None.
+    """
+    if updated_on is None or changed_at is None:
+        return False
+    return updated_on < changed_at - timedelta(seconds=ahead_s or 0.0) - _ANSWER_TAKES
 
 
 class NotShownYet(Generic[Asked]):

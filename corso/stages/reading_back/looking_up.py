@@ -17,12 +17,14 @@ from typing import Protocol
 
 import polars as pl
 
+from corso.api.wire_json import id_text
 from corso.clock import Clock
-from corso.delivery.entry import Key
+from corso.delivery.entry import CHANGES, Key
 from corso.delivery.ledger import Ledger
 from corso.report.read_back import read_records
 from corso.stages.reading_back.checkpoint import Checkpoint
-from corso.stages.reading_back.lateness import NotShownYet
+from corso.stages.reading_back.lanes import instant
+from corso.stages.reading_back.lateness import NotShownYet, is_as_before
 from schemas.wire import JsonObject
 
 LANE = "looked up"
@@ -45,6 +47,11 @@ class Api(Protocol):
         """Return one record, or None where there is none."""
         ...
 
+    @property
+    def ahead_s(self) -> float | None:
+        """Seconds by which this machine's clock is ahead of the API's; None where that is not known."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -58,6 +65,8 @@ class Asked:
     """What the shop shows: its name, or its number."""
     accepted_at: datetime | None = None
     """When Corso accepted it last, by the ledger."""
+    changed_id: str | None = None
+    """Which of Corso's ids was changed then; None where the order was created."""
 
 
 def asked_of(orders: pl.LazyFrame, ledger: Ledger) -> Iterator[Asked]:
@@ -74,7 +83,8 @@ def asked_of(orders: pl.LazyFrame, ledger: Ledger) -> Iterator[Asked]:
             from_ledger = [entry.corso_id] if entry and entry.corso_id else []
             every = dict.fromkeys([*from_ledger, *(ids[0] or [] if ids else [])])
             accepted_at = entry.held_at if entry else None
-            yield Asked(source_order_id, tuple(every), email, name or number, accepted_at)
+            changed_id = entry.corso_id if entry and entry.kind in CHANGES else None
+            yield Asked(source_order_id, tuple(every), email, name or number, accepted_at, changed_id)
 
 
 class LookingUp:
@@ -98,7 +108,7 @@ class LookingUp:
         """How many of them the API offers no way to ask for."""
 
     async def look_up(self, orders: Iterable[Asked]) -> None:
-        """Ask for every order that was not asked for before, again where it was accepted just now and is not shown.
+        """Ask for every order that was not asked for before, again where what was accepted just now is not shown.
 
         Raises what the API raises.
         """
@@ -110,7 +120,7 @@ class LookingUp:
         async def work() -> None:
             for asked in feed:
                 records = await self._records_of(asked)
-                if records == [] and self._not_shown_yet.puts_aside(asked, asked.accepted_at):
+                if self._is_late(asked, records) and self._not_shown_yet.puts_aside(asked, asked.accepted_at):
                     continue
                 self.unanswered += records is None
                 self._answered.append((asked, records or []))
@@ -126,6 +136,16 @@ class LookingUp:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
             self._keep()
+
+    def _is_late(self, asked: Asked, records: Sequence[JsonObject] | None) -> bool:
+        """Say whether records do not show what the ledger says."""
+        if not records:
+            return records is not None
+        changed = [each for each in records if id_text(each.get("orderId")) == asked.changed_id]
+        return any(
+            is_as_before(instant(each.get("updatedOn")), asked.accepted_at, self._api.ahead_s)
+            for each in changed
+        )
 
     def _not_yet_asked(self, orders: Iterator[Asked]) -> Iterator[Asked]:
         if not self.orders:

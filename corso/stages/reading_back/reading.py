@@ -1,7 +1,7 @@
 """Reading: a batch read back by the way that `ways` chooses, gone on with where a kill has ended it.
 
 Whichever way it goes, an order is never called missing because it was not reached: those of the batch that Corso took,
-by the ledger, and that a pass did not show, are looked up.
+by the ledger, and that a pass did not show, are looked up, and those that it showed as they were before a change.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import heapq
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -18,6 +18,7 @@ from corso.api.listing import ListingRefused
 from corso.clock import Clock, SystemClock
 from corso.delivery.entry import Entry, Key
 from corso.delivery.ledger import Ledger
+from corso.delivery.look_ups import LONGEST_LAG_GUESSED_S
 from corso.delivery.states import State
 from corso.report.drift import sentences
 from corso.settings import Settings
@@ -28,6 +29,7 @@ from corso.stages.known_quota import open_api
 from corso.stages.purging import check_not_purged
 from corso.stages.reading_back.checkpoint import Checkpoint
 from corso.stages.reading_back.known_records import Known, keep_known, read_known
+from corso.stages.reading_back.lateness import is_as_before
 from corso.stages.reading_back.looking_up import Asked, LookingUp, asked_of
 from corso.stages.reading_back.pages import ListingPass
 from corso.stages.reading_back.records import each_once
@@ -156,6 +158,7 @@ class _Reader:
         self._pass: ListingPass | None = None
         self._looked_up = 0
         self._left_out = 0
+        self._shown_as_before: list[str] = []
 
     async def read(self, api: CorsoApi) -> None:
         """Read what is left to be read."""
@@ -170,6 +173,7 @@ class _Reader:
             await self._look_up(looking, self._orders)
             self._note = " ".join(filter(None, (BY_LOOK_UPS, self._note, _said_unanswered(looking))))
         else:
+            self._shown_as_before = self._as_before(api.ahead_s)
             await self._look_up(looking, self._not_reached())
             self._note = self._said_of_the_pass(looking)
         self._looked_up = looking.orders
@@ -253,12 +257,13 @@ class _Reader:
             self._watch("look up", total, total)
 
     def _not_reached(self) -> pl.LazyFrame:
-        """Return the batch's orders that the pass did not show, and that may be there all the same."""
+        """Return the batch's orders that the pass did not show, or not as they are now by the ledger."""
         older = pl.DataFrame(schema={"source_order_id": pl.String, "corso_order_ids": pl.List(pl.String)})
         if self._known and self._way == "newest first":
             older = older_orders(self._settings, self._known, self._orders)
         accepted = pl.DataFrame(
-            {"source_order_id": self._accepted_and_not_shown()}, schema=["source_order_id"]
+            {"source_order_id": [*self._accepted_and_not_shown(), *self._shown_as_before]},
+            schema=["source_order_id"],
         )
         rows = pl.concat([older, accepted.cast(pl.String)], how="diagonal")
         once = rows.unique("source_order_id", keep="first", maintain_order=True).lazy()
@@ -289,11 +294,27 @@ class _Reader:
         self._left_out = len(found) - LOOKED_UP_AGAIN
         return [each for _, each in heapq.nlargest(LOOKED_UP_AGAIN, found)]
 
+    def _as_before(self, ahead_s: float | None) -> list[str]:
+        """Return the orders that Corso changed just before it was read, or meanwhile, and that the pass showed as before."""
+        since = self._began - timedelta(seconds=LONGEST_LAG_GUESSED_S)
+        with self._ledger() as ledger:
+            changed = {each.corso_id: each for each in ledger.latest_changed(since, LOOKED_UP_AGAIN)}
+        if not changed:
+            return []
+        shown = pl.scan_parquet(self._checkpoint.parts()).filter(pl.col("corso_order_id").is_in(list(changed)))
+        newest = shown.group_by("corso_order_id").agg(pl.col("updated_on").max()).collect()
+        return [
+            changed[corso_id].key.source_order_id
+            for corso_id, updated_on in newest.iter_rows()
+            if is_as_before(updated_on, changed[corso_id].held_at, ahead_s)
+        ]
+
     def _said_of_the_pass(self, looking: LookingUp) -> str:
         if self._way == "listing" or self._known is None or self._known.watermark is None:
             said = BY_LISTING
             if looking.orders:
-                said += f" {looking.orders:,} orders that it did not show, though Corso took them, were looked up."
+                as_before = ", or as they were before a change" if self._shown_as_before else ""
+                said += f" {looking.orders:,} orders that it did not show{as_before}, though Corso took them, were looked up."
             if self._left_out:
                 said += f" {self._left_out:,} more were not."
             return said

@@ -17,7 +17,15 @@ from corso.stages.reading_back.reading import BY_LISTING, BY_LOOK_UPS, REFUSED, 
 from corso.stages.reading_back.ways import Counted, count_requests
 from corso.stages.reconciling import OF_WHOLE_STORE
 from tests.clocks import JumpingClock
-from tests.listed_corso import ListedCorso, a_batch, accepted_orders, at, note_sent, served
+from tests.listed_corso import (
+    ListedCorso,
+    a_batch,
+    accepted_orders,
+    at,
+    note_changed,
+    note_sent,
+    served,
+)
 
 Shown = dict[str, list[str]]
 
@@ -111,6 +119,37 @@ def test_an_order_that_reads_do_not_show_yet_is_waited_for(tmp_path: Path, mode:
     corso.hidden, corso.unreadable[ids[3]] = {ids[3]}, 3
     _, shown = read(corso, batch, [1, 2, 3])
     assert shown.keys() == {"o-1", "o-2", "o-3"}
+
+
+@pytest.mark.parametrize(("mode", "answers"), [("listing", 1), ("listing", 3), ("lookup", 3)])
+def test_an_order_that_is_shown_as_before_a_change_is_asked_for_again(
+    tmp_path: Path, mode: str, answers: int
+) -> None:
+    """To call it different would send people looking, too."""
+    corso, batch = ListedCorso(), a_batch(tmp_path, mode=mode)
+    ids = {number: corso.has(number, number) for number in (1, 2, 3)}
+    note_sent(batch, ids)
+    corso.changes(ids[2], datetime.now(UTC), answers, notes="changed")
+    note_changed(batch, 2, ids[2])
+    clock = JumpingClock(datetime.now(UTC))
+    with served(corso), reading_back(batch, accepted_orders([1, 2, 3]), unwatched, clock=clock) as found:
+        notes = dict(found.listing.select("source_order_id", "notes").collect().iter_rows())
+    assert notes["o-2"] == "changed"
+    assert ("as they were before a change" in found.note) == (mode == "listing")
+    assert corso.asked["source id"] == (answers if mode == "listing" else 3 + answers)
+
+
+def test_an_order_that_stays_as_it_was_before_a_change_is_given_up(tmp_path: Path) -> None:
+    """It is different then."""
+    corso, batch = ListedCorso(), a_batch(tmp_path)
+    corso_id = corso.has(1, 1)
+    note_sent(batch, {1: corso_id})
+    note_changed(batch, 1, corso_id)
+    clock = JumpingClock(datetime.now(UTC))
+    with served(corso), reading_back(batch, accepted_orders([1]), unwatched, clock=clock):
+        pass
+    assert LONGEST_LAG_GUESSED_S <= clock.elapsed < LONGEST_LAG_GUESSED_S + 10
+    assert corso.asked["source id"] < 10
 
 
 @pytest.mark.usefixtures("nightly")
