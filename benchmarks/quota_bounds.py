@@ -8,7 +8,8 @@ everything stood a round trip ago, as if answers came all the time. A real one s
 Only the end of a window matters. With F requests free, as far as is known, one more is refused if others sent F or more
 in the last round trip; what is left at the end is lost; what others send beyond it is refused. How early the last of
 ours leaves, and how many are left to others, is a stochastic control problem in (time to the end, F), solved backwards.
-The prices of a refusal of ours and of others are varied until no more than `RISK` and `HARM` of them are refused.
+The prices of a refusal of ours and of others are varied until no more than `RISK` and `HARM` of them are refused. In windows
+of a second a refusal also costs the next window: `Retry-After` is a second at the least.
 
 Without a limit on `HARM` there is no bound: whoever takes all of a window as it opens is never refused, and all the
 others are. The same is true of sliding windows. Token buckets lose nothing as long as they do not run over.
@@ -31,12 +32,15 @@ def best_use(limit: int, window_s: float, foreign_per_s: float, round_trip_s: fl
     """Return the part of what others leave of fixed windows that can be used."""
     theirs = foreign_per_s * window_s
     left = limit - theirs
-    return 1 - _lost_at_the_end(foreign_per_s, round_trip_s, left, theirs) / left
+    by_a_refusal = left if window_s <= 1 else 0.0
+    return 1 - _lost_at_the_end(foreign_per_s, round_trip_s, left, theirs, by_a_refusal) / left
 
 
 @cache
-def _lost_at_the_end(foreign_per_s: float, round_trip_s: float, left: float, theirs: float) -> float:
-    """Return the fewest requests a window that are left over."""
+def _lost_at_the_end(
+    foreign_per_s: float, round_trip_s: float, left: float, theirs: float, by_a_refusal: float
+) -> float:
+    """Return the fewest requests a window that are left over, or lost to refusals."""
     best = math.inf
     for price in _PRICES:
         # The more a refusal of theirs costs the fewer there are: the least price that suffices.
@@ -47,7 +51,7 @@ def _lost_at_the_end(foreign_per_s: float, round_trip_s: float, left: float, the
             if refused <= HARM * theirs:
                 high = harm
                 if ours <= RISK * left:
-                    best = min(best, lost)
+                    best = min(best, lost + by_a_refusal * ours)
             else:
                 low = harm
     return best
