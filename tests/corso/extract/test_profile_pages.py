@@ -13,7 +13,7 @@ from corso.extract.profile import built_in_profiles, load_profile
 from corso.settings import read_settings
 
 PAGES = PROJECT / "docs" / "profiles"
-OWN = ("shopify", "shopify-warehouse", "prestashop", "amazon", "tiktok", "walmart", "olist")
+OWN = ("shopify", "shopify-warehouse", "prestashop", "squarespace", "amazon", "tiktok", "walmart", "olist")
 BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
