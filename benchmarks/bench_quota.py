@@ -9,6 +9,7 @@ refused; `of others` is the part of theirs that was. `early` are requests that l
 length, as a part of the limit. TEXT picks the rows that contain it.
 """
 
+import itertools
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from tests.quota_models import Case, Counter, FixedWindows, Run, SlidingWindow, 
 
 WINDOWS = ((50, 1.0), (100, 10.0), (600, 60.0), (3_600, 3_600.0))
 """Requests, and seconds of the window."""
+SHARED_WINDOWS = (*WINDOWS[:-1], (60, 2.0), (100, 4.0))
+"""Of which only a share is ours: what is told in whole seconds tells least of windows of a few seconds."""
 LATENCIES_S = (0.005, 0.15, 3.0)
 FOREIGN = (0.1, 0.4, 0.8)
 SHARES = ((0.8, 0.1), (0.5, 0.4), (0.3, 0.6), (0.1, 0.8), (0.5, 0.1), (0.3, 0.2), (0.1, 0.0))
@@ -86,19 +89,13 @@ def cases() -> dict[str, tuple[Case, float, float]]:
             for part in FOREIGN:
                 others = replace(base, foreign_per_s=part * limit / window_s)
                 found[f"others {part:.0%}: {name}"] = (others, max(seconds, 30 * window_s), warm_s)
-            for share, part in SHARES if window_s < 3_600 else ():
-                room = replace(base, foreign_per_s=part * limit / window_s, share=share)
-                found[f"share {share:.0%}, others {part:.0%}: {name}"] = (
-                    room,
-                    max(seconds, 30 * window_s),
-                    warm_s,
-                )
             if window_s < 3_600:
                 halved = replace(base, counter=make(limit, window_s, halved_at=seconds / 2))
                 found[f"halved in mid-run: {name}"] = (halved, seconds, warm_s)
             long_s = max(1_800.0, 8 * window_s)
             found[f"told on 429 only: {name}"] = (replace(base, shown="429"), long_s, long_s / 3)
             found[f"told nothing: {name}"] = (replace(base, shown="never"), long_s, long_s / 3)
+    found |= _shared()
     found["jitter of a fifth: fixed, by the clock, 600 per 60 s"] = (
         Case(Clocked(600, 60), 60, latency_s=0.15, jitter=0.2),
         960,
@@ -115,6 +112,18 @@ def cases() -> dict[str, tuple[Case, float, float]]:
             300,
             70,
         )
+    return found
+
+
+def _shared() -> dict[str, tuple[Case, float, float]]:
+    found = {}
+    for (model, make), (limit, window_s) in itertools.product(MODELS.items(), SHARED_WINDOWS):
+        seconds, warm_s = max(30 * window_s, 120.0), max(6 * window_s, 15.0)
+        for share, part in SHARES:
+            others_per_s = part * limit / window_s
+            case = Case(make(limit, window_s), window_s, jitter=0.05, foreign_per_s=others_per_s, share=share)
+            name = f"share {share:.0%}, others {part:.0%}: {model}, {limit:,} per {window_s:,.0f} s"
+            found[name] = (case, seconds, warm_s)
     return found
 
 

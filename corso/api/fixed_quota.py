@@ -18,6 +18,7 @@ Times are departures, see `window`.
 import math
 from collections import deque
 
+from corso.api.fill_time import FillTime
 from corso.api.latency import Latency
 from corso.api.others import Others
 from corso.api.poisson import most_arrivals
@@ -56,6 +57,8 @@ class FixedQuota:
     def __init__(self, log: SentLog, latency: Latency) -> None:
         self.length = Length()
         self.others = Others()
+        self.fill_time = FillTime()
+        """If it should turn out to be a bucket."""
         self._log = log
         self._latency = latency
         self._window: Window | None = None
@@ -280,6 +283,7 @@ class FixedQuota:
             self.lost(sent_at)
             return
         self._told_at = max(self._told_at, sent_at)
+        self.fill_time.learn(notice.limit or self.limit, remaining, notice)
         self._note_step(sent_at, remaining, reset_s)
         if self.newest is None or number > self.newest[0]:
             self.newest = (number, sent_at, notice)

@@ -7,7 +7,8 @@ sent meanwhile. What comes back follows from the model:
 - In a sliding window each request comes back one length after it was counted: our own as our log says, those of others
   as they were seen to come.
 - A bucket fills at an even rate, whoever emptied it. It is told by what a sliding window cannot do: more of our requests
-  left within one length than are counted as used. Nothing is lost in a bucket that is not full, so a part of it is kept.
+  left within one length than are counted as used, or what is missing and when it is there go together (`fill_time`, which
+  also tells how long it takes to fill). Nothing is lost in a bucket that is not full, so a part of it is kept.
   One that is hardly ever less than full does not tell how fast it fills: that is found out by `sounding`.
 
 With answers that take longer than half a length the numbers are history: then our own departures alone are held to the
@@ -20,13 +21,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 
+from corso.api.fill_time import FillTime
 from corso.api.fixed_quota import FixedQuota
 from corso.api.latency import Latency
 from corso.api.others import Others
 from corso.api.quota_headers import QuotaNotice
 from corso.api.sent_log import SentLog
 from corso.api.sounding import Sounding
-from corso.api.window import SECOND, early_s
+from corso.api.window import SECOND
 
 RISK = 0.003
 """The part of our requests that may be refused, as others send more than was to be foreseen."""
@@ -44,8 +46,8 @@ _NOT_FOR = 200
 _JUMP = 5
 _ASKS_AT_RISK = 0.005
 _SLOWEST = 0.05
-_NEARLY_FULL = 0.2
-"""The part of a bucket that may be missing, in which what it says of its end, in whole seconds, tells little."""
+_NEARLY_FULL = 0.6
+"""The part of a bucket that may be missing while it is being sounded."""
 _LEAST_SOUNDED = 20
 """Of a limit that is lower a group would be too much at once."""
 _AT_ONCE_S = 0.05
@@ -76,8 +78,7 @@ class RollingQuota:
         self._log = log
         self._latency = latency
         self._length_s = max(seen.length.longest_reset_s, SECOND)
-        self._fills_in_s = 0.0
-        """Of a bucket: it says when it is full again, and how much is missing."""
+        self._fill_time = seen.fill_time
         self._sounding = Sounding(log, latency)
         self._turns_at = -math.inf
         """When there may be room again, by the last call of `room`."""
@@ -102,14 +103,17 @@ class RollingQuota:
     @property
     def is_bucket(self) -> bool:
         """Whether it fills evenly; else it is a sliding window."""
-        return self._signs_of_a_bucket >= _SURE_AFTER
+        return self._signs_of_a_bucket >= _SURE_AFTER or self._fill_time.is_sure
 
     @property
     def length_s(self) -> float:
         """Seconds in which the whole limit comes back."""
         if self._window_s or not self.is_bucket:
             return self._window_s or self._length_s
-        return self._sounding.length_s(max(self._length_s, self._fills_in_s))
+        if self._fill_time.seconds:
+            return self._fill_time.seconds
+        told = self._fill_time.span
+        return max(SECOND, min(self._sounding.length_s(max(self._length_s, told.lo)), told.hi))
 
     def needs_probe(self, _now: float, _share: float, _in_flight: int) -> bool:
         """Return False: nothing begins anew here."""
@@ -199,20 +203,17 @@ class RollingQuota:
         if notice.limit is not None and notice.limit != self.limit:
             self.limit = max(1, notice.limit)
             self._signs_of_a_bucket *= self.is_bucket
-            self._sounding = Sounding(self._log, self._latency)
+            self._sounding, self._fill_time = Sounding(self._log, self._latency), FillTime()
         if notice.window_s:
             self._window_s = notice.window_s
         remaining, reset_s = notice.remaining, notice.reset_s
         if remaining is None or reset_s is None:
             return
+        self._fill_time.learn(self.limit, remaining, notice)
         self._sounding.learn(number, sent_at, self.limit, remaining, reset_s)
         if number < self._number:
             return
         self._length_s = max(self._length_s, reset_s)
-        tells_much = reset_s % 1 or self.limit - remaining > _NEARLY_FULL * self.limit
-        if self.is_bucket and remaining < self.limit and tells_much:
-            least_s = reset_s - early_s(notice)
-            self._fills_in_s = max(self._fills_in_s, self.limit * least_s / (self.limit - remaining))
         used, least = self.limit - remaining, self._own(number, sent_at, -self._latency.guard_s())
         fastest, guard_s = self.limit / self._length_s, self._latency.guard_s()
         overtaken = self._log.number_before(sent_at + guard_s) - self._log.number_before(sent_at - guard_s)
@@ -239,6 +240,7 @@ class RollingQuota:
             share < 1
             and self.is_bucket
             and not self._window_s
+            and not self._fill_time.seconds
             and self.limit >= _LEAST_SOUNDED
             and not self._sounding.is_over
             and not self._is_history

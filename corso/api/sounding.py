@@ -2,8 +2,9 @@
 
 What a bucket says of its end is in whole seconds: one of a hundred that lacks one, and is full in a second, may take a
 second or a hundred. Where we may use a small share, and others leave the rest, it never says more, and a share of what is
-not known is anything. So our part goes out in groups for a while: all but one at once, the last one a bit later. What came
-back in between came at the bucket's rate or slower, as others only take; when the last one leaves is found by bisection.
+not known is anything. So our part goes out in groups for a while, which grow until enough is missing for the answers to tell
+(`fill_time`); and all but one of a group leave at once, the last one a bit later. What came back in between came at the
+bucket's rate or slower, as others only take; when the last one leaves is found by bisection.
 """
 
 import math
@@ -12,7 +13,7 @@ from corso.api.latency import Latency
 from corso.api.sent_log import SentLog
 from corso.api.window import SECOND
 
-_FEWEST, _MOST = 4, 20
+_FEWEST, _MOST = 4, 60
 """Requests of a group: of fewer the numbers, which are whole, tell too little."""
 _CLEAR = 1.15
 """The bounds are near enough to each other."""
@@ -21,8 +22,9 @@ _OFF, _FAR_OFF, _COARSE_S = 1.15, 3.5, 3.0
 answers, which overtake each other, to show exactly how fast: there it has to be further off."""
 _LEAST_GROUPS, _GROUPS = 7, 12
 """Groups that are sent at least, and at most."""
-_PART = 0.19
-"""Of a bucket that a group takes at most: it is to stay nearly full."""
+_PARTS = (0.1, 0.2, 0.3, 0.55)
+"""Of a bucket that the first groups take, and all that come after them. One that fills in ten seconds tells so when a tenth of it
+is missing, one that fills in two seconds when more than half is."""
 _HIDDEN = 0.4
 """Where others take more than this part of what comes back, how fast it does is not to be seen this way."""
 _WIDE = 8.0
@@ -42,7 +44,7 @@ class Sounding:
         self._by_reset_s = math.inf
         self._least_s = 0.0
         """About how long it takes at least: as long as others do not hide what comes back."""
-        self._groups = self._met_others = 0
+        self._begun = self._groups = self._met_others = 0
         self._before = -_MOST
         """The number of the last departure before the present group."""
         self._size = 0
@@ -100,7 +102,9 @@ class Sounding:
 
     def _begin(self, limit: int, allowance: int, length_s: float) -> None:
         self._before, self._low, self._most_left = self._log.total, None, 0
-        self._size = max(_FEWEST, min(_MOST, int(_PART * limit), allowance))
+        part = _PARTS[min(self._begun, len(_PARTS) - 1)]
+        self._size = max(_FEWEST, min(_MOST, int(part * limit)))
+        self._begun += 1
         most_s = min(self._most_s, self._by_reset_s)
         most_s = length_s if math.isinf(most_s) else max(most_s, length_s)
         middle_s = math.sqrt(max(self._least_s, most_s / _WIDE) * most_s)

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from corso.delivery.states import State
 from schemas.wire import Operation, OperationKind
 
-
 CHANGES: tuple[OperationKind, ...] = ("update_order", "cancel_order")
 """Operations that change an order that is there."""
 

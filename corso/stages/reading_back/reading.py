@@ -301,7 +301,9 @@ class _Reader:
             changed = {each.corso_id: each for each in ledger.latest_changed(since, LOOKED_UP_AGAIN)}
         if not changed:
             return []
-        shown = pl.scan_parquet(self._checkpoint.parts()).filter(pl.col("corso_order_id").is_in(list(changed)))
+        shown = pl.scan_parquet(self._checkpoint.parts()).filter(
+            pl.col("corso_order_id").is_in(list(changed))
+        )
         newest = shown.group_by("corso_order_id").agg(pl.col("updated_on").max()).collect()
         return [
             changed[corso_id].key.source_order_id
