@@ -1,7 +1,8 @@
 """How long an empty bucket takes to fill, by what its answers say: how much is missing, and when it is full again; pure.
 
 They say it in whole seconds, and not how these are rounded. Each answer bounds the time from both sides, for each way of
-rounding; a way whose bounds contradict each other is none.
+rounding; a way whose bounds contradict each other is none. Where all do, it is no bucket, or one that was sure fills at another
+rate now: then its time is found out anew.
 """
 
 import math
@@ -12,8 +13,6 @@ from corso.api.window import Span
 _EXACT = 0.02
 _WAYS = {"up": (1.0, 0.0), "down": (0.0, 1.0), "to the nearest": (0.5, 0.5)}
 """By how many seconds the bucket may be full earlier, and later, than is said."""
-_AS_EPOCH = (2.0, 1.0)
-"""Held against the answer's date, which is cut to whole seconds, too."""
 _NEAR, _LIKE = 1.15, 2.5
 """How far apart the bounds may be to say how long it takes, and that it is a bucket at all."""
 _SLACK, _ROUGHLY = 1.05, 1.01
@@ -56,6 +55,8 @@ class FillTime:
                 del self._by_way[way]
             else:
                 self._by_way[way] = both
+        if not self._by_way and self.is_sure:
+            self._by_way = dict.fromkeys(_WAYS, _ANYTHING)
         if list(self._by_way.items()) != before:
             self._sum_up()
         self._agreed = self._agreed + 1 if self.span.hi < _LIKE * self.span.lo else 0
@@ -75,6 +76,8 @@ class FillTime:
 
 
 def _off(way: str, notice: QuotaNotice) -> tuple[float, float]:
+    early_s, late_s = _WAYS[way]
     if notice.reset_is_epoch:
-        return _AS_EPOCH
-    return (_EXACT, _EXACT) if (notice.reset_s or 0.0) % 1 else _WAYS[way]
+        # Held against the answer's date, which is cut to whole seconds, too.
+        return early_s + 1, late_s
+    return (_EXACT, _EXACT) if (notice.reset_s or 0.0) % 1 else (early_s, late_s)

@@ -60,6 +60,26 @@ def test_a_bucket_that_is_always_nearly_full_does_not_tell() -> None:
     assert found.span.hi > 20
 
 
+def test_a_time_of_day_is_held_against_a_date_that_is_cut() -> None:
+    """Both in whole seconds: the bucket may be full two seconds earlier than it looks."""
+    found, limit, fills_in_s = FillTime(), 100, 10.0
+    for number in range(300):
+        utc, has = 1_790_000_000 + number * 0.37, 97 - number % 90
+        reset_s = math.ceil(utc + (limit - has) / limit * fills_in_s) - math.floor(utc)
+        found.learn(limit, has, QuotaNotice(limit, has, float(reset_s), reset_is_epoch=True))
+    assert found.seconds == pytest.approx(fills_in_s, rel=0.05)
+
+
+def test_a_bucket_that_fills_at_another_rate_is_found_out_anew() -> None:
+    """Its limit may be told as before."""
+    levels = [number / 100 for number in range(100, 15, -1)]
+    found = told(100, levels, 4.0, "up")
+    for level in levels:
+        reset_s = math.ceil((1 - level) * 8.0)
+        found.learn(100, math.floor(level * 100), QuotaNotice(100, math.floor(level * 100), float(reset_s)))
+    assert found.seconds == pytest.approx(8.0, rel=0.05)
+
+
 def test_what_is_no_bucket_tells_nothing() -> None:
     """A window's end has nothing to do with what is left."""
     found = FillTime()
