@@ -87,8 +87,8 @@ def latest(records: pl.DataFrame) -> pl.DataFrame:
 def _unsure(orders: pl.DataFrame, lines: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
     """Return source_order_id, how many orders and how many records, of all that are not one equal pair.
 
-    Ids are added up by their hashes first, in half the time of texts: nearly all come to nothing. Those whose hashes are
-    the same do not, and are looked at by their ids like all that is left.
+    Ids are added up by their hashes first, in half the time of texts: nearly all come to one equal pair. Two pairs whose ids
+    have one hash do not, and are looked at by their ids, like all that is left.
     """
     sides = (orders, lines, records)
     hashed = pl.col("source_order_id").hash(0)
