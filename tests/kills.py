@@ -287,13 +287,19 @@ class Story:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             text=True,
-            env=environment(CORSO_LEDGER_URL=self._ledger_url),
+            env=environment(CORSO_LEDGER_URL=self._ledger_url, PYTHONFAULTHANDLER="1"),
         )
 
     def _ended(self, process: "subprocess.Popen[str]") -> Ended:
         with process:
             try:
                 said, _ = process.communicate(timeout=_LONGEST_RUN_S)
+            except subprocess.TimeoutExpired:
+                # Its threads are told as well: what it waits for is the question then.
+                process.send_signal(signal.SIGABRT)
+                said, _ = process.communicate()
+                message = f"{self._name}: a run that had not ended after {_LONGEST_RUN_S} s: {said}"
+                raise AssertionError(message) from None
             finally:
                 process.kill()
         if "Traceback" in said:

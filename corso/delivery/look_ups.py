@@ -99,22 +99,24 @@ class LookUps:
         creates = [entry for entry in absent if not entry.key.source_fulfillment_id and not entry.corso_id]
         if not creates:
             return 0.0
-        witnesses = self._ledger.latest_created(_WITNESSES)
-        operations = payloads([witness.key for witness in witnesses])
+        out_of_sight = self._ledger.latest_created(_WITNESSES)
+        operations = payloads([witness.key for witness in out_of_sight])
         began = self._clock.monotonic()
         pause_s = 0.0
+        lags_s: list[float] = []
         while self._clock.monotonic() - began <= LAG_PATIENCE_S:
             await self.pause(pause_s)
-            shown = [(witness, await self._shows(witness, operations)) for witness in witnesses]
-            told = [shows for _, shows in shown if shows is not None]
-            if not told:
-                return LONGEST_LAG_GUESSED_S
+            shown = [(witness, await self._shows(witness, operations)) for witness in out_of_sight]
+            now = self._clock.utc()
+            ages_s = [(now - _created_at(witness)).total_seconds() for witness, shows in shown if shows]
+            # Out of sight until now: measured. In sight at once: a bound, and a loose one for an old order.
+            lags_s += ages_s if pause_s else [min(age_s, LONGEST_LAG_GUESSED_S) for age_s in ages_s]
+            out_of_sight = [witness for witness, shows in shown if shows is False]
+            if not out_of_sight:
+                return max(lags_s, default=LONGEST_LAG_GUESSED_S)
             # One that came out of sight for good, as somebody deleted it, is not waited for longer than is guessed.
-            if all(told) or (any(told) and self._clock.monotonic() - began >= LONGEST_LAG_GUESSED_S):
-                now = self._clock.utc()
-                since_s = max((now - _sent_at(witness)).total_seconds() for witness, shows in shown if shows)
-                # Out of sight until now: measured. In sight at once: a bound, and a loose one for an old order.
-                return since_s if pause_s else min(since_s, LONGEST_LAG_GUESSED_S)
+            if lags_s and self._clock.monotonic() - began >= LONGEST_LAG_GUESSED_S:
+                return max(lags_s)
             pause_s = min(10.0, 2 * pause_s or 0.5)
         return None
 
@@ -306,7 +308,7 @@ class LookUps:
 
     async def _shows_in_listing(self, witness: Entry) -> bool | None:
         """Say whether an accepted order is in the listing; None where that is refused, or too many are newer."""
-        order = _NewestFirst(_sent_at(witness) - CLOCK_ALLOWANCE)
+        order = _NewestFirst(_created_at(witness) - CLOCK_ALLOWANCE)
         pages = 0
         try:
             async for page in self._api.newest_first():
@@ -352,9 +354,9 @@ def _first_attempt(entries: Sequence[Entry]) -> datetime | None:
     return min((entry.first_sent_at for entry in entries if entry.first_sent_at), default=None)
 
 
-def _sent_at(witness: Entry) -> datetime:
-    """Return since when it may have been in Corso: a later acceptance may be a look-up's."""
-    return witness.first_sent_at or witness.updated_at
+def _created_at(witness: Entry) -> datetime:
+    """Return since when it may have been in Corso: later than all attempts but the last, which were surely in vain."""
+    return witness.last_started_at or witness.updated_at
 
 
 def _instant(text: object) -> datetime | None:

@@ -216,6 +216,40 @@ def test_a_listing_that_is_later_with_some_orders_is_waited_for(tmp_path: Path, 
         assert entry_of(ledger).state is State.ACCEPTED
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_only_what_was_out_of_sight_says_how_late_a_listing_is(tmp_path: Path, way: str) -> None:
+    """One witness is an hour old and shows at once, another is new and 5 seconds late: nobody waits for an hour."""
+    prepare, _ = WAYS[way]
+    with a_scene(tmp_path) as (api, ledger):
+        prepare(api)
+        api.shows_after_s = 0.01
+        old = accepted(ledger, api, 2)
+        api.clock.jump(3600)
+        witnesses = [old, accepted(ledger, api, 3, late_s=5)]
+        in_doubt(ledger, CREATE)
+        resolve(api, ledger, CREATE, *witnesses)
+        assert entry_of(ledger).state is State.PLANNED
+    assert api.clock.elapsed - 3600 < 2 * LONGEST_LAG_GUESSED_S
+
+
+def test_a_witness_is_as_old_as_its_last_attempt(tmp_path: Path) -> None:
+    """The first attempt was an hour ago, and in vain; what the last one created is 5 seconds late."""
+    with a_scene(tmp_path) as (api, ledger):
+        api.shows_after_s = 0.01
+        sent = operation(2)
+        in_doubt(ledger, sent)
+        ledger.settle([Change(key_of(sent), State.PLANNED, ended_as="absent")])
+        api.clock.jump(3600)
+        ledger.start([sent])
+        record = api.has(order_body(2), age=timedelta(seconds=-5))
+        change = Change(key_of(sent), State.ACCEPTED, corso_id=str(record["orderId"]), held_hash="h")
+        ledger.settle([change])
+        in_doubt(ledger, CREATE)
+        resolve(api, ledger, CREATE, sent)
+        assert entry_of(ledger).state is State.PLANNED
+    assert api.clock.elapsed - 3600 < 2 * LONGEST_LAG_GUESSED_S
+
+
 def test_a_witness_that_never_shows_is_not_waited_for_for_ever(tmp_path: Path) -> None:
     """Somebody deleted it; the others tell enough."""
     with a_scene(tmp_path) as (api, ledger):
