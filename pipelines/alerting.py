@@ -25,10 +25,12 @@ from corso.stages.alerts import Alert, AlertWays, alert_of_error, told_together
 from corso.stages.freshness import Freshness
 from corso.stages.landing import Landing
 from corso.stages.nightly import MOST_KILLED
+from corso.stages.progress import moved_at
 
 WATCH_EVERY_S = 300
 LONGEST_WAIT = timedelta(hours=1)
-LONGEST_RUN = timedelta(hours=6)
+LONGEST_STANDSTILL = timedelta(hours=6)
+"""A load may take days. One that has neither sent nor read back nor written anything for so long hangs."""
 _ON, _OFF = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
 
 
@@ -166,13 +168,25 @@ def _hanging(instance: dg.DagsterInstance, landing: Landing, now: datetime) -> I
             )
     started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
     for record in instance.get_run_records(started):
-        if record.start_time and now.timestamp() - record.start_time > LONGEST_RUN.total_seconds():
+        since = now - LONGEST_STANDSTILL
+        if not record.start_time or record.start_time > since.timestamp():
+            continue
+        if not _has_moved(landing, record.dagster_run, since):
             yield _hangs(
                 record.dagster_run,
                 landing,
-                f"its run has been under way for more than {_hours(LONGEST_RUN)}",
-                "See `corso-loader status`: if the numbers move, it is slow, else cancel the run; it is loaded again by hand.",
+                f"its run has been at a standstill for more than {_hours(LONGEST_STANDSTILL)}",
+                "See `corso-loader status`; cancel the run, and load the batch again: it goes on where it was.",
             )
+
+
+def _has_moved(landing: Landing, run: dg.DagsterRun, since: datetime) -> bool:
+    """Say whether a run has done anything since then, as far as can be told."""
+    try:
+        moved = moved_at(landing.batch(run.tags.get(PARTITION_TAG, "")))
+    except (errors.CorsoError, OSError):
+        return False
+    return moved is not None and moved > since
 
 
 def _hangs(run: dg.DagsterRun, landing: Landing, happened: str, to_do: str) -> _Finding:

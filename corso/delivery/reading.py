@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from corso.delivery.database import Database
-from corso.delivery.entry import CHANGES, Entry, Key, entry_from, text_of
+from corso.delivery.entry import CHANGES, Entry, Key, entry_from, instant_of, text_of
 from corso.delivery.lease import holding
 from corso.delivery.states import State
 from corso.delivery.tables import ATTEMPTS, ENTRIES, IS_ORDER, TRUSTED_STORES, VERSION, columns_of
@@ -127,6 +127,13 @@ class Reading:
         newest = query.order_by(ENTRIES.c.held_at.desc(), ENTRIES.c.source_order_id.desc()).limit(count)
         with self._reading() as connection:
             return [entry_from(row) for row in connection.execute(newest).mappings()]
+
+    def moved_at(self) -> datetime | None:
+        """Return when an entry changed last; None where there is none."""
+        query = sa.select(sa.func.max(ENTRIES.c.updated_at)).where(ENTRIES.c.store_id == self._store_id)
+        with self._reading() as connection:
+            moved = connection.execute(query).scalar_one()
+        return instant_of(moved) if moved else None
 
     def counts(self) -> dict[tuple[str, State], int]:
         """Return (order | fulfillment, state) -> number of entries."""

@@ -1,5 +1,6 @@
 """Which runs and nights people are told of, and that they are told once."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,12 +14,15 @@ from assets.freshness import CHECK, LANDING
 from assets.partitions import BATCHES
 from assets.run_history import last_run_of
 from assets.run_tags import COMMAND_TAG, DROP_TAG, ENDED_TAG, PARTITION_TAG, RESUME_TAG, SAID_TAG, note_end
+from corso.delivery.ledger import Ledger
 from corso.errors import ExportError, Interrupted, LeaseLost, LedgerInUse, Parked, Stopped
 from corso.report.summary import OutcomeCounts, ReconciliationCounts, Summary, TableCounts
 from corso.stages.alerts import AlertWays
 from corso.stages.landing import Landing
 from corso.stages.nightly import MOST_KILLED, Ended
 from pipelines.alerting import alert_of_a_look, alert_of_failure, watch
+from tests.clocks import JumpingClock
+from tests.fake_corso import operation
 from tests.loader_process import Shop
 
 FILES = {"orders": "{batch}/orders.csv", "line_items": "{batch}/lines.csv"}
@@ -245,14 +249,18 @@ def test_a_store_that_cannot_be_read_is_told_once_and_again_when_it_breaks_anew(
         assert len(watched.told) == count, text
 
 
-def test_runs_that_wait_or_run_for_too_long_are_told_once(watched: Watched) -> None:
+def begin(instance: dg.DagsterInstance, key: str) -> None:
+    """Have a load of a batch begin, and not end."""
+    started = run(instance, dg.DagsterRunStatus.STARTING, key)
+    event = dg.DagsterEvent(event_type_value="PIPELINE_START", job_name="load_batch")
+    instance.report_dagster_event(event, run_id=started.run_id)
+
+
+def test_runs_that_wait_or_stand_still_for_too_long_are_told_once(watched: Watched) -> None:
     """Stuck is not failed: nobody else would say so."""
     (watched.landing.path / "north" / "loader.yaml").unlink()
     run(watched.instance, dg.DagsterRunStatus.NOT_STARTED)
-    started = run(watched.instance, dg.DagsterRunStatus.STARTING, "north/2026-11-25")
-    watched.instance.report_dagster_event(
-        dg.DagsterEvent(event_type_value="PIPELINE_START", job_name="load_batch"), run_id=started.run_id
-    )
+    begin(watched.instance, "north/2026-11-25")
     now = datetime.now(UTC)
     watched.look(now)
     assert watched.told == []
@@ -262,8 +270,32 @@ def test_runs_that_wait_or_run_for_too_long_are_told_once(watched: Watched) -> N
     ] == [True]
     watched.look(now + timedelta(hours=7))
     assert [
-        "batch 2026-11-25: its run has been under way for more than 6 hours" in each for each in watched.told
+        "batch 2026-11-25: its run has been at a standstill for more than 6 hours" in each
+        for each in watched.told
     ] == [True]
+
+
+@pytest.mark.parametrize("sign", ["a file", "the ledger"])
+def test_a_load_that_takes_days_is_not_said_to_hang(watched: Watched, sign: str) -> None:
+    """As long as it moves: it writes what it has read, or what it sends."""
+    begin(watched.instance, "north/2026-11-25")
+    batch = watched.landing.batch("north/2026-11-25")
+    now = datetime.now(UTC)
+    for hours in (5, 10, 15):
+        at = now + timedelta(hours=hours)
+        if sign == "a file":
+            page = batch.folder / "read_back" / "checkpoint.sqlite-wal"
+            page.parent.mkdir(parents=True, exist_ok=True)
+            page.touch()
+            os.utime(page, (at.timestamp(), at.timestamp()))
+        else:
+            settings = batch.settings
+            with Ledger.open(settings.ledger, settings.loader.store.id, clock=JumpingClock(at)) as ledger:
+                ledger.plan([operation(hours)], batch.name)
+        watched.look(at + timedelta(hours=1))
+        assert not any("standstill" in each for each in watched.told)
+    watched.look(now + timedelta(hours=22))
+    assert any("batch 2026-11-25: its run has been at a standstill" in each for each in watched.told)
 
 
 def test_the_tags_of_an_end_are_those_that_the_sensors_read(instance: dg.DagsterInstance) -> None:
