@@ -4,7 +4,7 @@ Dagster retries none of it: retries live in `corso`, in one place. The pool is c
 one sender is the ledger's business.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -12,13 +12,12 @@ import polars as pl
 
 from assets.partitions import BATCHES, FROM_API
 from assets.resources import ApiConfig, LoaderFile, Progress
-from corso.report.outcomes import fulfillment_outcomes, order_outcomes
 from corso.report.summary import FulfillmentCounts, OutcomeCounts, Summary
 from corso.stages.batch import Batch
 from corso.stages.books import close_books
 from corso.stages.delivering import plan_rejected_again, upload
-from corso.stages.known_entries import ledger_frame
 from corso.stages.metrics import oldest_unknown_s, orders_per_second
+from corso.stages.outcomes import write_outcomes
 
 API_POOL = "corso_api"
 
@@ -61,14 +60,15 @@ def uploaded_orders(
     loader: LoaderFile,
     progress: dg.ResourceParam[Progress],
     upload_plan: pl.LazyFrame,
-) -> dg.Output[pl.LazyFrame]:
+) -> Iterator[dg.Output[pl.LazyFrame]]:
     """Send the plan's orders; one row = one accepted order and how it ended."""
     batch = loader.batch(context.partition_key)
     if config.retry_rejected:
         context.log.info("%d rejected operations are planned again", plan_rejected_again(batch, upload_plan))
     upload(batch, upload_plan, "order", progress.watch, limit=config.limit, until=config.ends)
-    outcomes = order_outcomes(upload_plan, ledger_frame(batch, upload_plan))
-    return dg.Output(outcomes, metadata=_counts(outcomes, OutcomeCounts.model_fields))
+    with batch.scratch() as scratch:
+        outcomes = write_outcomes(batch, upload_plan, "order", scratch)
+        yield dg.Output(outcomes, metadata=_counts(outcomes, OutcomeCounts.model_fields))
 
 
 @dg.asset(partitions_def=BATCHES, group_name="upload", kinds=FROM_API, pool=API_POOL, deps=[uploaded_orders])
@@ -78,11 +78,12 @@ def uploaded_fulfillments(
     loader: LoaderFile,
     progress: dg.ResourceParam[Progress],
     upload_plan: pl.LazyFrame,
-) -> dg.Output[pl.LazyFrame]:
+) -> Iterator[dg.Output[pl.LazyFrame]]:
     """Send the plan's fulfillments; one row = one accepted fulfillment and how it ended."""
     batch = loader.batch(context.partition_key)
     upload(batch, upload_plan, "fulfillment", progress.watch, until=config.ends)
     summary = close_books(batch, "upload", datetime.now(UTC))
-    outcomes = fulfillment_outcomes(upload_plan, ledger_frame(batch, upload_plan))
-    counts = _counts(outcomes, FulfillmentCounts.model_fields)
-    return dg.Output(outcomes, metadata={**counts, **figures_of_upload(batch, summary, datetime.now(UTC))})
+    figures = figures_of_upload(batch, summary, datetime.now(UTC))
+    with batch.scratch() as scratch:
+        outcomes = write_outcomes(batch, upload_plan, "fulfillment", scratch)
+        yield dg.Output(outcomes, metadata={**_counts(outcomes, FulfillmentCounts.model_fields), **figures})

@@ -33,7 +33,7 @@ _THEIRS = "datacompy_polars"
 
 def compare(folder: Path, out: Path) -> None:
     """Be our side: compare and write the findings."""
-    from corso.report.compare import Sides, reconcile  # noqa: PLC0415
+    from corso.report.compare import Sides, knows_nothing, reconcile  # noqa: PLC0415
     from corso.report.life import Earlier  # noqa: PLC0415
     from corso.settings import Exports, Loader, Settings, Store  # noqa: PLC0415
     from schemas.fields import empty_frame  # noqa: PLC0415
@@ -46,7 +46,7 @@ def compare(folder: Path, out: Path) -> None:
         quarantine=empty_frame(QUARANTINE).lazy(),
         listing=pl.scan_parquet(folder / "listing.parquet"),
         outcomes=outcomes,
-        known_ids=outcomes.select("source_order_id"),
+        known=knows_nothing,
     )
     store = Store(id=9359, time_zone="America/New_York")
     settings = Settings(Path("loader.yaml"), Loader(store=store, exports=Exports()))

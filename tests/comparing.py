@@ -19,7 +19,7 @@ from factories import (
     quarantine_frame,
 )
 
-from corso.report.compare import Sides, reconcile
+from corso.report.compare import Knows, Sides, reconcile
 from corso.report.life import Earlier
 from corso.settings import Exports, Loader, Reconcile, Settings, Store
 from schemas.reconciliation import FINDINGS, HEALED
@@ -41,6 +41,13 @@ class Found:
     unseen: pl.DataFrame
     money: pl.DataFrame
     counts: dict[str, int]
+
+
+def knowing(keys: list[tuple[str, str]]) -> Knows:
+    """Be a ledger that has these orders and fulfillments."""
+    names = ["source_order_id", "source_fulfillment_id"]
+    table = pl.DataFrame(keys, schema=dict.fromkeys(names, pl.String), orient="row")
+    return lambda ids: table.filter(pl.col("source_order_id").is_in(ids.implode()))
 
 
 def compared(
@@ -72,7 +79,7 @@ def compared(
         quarantine=quarantine_frame(quarantined or []).lazy(),
         listing=listing_frame(records).lazy(),
         outcomes=outcomes_frame(every).lazy(),
-        known_ids=pl.LazyFrame({"source_order_id": known or []}, schema={"source_order_id": pl.String}),
+        known=knowing([(order, "") for order in known or []]),
         reads_whole_store=reads_whole_store,
     )
     with tempfile.TemporaryDirectory() as scratch:

@@ -10,7 +10,7 @@ The work is done in ranges of source_order_id (`corso.report.ranges`), each in b
 3. The others are read in full, and compared field by field.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cached_property
@@ -52,6 +52,15 @@ ORDERS_IN_FULL = 100_000
 """So many orders that may differ are compared at once, all their columns and lines on both sides: some 400 MB."""
 
 
+Knows = Callable[[pl.Series], pl.DataFrame]
+"""Ids of orders -> source_order_id, source_fulfillment_id (empty for an order) of what the ledger has of them, whatever its batch."""
+
+
+def knows_nothing(_order_ids: pl.Series) -> pl.DataFrame:
+    """Be the ledger of nobody."""
+    return pl.DataFrame(schema={"source_order_id": pl.String(), "source_fulfillment_id": pl.String()})
+
+
 @dataclass(frozen=True)
 class Sides:
     """What is compared."""
@@ -66,8 +75,8 @@ class Sides:
     """LISTING."""
     outcomes: pl.LazyFrame
     """OUTCOME_TABLE, one row = one accepted order."""
-    known_ids: pl.LazyFrame
-    """source_order_id of orders of this store in the ledger, whatever their batch: of all that the other tables name."""
+    known: Knows
+    """Asked range by range about what is of no accepted order: whose it is."""
     fulfillments: FulfillmentSides | None = None
     """None: none were read, and nothing is known of them."""
     reads_whole_store: bool = True
@@ -167,7 +176,6 @@ class _Comparison:
                 "accepted_at",
                 ledger_corso_order_id="corso_order_id",
             ),
-            "known": sides.known_ids,
             "quarantine": sides.quarantine.filter(table="orders", kind="quarantined").select(
                 "source_order_id", "file", "line", "currency", "month", source_total="total_money"
             ),
@@ -219,12 +227,23 @@ class _Comparison:
         told = self.ranges.part("outcomes", number).filter(here)
         return Paired(**parts | {"apart": parts["apart"].join(told, on="source_order_id", how="left")})
 
+    def known(self, paired: Paired, number: int) -> pl.DataFrame:
+        """Return what the ledger knows of the orders of one range that records, fulfillments and earlier findings name."""
+        named = [paired.others, self.ranges.part("open_before", number)]
+        if self.sides.fulfillments:
+            named.append(self.ranges.part("fulfillments_held", number))
+        return self.sides.known(pl.concat(table["source_order_id"] for table in named).unique())
+
     def findings(
-        self, paired: Paired, differences: pl.DataFrame, quarantined: pl.DataFrame, number: int
+        self,
+        paired: Paired,
+        differences: pl.DataFrame,
+        quarantined: pl.DataFrame,
+        known: pl.DataFrame,
+        number: int,
     ) -> pl.DataFrame:
-        """Return the findings of one range, named and sorted."""
+        """Return the findings of one range, named and sorted; `known` is the range's."""
         store = self.settings.loader.store
-        known = self.ranges.part("known", number)
         of_orders = [
             order_findings.missing(paired),
             order_findings.different(paired, differences, by_its_own_currency=self.by_its_own_currency),
@@ -232,15 +251,15 @@ class _Comparison:
         ]
         findings = [
             *(order_findings.with_month(frame, store.time_zone) for frame in of_orders),
-            *self._of_fulfillments(paired, number),
+            *self._of_fulfillments(paired, known, number),
             order_findings.foreign(
-                paired, known, quarantined, store.time_zone, store.currency or NO_CURRENCY
+                paired, _orders_of(known), quarantined, store.time_zone, store.currency or NO_CURRENCY
             ),
             order_findings.missing_quarantined(paired, quarantined),
         ]
         return named(sorted_findings(pl.concat(aligned(frame) for frame in findings)), store.id)
 
-    def _of_fulfillments(self, paired: Paired, number: int) -> list[pl.DataFrame]:
+    def _of_fulfillments(self, paired: Paired, known: pl.DataFrame, number: int) -> list[pl.DataFrame]:
         if self.sides.fulfillments is None:
             return []
         tables = {name: self.ranges.part(name, number) for name in self.sides.fulfillments.by_range()}
@@ -249,9 +268,11 @@ class _Comparison:
         single = single_records(orders, self.ranges.part("records", number), paired.apart)
         dated = order_findings.with_month(single, self.settings.loader.store.time_zone)
         orders = dated.select("source_order_id", "corso_order_id", "currency", "month")
-        return fulfillment_findings(tables, orders, self.ignored)
+        return fulfillment_findings(
+            tables, known.filter(pl.col("source_fulfillment_id") != ""), orders, self.ignored
+        )
 
-    def unread(self, paired: Paired, number: int) -> pl.Expr:
+    def unread(self, paired: Paired, known: pl.DataFrame, number: int) -> pl.Expr:
         """Return which earlier findings are about what was not read this time, and so are neither seen nor healed.
 
         Foreign records, where only the batch's own orders were looked up; and fulfillments of orders that have one
@@ -261,8 +282,8 @@ class _Comparison:
         if open_before.is_empty():
             return pl.lit(value=False)
         id_, about_one = pl.col("source_order_id"), pl.col("source_fulfillment_id").is_not_null()
-        known = self.ranges.part("known", number)["source_order_id"].implode()
-        others = (pl.col("kind") == "foreign") & ~about_one & ~id_.is_in(known)
+        ours = _orders_of(known)["source_order_id"].implode()
+        others = (pl.col("kind") == "foreign") & ~about_one & ~id_.is_in(ours)
         orders = open_before.filter(about_one).select("source_order_id").unique()
         unread = orders.join(self.ranges.part("orders", number), on="source_order_id", how="semi").join(
             paired.apart.filter(pl.col("class") != "single"), on="source_order_id", how="anti"
@@ -312,14 +333,14 @@ def reconcile(
     money = []
     for number in comparison.ranges.numbers:
         orders, paired = comparison.ranges.part("orders", number), comparison.paired(number)
-        differences = comparison.differences(full, number)
+        differences, known = comparison.differences(full, number), comparison.known(paired, number)
         quarantined = order_findings.quarantined_orders(comparison.ranges.part("quarantine", number), orders)
         found = lived(
-            comparison.findings(paired, differences, quarantined, number),
+            comparison.findings(paired, differences, quarantined, known, number),
             comparison.ranges,
             number,
             earlier.reviews,
-            comparison.unread(paired, number),
+            comparison.unread(paired, known, number),
             now,
         )
         parts.add(number, found)
@@ -333,6 +354,11 @@ def reconcile(
         sum_up(money).with_columns(difference=pl.col("accepted") - pl.col("corso")),
         counts,
     )
+
+
+def _orders_of(known: pl.DataFrame) -> pl.DataFrame:
+    """Return source_order_id of those that are orders."""
+    return known.filter(source_fulfillment_id="").select("source_order_id")
 
 
 def _said_somewhere(table: pl.LazyFrame, columns: Sequence[str], prefix: str) -> list[str]:

@@ -38,8 +38,6 @@ class FulfillmentSides:
     """FULFILLMENTS of the batch."""
     outcomes: pl.LazyFrame
     """One row = one accepted fulfillment: KEY, outcome, accepted_at, holds_planned."""
-    known: pl.LazyFrame
-    """KEY of every fulfillment in the ledger, whatever its batch."""
     held: pl.LazyFrame
     """LISTED_FULFILLMENTS."""
     read: pl.LazyFrame
@@ -53,17 +51,17 @@ class FulfillmentSides:
         return {
             "fulfillments": self.accepted.select("source_order_id", "file", "line", *FULFILLMENT_PATHS),
             "fulfillment_outcomes": self.outcomes.select(*KEY, "outcome", "accepted_at", "holds_planned"),
-            "fulfillments_known": self.known.select(KEY),
             "fulfillments_held": held,
             "fulfillments_read": self.read.select("source_order_id", "corso_order_id").unique(),
         }
 
 
 def fulfillment_findings(
-    tables: dict[str, pl.DataFrame], single: pl.DataFrame, ignored: Collection[str]
+    tables: dict[str, pl.DataFrame], known: pl.DataFrame, single: pl.DataFrame, ignored: Collection[str]
 ) -> list[pl.DataFrame]:
     """Return the findings of one range; `tables` as `FulfillmentSides.by_range` names them.
 
+    `known`: KEY of those of the fulfillments held that are in the ledger, whatever their batch.
     `single`: source_order_id, corso_order_id, currency, month of the orders that have one record.
     """
     if DISPATCHES in ignored:
@@ -89,8 +87,8 @@ def fulfillment_findings(
         _missing(planned, held),
         _only_told_by_the_ledger(planned),
         _different(planned, held.filter(pl.col("copies") == 1), ignored),
-        _duplicated(planned, held.filter(pl.col("copies") > 1), tables["fulfillments_known"], single),
-        _foreign(held, planned, tables["fulfillments_known"], single),
+        _duplicated(planned, held.filter(pl.col("copies") > 1), known, single),
+        _foreign(held, planned, known, single),
     ]
 
 

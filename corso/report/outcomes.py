@@ -17,6 +17,16 @@ LEDGER_COLUMNS = pl.Schema(
 )
 """What the ledger says of an entry, as a frame; attempted_hash and attempts are of its current operation."""
 
+PLAN_NEEDED = (
+    "subject",
+    "action",
+    "source_order_id",
+    "source_fulfillment_id",
+    "payload_hash",
+    "content_hash",
+)
+"""The columns of a plan that outcomes are told by."""
+
 _DONE = {"create": "created", "update": "updated", "cancel": "cancelled"}
 
 

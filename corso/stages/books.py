@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from importlib import metadata
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import polars as pl
 
 from corso.report.atomic import replacing
 from corso.report.facts import ReportFacts
-from corso.report.outcomes import fulfillment_outcomes, order_outcomes
 from corso.report.page.writing import render_html
 from corso.report.results import (
     problems_by_frequency,
@@ -41,8 +41,8 @@ from corso.stages.certifying import certify_batch
 from corso.stages.corrected import read_corrected_cells
 from corso.stages.counting import count_by, count_quarantined, count_rows, scan_table
 from corso.stages.illustrating import months_of, opened_of, shows_personal_data
-from corso.stages.known_entries import ledger_frame
 from corso.stages.known_quota import keep_measured, said_length
+from corso.stages.outcomes import write_outcomes
 from corso.stages.reviewing import WORKBOOK, remember_written, save_late_edits
 from schemas.fields import empty_frame
 from schemas.filled_values import FILLED_VALUES
@@ -62,37 +62,40 @@ def close_books(
     summary.json, results.csv, quarantine.csv and reconciliation.html always; the workbook, the findings and the
     certificate once the batch was compared. `stopped` and `exit_code` say that a guard ended the run, and how.
     """
-    facts = batch.read_facts().model_copy(update={"stage": stage})
-    batch.write_facts(facts)
-    keep_measured(batch.settings, facts.quota, now)
-    plan = scan_table(batch, "upload_plan")
-    quarantine = pl.scan_parquet(batch.table("quarantined_orders"))
-    outcomes, fulfillments = _ended(batch, plan, stage)
-    summary = _summary(batch, facts, plan, outcomes, fulfillments, stage)
-    findings = _findings(batch, stage)
-    if exit_code is None:
-        exit_code = exit_code_of(summary, stage, fulfillments_apart(findings))
-    summary = summary.model_copy(update={"exit_code": exit_code})
-    folder = batch.folder
-    raw_orders = scan_raw(batch.table("raw_orders"))
-    write_results(
-        raw_orders.select("source_order_id", "file", "line", original_struct(raw_orders.collect_schema())),
-        quarantine,
-        outcomes,
-        _filled_values(batch),
-        folder / "results.csv",
-        read_corrected_cells(batch),
-    )
-    write_quarantine(quarantine, folder / "quarantine.csv", read_corrected_cells(batch))
-    report = _report(batch, facts, summary, findings, quarantine, outcomes, now, stopped)
-    if stage == "reconcile":
-        with replacing(folder / "reconciliation.parquet") as draft:
-            findings.write_parquet(draft)
-        save_late_edits(batch)
-        write_workbook(report, folder / "results.csv", folder / "quarantine.csv", folder / WORKBOOK)
-        remember_written(batch)
-        report = replace(report, certificate=certify_batch(batch, report))
-    render_html(report, folder / "reconciliation.html")
+    with batch.scratch() as scratch:
+        facts = batch.read_facts().model_copy(update={"stage": stage})
+        batch.write_facts(facts)
+        keep_measured(batch.settings, facts.quota, now)
+        plan = scan_table(batch, "upload_plan")
+        quarantine = pl.scan_parquet(batch.table("quarantined_orders"))
+        outcomes, fulfillments = _ended(batch, plan, stage, scratch)
+        summary = _summary(batch, facts, plan, outcomes, fulfillments, stage)
+        findings = _findings(batch, stage)
+        if exit_code is None:
+            exit_code = exit_code_of(summary, stage, fulfillments_apart(findings))
+        summary = summary.model_copy(update={"exit_code": exit_code})
+        folder = batch.folder
+        raw_orders = scan_raw(batch.table("raw_orders"))
+        write_results(
+            raw_orders.select(
+                "source_order_id", "file", "line", original_struct(raw_orders.collect_schema())
+            ),
+            quarantine,
+            outcomes,
+            _filled_values(batch),
+            folder / "results.csv",
+            read_corrected_cells(batch),
+        )
+        write_quarantine(quarantine, folder / "quarantine.csv", read_corrected_cells(batch))
+        report = _report(batch, facts, summary, findings, quarantine, outcomes, now, stopped)
+        if stage == "reconcile":
+            with replacing(folder / "reconciliation.parquet") as draft:
+                findings.write_parquet(draft)
+            save_late_edits(batch)
+            write_workbook(report, folder / "results.csv", folder / "quarantine.csv", folder / WORKBOOK)
+            remember_written(batch)
+            report = replace(report, certificate=certify_batch(batch, report))
+        render_html(report, folder / "reconciliation.html")
     # Last: whoever finds a new summary finds the files that it speaks of.
     summary.write(folder / "summary.json")
     batch.publish()
@@ -116,18 +119,19 @@ def _filled_values(batch: Batch) -> pl.LazyFrame:
     return empty_frame(FILLED_VALUES).lazy() if values is None else values
 
 
-def _ended(batch: Batch, plan: pl.LazyFrame | None, stage: Stage) -> tuple[pl.LazyFrame, FulfillmentCounts]:
-    """Return how the orders ended (OUTCOME_TABLE), and how many fulfillments did in each way."""
+def _ended(
+    batch: Batch, plan: pl.LazyFrame | None, stage: Stage, scratch: Path
+) -> tuple[pl.LazyFrame, FulfillmentCounts]:
+    """Return how the orders ended (OUTCOME_TABLE, read from `scratch`), and how many fulfillments did in each way."""
     not_sent = FulfillmentCounts(not_sent=count_rows(batch, "accepted_fulfillments"))
     if plan is None:
         return empty_frame(OUTCOME_TABLE).lazy(), not_sent
-    known = ledger_frame(batch, plan)
-    outcomes = order_outcomes(plan, known)
+    outcomes = write_outcomes(batch, plan, "order", scratch)
     if stage == "plan":
         # Nothing was sent by this plan, whatever earlier ones did.
         return outcomes.with_columns(outcome=pl.lit("not_sent"), reason=pl.lit("planned")), not_sent
-    fulfillments = FulfillmentCounts(**count_by(fulfillment_outcomes(plan, known), "outcome"))
-    return outcomes.collect().lazy(), fulfillments
+    fulfillments = write_outcomes(batch, plan, "fulfillment", scratch)
+    return outcomes, FulfillmentCounts(**count_by(fulfillments, "outcome"))
 
 
 def _summary(

@@ -19,6 +19,7 @@ _AS_KEPT = pl.Schema(
         for name, dtype in LEDGER_COLUMNS.items()
     }
 )
+_KEY = pl.Schema({name: LEDGER_COLUMNS[name] for name in ("source_order_id", "source_fulfillment_id")})
 
 
 def known_entries(ledger: Reading, order_ids: pl.Series) -> pl.DataFrame:
@@ -26,24 +27,38 @@ def known_entries(ledger: Reading, order_ids: pl.Series) -> pl.DataFrame:
     return _entries(ledger, order_ids, KNOWN_COLUMNS)
 
 
-def ledger_frame(batch: Batch, *tables: pl.LazyFrame) -> pl.LazyFrame:
-    """Return what the ledger says of the orders that tables name, and of their fulfillments (LEDGER_COLUMNS)."""
-    settings = batch.settings
-    ids = pl.concat(table.select("source_order_id") for table in tables)
-    with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
-        entries = _entries(ledger, ids.collect(engine="streaming").to_series(), _AS_KEPT)
+def entries_of(ledger: Reading, order_ids: pl.Series, *, fulfillments: bool) -> pl.DataFrame:
+    """Return all that the ledger says of some orders, or of their fulfillments (LEDGER_COLUMNS), in no order."""
+    entries = _entries(ledger, order_ids, _AS_KEPT, fulfillments=fulfillments)
     held_at = pl.col("held_at").str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us")
-    return entries.lazy().with_columns(held_at).rename({"payload_hash": "attempted_hash"})
+    return entries.with_columns(held_at).rename({"payload_hash": "attempted_hash"})
 
 
-def _entries(ledger: Reading, order_ids: pl.Series, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+def known_keys(batch: Batch, order_ids: pl.Series) -> pl.DataFrame:
+    """Return which of some orders of the batch's store the ledger knows, and which of their fulfillments, in no order.
+
+    source_order_id, source_fulfillment_id: empty for an order.
+    """
+    settings = batch.settings
+    with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
+        return _entries(ledger, order_ids, _KEY)
+
+
+def _entries(
+    ledger: Reading,
+    order_ids: pl.Series,
+    schema: Mapping[str, pl.DataType],
+    *,
+    fulfillments: bool | None = None,
+) -> pl.DataFrame:
     groups = [pl.DataFrame(schema=schema)]
     if ledger.is_empty():
         return groups[0]
     for some in order_ids.drop_nulls().unique().to_frame().iter_slices(_ORDERS_AT_ONCE):
+        ids = some.to_series().to_list()
         groups += [
             pl.DataFrame([_read(name, arrays[name], dtype) for name, dtype in schema.items()])
-            for arrays in ledger.arrays_of(some.to_series().to_list(), list(schema))
+            for arrays in ledger.arrays_of(ids, list(schema), fulfillments=fulfillments)
         ]
     return pl.concat(groups)
 

@@ -13,11 +13,11 @@ from corso.report.compare import Reconciliation, Sides
 from corso.report.compare import reconcile as compare
 from corso.report.fulfillment_findings import FulfillmentSides
 from corso.report.life import Earlier
-from corso.report.outcomes import fulfillment_outcomes, order_outcomes
 from corso.report.review import drop_fallen, read_reviews
 from corso.report.summary import ReconciliationCounts, money_rows
 from corso.stages.batch import Batch, batches_of
-from corso.stages.known_entries import ledger_frame
+from corso.stages.known_entries import known_keys
+from corso.stages.outcomes import write_outcomes
 from corso.stages.reviewing import review_path, take_up_reviews
 
 OF_WHOLE_STORE = "Read back from the listing of the whole store"
@@ -36,19 +36,18 @@ def reconcile(batch: Batch, listing: pl.LazyFrame, now: datetime, scratch: Path)
     reviews = read_reviews(review_path(batch.settings))
     earlier = _earlier(batch, reviews)
     plan = pl.scan_parquet(batch.table("upload_plan"))
-    known = ledger_frame(batch, plan, earlier.open, *_read_back(batch, listing))
     facts = batch.read_facts()
     sides = Sides(
         orders=pl.scan_parquet(batch.table("accepted_orders")),
         line_items=pl.scan_parquet(batch.table("accepted_line_items")),
         quarantine=pl.scan_parquet(batch.table("quarantined_orders")),
         listing=listing,
-        outcomes=order_outcomes(plan, known),
-        known_ids=known.select("source_order_id").unique(),
-        fulfillments=_fulfillments(batch, known),
+        outcomes=write_outcomes(batch, plan, "order", scratch),
+        known=partial(known_keys, batch),
+        fulfillments=_fulfillments(batch, plan, scratch),
         reads_whole_store=any(note.startswith(OF_WHOLE_STORE) for note in facts.notes),
     )
-    result = compare(sides, earlier, batch.settings, now, scratch)
+    result = compare(sides, earlier, batch.settings, now, scratch / "compared")
     fallen = result.findings.filter(pl.col("fallen_sign_off").is_not_null()).collect()
     drop_fallen(fallen, reviews, review_path(batch.settings))
     for name, table in (("healed", result.healed), ("unseen", result.unseen)):
@@ -63,21 +62,13 @@ def reconcile(batch: Batch, listing: pl.LazyFrame, now: datetime, scratch: Path)
     return result
 
 
-def _read_back(batch: Batch, listing: pl.LazyFrame) -> Iterator[pl.LazyFrame]:
-    yield listing
-    held = batch.table("corso_fulfillments")
-    if held.exists():
-        yield pl.scan_parquet(held)
-
-
-def _fulfillments(batch: Batch, known: pl.LazyFrame) -> FulfillmentSides | None:
+def _fulfillments(batch: Batch, plan: pl.LazyFrame, scratch: Path) -> FulfillmentSides | None:
     held, read = batch.table("corso_fulfillments"), batch.table("fulfillments_read")
     if not (held.exists() and read.exists()):
         return None
     return FulfillmentSides(
         accepted=pl.scan_parquet(batch.table("accepted_fulfillments")),
-        outcomes=fulfillment_outcomes(pl.scan_parquet(batch.table("upload_plan")), known),
-        known=known.filter(pl.col("source_fulfillment_id") != ""),
+        outcomes=write_outcomes(batch, plan, "fulfillment", scratch),
         held=pl.scan_parquet(held),
         read=pl.scan_parquet(read),
     )

@@ -19,7 +19,7 @@ from corso.extract.files import ExportFile, bring
 from corso.report.amendments import AMENDMENTS, Amendment, chain_of, read_amendments, said_of
 from corso.report.bridge import money_bridge
 from corso.report.certificate import FORMAT, Certificate, HashedFile, digest_of, hashed
-from corso.report.compare import CLASSES, Reconciliation, Sides
+from corso.report.compare import CLASSES, Reconciliation, Sides, knows_nothing
 from corso.report.compare import reconcile as compare
 from corso.report.life import Earlier
 from corso.report.summary import TableCounts, fulfillments_apart, money_rows
@@ -206,7 +206,7 @@ def _compare(certificate: Certificate, batch: Batch, scratch: Path) -> Reconcili
         quarantine=pl.scan_parquet(batch.table("quarantined_orders")),
         listing=pl.scan_parquet(batch.table("corso_orders")),
         outcomes=empty_frame(OUTCOME_TABLE).lazy(),
-        known_ids=pl.LazyFrame(schema={"source_order_id": pl.String}),
+        known=knows_nothing,
     )
     return compare(sides, Earlier(), settings, datetime.now(UTC), scratch)
 

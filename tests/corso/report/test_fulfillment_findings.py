@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from comparing import knowing
 from factories import (
     NOW,
     SENT_AT,
@@ -97,15 +98,14 @@ def compared(
         quarantine=quarantine_frame([]).lazy(),
         listing=listing_frame(records).lazy(),
         outcomes=outcomes_frame([outcome_row(1), outcome_row(2)]).lazy(),
-        known_ids=pl.LazyFrame({"source_order_id": ["o-1", "o-2"]}),
+        known=knowing(
+            [("o-1", ""), ("o-2", "")]
+            + [(row["source_order_id"], row["source_fulfillment_id"]) for row in given]
+            + list(known)
+        ),
         fulfillments=FulfillmentSides(
             accepted=pl.LazyFrame([fulfillment(1, 1), fulfillment(2, 2)], schema=dtypes(FULFILLMENTS)),
             outcomes=pl.LazyFrame(given, schema_overrides={"accepted_at": pl.Datetime("us", "UTC")}),
-            known=pl.LazyFrame(
-                [(row["source_order_id"], row["source_fulfillment_id"]) for row in given] + list(known),
-                schema=["source_order_id", "source_fulfillment_id"],
-                orient="row",
-            ),
             held=pl.LazyFrame(there, schema=dtypes(LISTED_FULFILLMENTS)),
             read=pl.LazyFrame(
                 [(f"o-{number}", f"{number}", NOW) for number in read],
