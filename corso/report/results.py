@@ -11,6 +11,7 @@ import polars as pl
 import polars.selectors as cs
 
 from corso.report.atomic import replacing
+from corso.report.ranges import Ranges, cuts_between
 from schemas.corrections import CORRECTED_CELLS
 from schemas.fields import empty_frame
 from schemas.quarantine import PROBLEM
@@ -30,6 +31,10 @@ __all__ = [
     "write_results",
 ]
 
+ORDERS_PER_RANGE = 1_000_000
+"""What became of so many orders is looked for at once: some 200 MB."""
+ROWS_AT_ONCE = 100_000
+"""So many rows of the export are written at once, with all their columns: some 200 MB."""
 ADDED_TO_RESULTS = ("outcome", "corso_order_id", "reason")
 CORRECTED = "corrected: "
 """Stands in results.csv and quarantine.csv before the columns that the merchant corrected."""
@@ -45,35 +50,88 @@ def write_results(
     outcomes: pl.LazyFrame,
     filled_values: pl.LazyFrame,
     path: Path,
+    scratch: Path,
     corrected_cells: pl.LazyFrame | None = None,
+    *,
+    orders_per_range: int = ORDERS_PER_RANGE,
+    rows_at_once: int = ROWS_AT_ONCE,
 ) -> None:
     """Write results.csv: one row = one source order, in the order of files and lines.
 
     `raw_orders` has `source_order_id`, `file`, `line` and the struct `original`; where an order has several rows the
     first counts, a row without an id is an order of its own. An original column named like one of ours is written
     as `original_<name>`. What was corrected in an order (CORRECTED_CELLS) and what fallbacks filled in it
-    (FILLED_VALUES) stand behind its reason.
+    (FILLED_VALUES) stand behind its reason. Below `scratch` is written what became of the rows: it is found by the orders' ids, range by
+    range, and read by where the rows stand, so that neither is in memory as a whole.
     """
-    rows = raw_orders.select("source_order_id", "file", "line").sort("file", "line")
-    first = rows.filter(pl.col("source_order_id").is_null() | pl.col("source_order_id").is_first_distinct())
+    rows = raw_orders.select("source_order_id", "file", "line")
+    if not _is_in_order(rows, rows_at_once):
+        raw_orders = raw_orders.sort("file", "line", maintain_order=True).collect().lazy()
+        rows = raw_orders.select("source_order_id", "file", "line")
+    ranges = Ranges(scratch / "by_order", cuts_between([rows], orders_per_range))
+    refused = quarantine.filter(kind="quarantined")
+    tables = {
+        "rows": rows.with_row_index(_PLACE),
+        "refused": refused.select("source_order_id", "table", "file", "line", "reasons"),
+        "settled": outcomes.select("source_order_id", "outcome", "corso_order_id", "reason"),
+        "corrected": _said_of_corrected(corrected_cells, "source_order_id"),
+        "filled": _said_of_filled(filled_values),
+    }
+    for name, table in tables.items():
+        ranges.cut(name, table)
+    for number in ranges.numbers:
+        own = {name: ranges.part(name, number).lazy() for name in tables}
+        ended = _ended(own["rows"], own["refused"], own["settled"], own["corrected"], own["filled"])
+        key = {_SLICE: pl.col(_PLACE) // rows_at_once}
+        by_place = pl.PartitionBy(scratch / "by_place" / f"{number:05}", key=key, include_key=False)
+        ended.sink_parquet(by_place, mkdir=True, compression="lz4")
+    with replacing(path) as draft, draft.open("wb") as file:
+        # One slice at least: a file without rows has headers, too.
+        for start in range(0, max(1, rows.select(pl.len()).collect().item()), rows_at_once):
+            files = scratch.glob(f"by_place/*/{_SLICE}={start // rows_at_once}/*.parquet")
+            states = pl.concat([_NOTHING_ENDED, *(pl.read_parquet(each) for each in files)]).sort(_PLACE)
+            slice_ = raw_orders.slice(start, rows_at_once)
+            originals = _with_originals(slice_, ADDED_TO_RESULTS, keep=()).collect()
+            first = originals[states[_PLACE] - start] if originals.width else originals
+            whole = pl.concat([first, states.drop(_PLACE)], how="horizontal")
+            _cells(whole.lazy(), ADDED_TO_RESULTS).collect().write_csv(file, include_header=not start)
+
+
+def _is_in_order(rows: pl.LazyFrame, rows_at_once: int) -> bool:
+    """Say whether rows stand in the order of files and lines."""
+    last = pl.DataFrame(schema=rows.select("file", "line").collect_schema())
+    for start in range(0, rows.select(pl.len()).collect().item(), rows_at_once):
+        places = pl.concat([last, rows.slice(start, rows_at_once).select("file", "line").collect()])
+        if not places.equals(places.sort("file", "line")):
+            return False
+        last = places.tail(1)
+    return True
+
+
+def _ended(
+    rows: pl.LazyFrame,
+    refused: pl.LazyFrame,
+    settled: pl.LazyFrame,
+    corrected: pl.LazyFrame,
+    filled: pl.LazyFrame,
+) -> pl.LazyFrame:
+    """Return the places of the first rows of orders, and what became of these; in no order."""
+    of_order = pl.col("source_order_id")
+    first = rows.sort(_PLACE).filter(of_order.is_null() | of_order.is_first_distinct())
     ended = (
-        first.join(_states(quarantine, outcomes), on="source_order_id", how="left")
-        .join(_said_of_corrected(corrected_cells, "source_order_id"), on="source_order_id", how="left")
-        .join(_said_of_filled(filled_values), on="source_order_id", how="left")
-        .join(_states_of_nameless(quarantine), on=["file", "line"], how="left")
+        first.join(_states(refused, settled), on="source_order_id", how="left")
+        .join(corrected, on="source_order_id", how="left")
+        .join(filled, on="source_order_id", how="left")
+        .join(_states_of_nameless(refused), on=["file", "line"], how="left")
     )
-    state = ended.select(
-        "file",
-        "line",
+    return ended.select(
+        _PLACE,
         pl.coalesce("outcome", "nameless_outcome", pl.lit(NO_STATE)).alias("outcome"),
         "corso_order_id",
         _in_one(pl.coalesce("reason", "nameless_reason"), pl.col("corrected"), pl.col("filled")).alias(
             "reason"
         ),
     )
-    table = _with_originals(raw_orders, ADDED_TO_RESULTS, keep=("file", "line"))
-    joined = table.join(state.rename({"file": _FILE, "line": _LINE}), on=[_FILE, _LINE]).sort(_FILE, _LINE)
-    _write_csv(joined.drop(_FILE, _LINE), ADDED_TO_RESULTS, path)
 
 
 def write_quarantine(
@@ -101,7 +159,8 @@ def write_quarantine(
     )
     table = _with_originals(rows, ADDED_TO_QUARANTINE, keep=("file", "line", "reasons"))
     ours = table.sort(_FILE, _LINE).rename({_OURS + name: name for name in ADDED_TO_QUARANTINE})
-    _write_csv(ours, ADDED_TO_QUARANTINE, path)
+    with replacing(path) as draft:
+        _cells(ours, ADDED_TO_QUARANTINE).sink_csv(draft)
 
 
 def problems_by_frequency(quarantine: pl.LazyFrame) -> pl.DataFrame:
@@ -142,12 +201,17 @@ def reasons_by_frequency(outcomes: pl.LazyFrame) -> pl.DataFrame:
 _OURS = "\x00"
 _FILE, _LINE = _OURS + "file", _OURS + "line"
 """Our columns while they stand beside the originals, which may have any name."""
+_PLACE, _SLICE = "__place", "__slice"
+"""Where a row stands in the export, counted from 0; which slice of the export that is in."""
+_NOTHING_ENDED = pl.DataFrame(
+    schema={_PLACE: pl.get_index_type(), **dict.fromkeys(ADDED_TO_RESULTS, pl.String())}
+)
 
 
-def _states(quarantine: pl.LazyFrame, outcomes: pl.LazyFrame) -> pl.LazyFrame:
+def _states(refused: pl.LazyFrame, settled: pl.LazyFrame) -> pl.LazyFrame:
     """Return outcome, corso_order_id and reason of every order that has an id."""
-    refused = (
-        quarantine.filter(pl.col("source_order_id").is_not_null(), kind="quarantined")
+    quarantined = (
+        refused.filter(pl.col("source_order_id").is_not_null())
         .sort("file", "line", maintain_order=True)
         .group_by("source_order_id")
         .agg(_joined("reasons").alias("reason"))
@@ -158,13 +222,12 @@ def _states(quarantine: pl.LazyFrame, outcomes: pl.LazyFrame) -> pl.LazyFrame:
             "reason",
         )
     )
-    settled = outcomes.select("source_order_id", "outcome", "corso_order_id", "reason")
-    return pl.concat([settled, refused.join(settled, on="source_order_id", how="anti")])
+    return pl.concat([settled, quarantined.join(settled, on="source_order_id", how="anti")])
 
 
-def _states_of_nameless(quarantine: pl.LazyFrame) -> pl.LazyFrame:
+def _states_of_nameless(refused: pl.LazyFrame) -> pl.LazyFrame:
     return (
-        quarantine.filter(pl.col("source_order_id").is_null(), kind="quarantined", table="orders")
+        refused.filter(pl.col("source_order_id").is_null(), table="orders")
         .group_by("file", "line")
         .agg(_joined("reasons").alias("nameless_reason"))
         .with_columns(nameless_outcome=pl.lit("quarantined"))
@@ -217,8 +280,8 @@ def _with_originals(frame: pl.LazyFrame, added: Sequence[str], keep: Sequence[st
     return frame.select(originals, *kept).unnest("original")
 
 
-def _write_csv(table: pl.LazyFrame, last: Sequence[str], path: Path) -> None:
-    """Write the columns, those of `last` at the end; names are matched as they are, never as patterns."""
+def _cells(table: pl.LazyFrame, last: Sequence[str]) -> pl.LazyFrame:
+    """Return the columns as cells of CSV, those of `last` at the end; names are matched as they are, never as patterns."""
     schema = table.collect_schema()
     names = [*(name for name in schema.names() if name not in last), *last]
     cells = [
@@ -226,5 +289,4 @@ def _write_csv(table: pl.LazyFrame, last: Sequence[str], path: Path) -> None:
         for name in names
     ]
     headers = pl.Series(names, dtype=pl.String).to_frame("name").select(harmless(pl.col("name")))["name"]
-    with replacing(path) as draft:
-        table.select(cells).rename(dict(zip(names, headers, strict=True))).sink_csv(draft)
+    return table.select(cells).rename(dict(zip(names, headers, strict=True)))

@@ -84,6 +84,7 @@ def close_books(
             outcomes,
             _filled_values(batch),
             folder / "results.csv",
+            scratch,
             read_corrected_cells(batch),
         )
         write_quarantine(quarantine, folder / "quarantine.csv", read_corrected_cells(batch))

@@ -55,6 +55,7 @@ def test_every_source_order_is_there_once_with_its_outcome(tmp_path: Path) -> No
         outcomes_frame(outcomes).lazy(),
         filled_frame({}).lazy(),
         path,
+        tmp_path / "scratch",
     )
     assert rows_of(path) == [
         ["b", "a", "outcome", "corso_order_id", "reason"],
@@ -87,6 +88,7 @@ def test_what_fallbacks_filled_stands_behind_the_reason(tmp_path: Path) -> None:
         outcomes_frame(outcomes).lazy(),
         filled_frame(filled).lazy(),
         path,
+        tmp_path / "scratch",
     )
     assert rows_of(path) == [
         ["id", "outcome", "corso_order_id", "reason"],
@@ -107,6 +109,7 @@ def test_an_original_column_named_like_ours_is_renamed(tmp_path: Path) -> None:
         outcomes_frame([outcome_row()]).lazy(),
         filled_frame({}).lazy(),
         path,
+        tmp_path / "scratch",
     )
     assert rows_of(path) == [
         [
@@ -122,6 +125,70 @@ def test_an_original_column_named_like_ours_is_renamed(tmp_path: Path) -> None:
     ]
 
 
+@given(
+    ids=st.lists(st.sampled_from([None, "", "o-1", "o-2", "o-3", "o-10", "ö"]), max_size=12),
+    states=st.fixed_dictionaries(
+        {each: st.sampled_from(["created", "refused", "both", "none"]) for each in ("o-1", "o-2", "o-3", "ö")}
+    ),
+    is_in_order=st.booleans(),
+    orders_per_range=st.integers(1, 4),
+    rows_at_once=st.integers(1, 4),
+)
+def test_the_file_is_the_same_however_much_is_in_memory(
+    tmp_path_factory: pytest.TempPathFactory,
+    ids: list[str | None],
+    states: dict[str, str],
+    *,
+    is_in_order: bool,
+    orders_per_range: int,
+    rows_at_once: int,
+) -> None:
+    """Ranges of orders, slices of rows, and rows that do not stand in the order of their lines."""
+    folder = tmp_path_factory.mktemp("results")
+    raw = raw_orders_frame([{"at": str(number)} for number in range(len(ids))], ids)
+    if not is_in_order:
+        raw = raw.reverse()
+    refused = [
+        quarantine_row(source_order_id=each, line=2, reasons=f"bad {each}")
+        for each, state in states.items()
+        if state in {"refused", "both"}
+    ]
+    refused += [
+        quarantine_row(source_order_id=None, line=number + 2, reasons="no id")
+        for number, each in enumerate(ids)
+        if each is None
+    ]
+    outcomes = [
+        outcome_row(source_order_id=each) for each, state in states.items() if state in {"created", "both"}
+    ]
+    write_results(
+        raw.lazy(),
+        quarantine_frame(refused).lazy(),
+        outcomes_frame(outcomes).lazy(),
+        filled_frame({"o-2": [("orders.notes", 1)]}).lazy(),
+        folder / "results.csv",
+        folder / "scratch",
+        orders_per_range=orders_per_range,
+        rows_at_once=rows_at_once,
+    )
+    expected, seen = [], set()
+    for number, each in enumerate(ids):
+        if each is not None and each in seen:
+            continue
+        seen.add(each)
+        state = states.get(each or "", "none")
+        ended = {
+            "refused": ("quarantined", "", f"bad {each}"),
+            "none": ("unaccounted", "", ""),
+        }.get(state, ("created", "1", ""))
+        outcome, corso_id, reason = ("quarantined", "", "no id") if each is None else ended
+        filled = "filled by fallback: orders.notes" if each == "o-2" else ""
+        expected.append(
+            [str(number), outcome, corso_id, "; ".join(said for said in (reason, filled) if said)]
+        )
+    assert rows_of(folder / "results.csv")[1:] == expected
+
+
 def test_an_empty_batch_still_has_headers(tmp_path: Path) -> None:
     """A program that reads the files finds their columns."""
     write_results(
@@ -130,6 +197,7 @@ def test_an_empty_batch_still_has_headers(tmp_path: Path) -> None:
         outcomes_frame([]).lazy(),
         filled_frame({}).lazy(),
         tmp_path / "r.csv",
+        tmp_path / "scratch",
     )
     write_quarantine(quarantine_frame([]).lazy(), tmp_path / "q.csv")
     write_quarantine(quarantine_frame([]).drop("original").lazy(), tmp_path / "n.csv")
