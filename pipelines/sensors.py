@@ -76,7 +76,7 @@ def build_new_batches(look_every_s: int = LOOK_EVERY_S, *, running: bool = False
 
 
 def _look_at_all(context: dg.SensorEvaluationContext, landing: Landing) -> dg.SensorResult:
-    instance = context.instance
+    instance, now = context.instance, datetime.now(UTC)
     end_killed_runs(instance, landing)
     before, after = _Memory.read(context.cursor), _Memory()
     requests: list[dg.RunRequest] = []
@@ -93,7 +93,7 @@ def _look_at_all(context: dg.SensorEvaluationContext, landing: Landing) -> dg.Se
             after.first = after.first or store
             continue
         try:
-            found = _look_at_store(instance, landing, store, memory)
+            found = _look_at_store(instance, landing, store, memory, now)
         except (CorsoError, OSError) as error:
             # The others go on.
             said.append(f"{landing.shown(store)}: {scrubbed(str(error))}")
@@ -119,7 +119,9 @@ def _look_at_all(context: dg.SensorEvaluationContext, landing: Landing) -> dg.Se
     )
 
 
-def _look_at_store(instance: dg.DagsterInstance, landing: Landing, store: str, memory: StoreMemory) -> Look:
+def _look_at_store(
+    instance: dg.DagsterInstance, landing: Landing, store: str, memory: StoreMemory, now: datetime
+) -> Look:
     settings = landing.settings(store)
     if not has_batch_folders(settings):
         return Look(memory)
@@ -128,7 +130,7 @@ def _look_at_store(instance: dg.DagsterInstance, landing: Landing, store: str, m
         memory,
         lambda batch: look_at(settings, batch),
         lambda batch: last_run_of(instance, landing.key(store, batch)),
-        datetime.now(UTC),
+        now,
         settings.loader.nightly.quiet_s,
     )
 

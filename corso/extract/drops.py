@@ -23,7 +23,7 @@ from corso.extract.files import (
     local_pattern,
 )
 from corso.settings import BATCH_PLACEHOLDER, Settings
-from corso.storage.outline import outline_of
+from corso.storage.outline import Outline, outline_of
 
 _BY_DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}(?!\d)")
 
@@ -58,23 +58,26 @@ def changed_batches(settings: Settings, since_ns: int = -1, *, also: Container[s
     """Return batch -> when it changed last, of the batches that changed after `since_ns`, and those in `also`; by name.
 
     Times are those of the files' status (ctime, nanoseconds): a file that is moved into place, or copied with its old
-    modification time, counts as a change.
+    modification time, counts as a change. In a bucket, when this machine first saw them as they are.
     """
     newest: dict[str, int] = {}
+    outline = outline_of(settings.home)
+
+    def changed(path: Path) -> int:
+        return outline.changed_ns(path) if outline else path.stat().st_ctime_ns
+
     folders, others = _folders(settings)
     for folder in folders:
         if is_batch_name(folder.name):
-            newest[folder.name] = max(newest.get(folder.name, -1), _changed_in(folder.path))
+            newest[folder.name] = max(newest.get(folder.name, -1), _changed_in(folder.path, outline))
     if others:
         for name in batch_folders(settings):
-            changes = [path.stat().st_ctime_ns for path in files_there(settings, name)]
+            changes = [changed(path) for path in files_there(settings, name)]
             newest[name] = max([newest.get(name, -1), *changes])
     if any(BATCH_PLACEHOLDER in pattern for pattern in settings.loader.corrections):
-        for name, changed in newest.items():
-            changes = [
-                file.path.stat().st_ctime_ns for file in find_corrections(settings, name, of_it_alone=True)
-            ]
-            newest[name] = max([changed, *changes])
+        for name, so_far in newest.items():
+            changes = [changed(file.path) for file in find_corrections(settings, name, of_it_alone=True)]
+            newest[name] = max([so_far, *changes])
     return {name: newest[name] for name in sorted(newest) if newest[name] > since_ns or name in also}
 
 
@@ -125,12 +128,15 @@ def _folders(settings: Settings) -> tuple[list[os.DirEntry[str]], bool]:
     return folders, others
 
 
-def _changed_in(folder: str) -> int:
+def _changed_in(folder: str, outline: Outline | None) -> int:
     """Return when a file below a folder changed last; -1 where there is none."""
     newest = -1
     for entry in os.scandir(folder):
-        is_folder = entry.is_dir()
-        newest = max(newest, _changed_in(entry.path) if is_folder else entry.stat().st_ctime_ns)
+        if entry.is_dir():
+            changed = _changed_in(entry.path, outline)
+        else:
+            changed = outline.changed_ns(Path(entry.path)) if outline else entry.stat().st_ctime_ns
+        newest = max(newest, changed)
     return newest
 
 

@@ -18,6 +18,9 @@ MOST_KILLED = 3
 TRY_AGAIN = timedelta(minutes=5)
 """After another loader held the ledger, the batch or the credentials."""
 
+CLOCK_ALLOWANCE = timedelta(minutes=1)
+"""How far the clock of a file server may be from ours, and how old a look at a bucket may be."""
+
 
 class Ended(Enum):
     """How the last run of a batch ended."""
@@ -125,7 +128,8 @@ def look(
 ) -> Look:
     """Go through the batches of a store that changed, by name, until one is started or has to be waited for.
 
-    `changed_ns`: batch -> when it changed last, of those that changed after `memory.settled_ns`.
+    `changed_ns`: batch -> when it changed last, of those that changed after `memory.settled_ns`. They were looked at after
+    `now`: what came to be meanwhile, in a folder that had been passed, is not among them, and is newer than that.
     """
     seen: dict[str, Seen] = {}
     waiting: dict[str, str] = {}
@@ -149,15 +153,15 @@ def look(
                 seen[batch] = known
                 start, after = drop, last.run_id if last else ""
             break
-    settled = _settled(changed_ns.values(), open_ns, memory.settled_ns)
+    surely_seen_ns = int((now - CLOCK_ALLOWANCE).timestamp()) * 10**9
+    settled = _settled(changed_ns.values(), open_ns, memory.settled_ns, surely_seen_ns)
     return Look(StoreMemory(settled, seen), start, after, waiting)
 
 
-def _settled(changed_ns: Iterable[int], open_ns: list[int], before: int) -> int:
-    """Return up to when everything is settled; what is open is looked at again."""
-    if open_ns:
-        return max(before, min(open_ns) - 1)
-    return max([before, *changed_ns])
+def _settled(changed_ns: Iterable[int], open_ns: list[int], before: int, surely_seen_ns: int) -> int:
+    """Return up to when everything is settled; what is open is looked at again, as is what may not have been seen."""
+    newest = min(open_ns) - 1 if open_ns else max([before, *changed_ns])
+    return max(before, min(newest, surely_seen_ns))
 
 
 def _why(last: LastRun | None) -> str:

@@ -1,16 +1,19 @@
 """An outline: what lies below an address, as a folder of this process's own.
 
 Its files have the names, sizes and modification times of the objects and nothing in them (they are holes, which take no room on
-the disk), so that a glob, a sum of sizes or a look for what is new is the file system's. When a file's status changed
-(ctime) is when it was first seen as it is. What is to be read is fetched first (`bring`), settings at once.
+the disk), so that a glob, a sum of sizes or a look for what is new is the file system's. When a file was first seen as it is
+(`changed_ns`) all processes of this machine agree on: each has an outline of its own, drawn at another time. What is to be read is
+fetched first (`bring`), settings at once.
 """
 
+import fcntl
 import json
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from corso.errors import Stopped
@@ -18,6 +21,8 @@ from corso.storage.address import BucketAddress
 from corso.storage.bucket import Found, bucket_at
 
 _RECORD = ".outline.json"
+_FIRST_SEEN = "first_seen.json"
+"""Of all outlines of an address: name -> size, ETag and time of modification, and when an object was first seen with these."""
 _FRESH_S = 2.0
 """So old may a look be that is not made again: a verb asks a dozen times."""
 _AT_ONCE = 16
@@ -38,6 +43,7 @@ class Outline:
         self._told: dict[str, _Told] = {}
         self._whole: set[str] = set()
         """What has its content."""
+        self._first_seen: dict[str, tuple[_Told, int]] = {}
         self._without = ""
         self._looked_at = -_FRESH_S
         self._turn = threading.RLock()
@@ -59,6 +65,7 @@ class Outline:
                     self._forget(name)
             for name, found in there.items():
                 self._draw(name, found)
+            self._agree_on_first_seen(time.time_ns())
             self._write_record()
             self._bring([name for name in there if name.endswith(_SETTINGS)])
             self._looked_at = time.monotonic()
@@ -71,6 +78,27 @@ class Outline:
     def etag(self, path: Path) -> str:
         """Return what tells a file's content from every other."""
         return self._told.get(path.relative_to(self.folder).as_posix(), (0, "", 0))[1]
+
+    def changed_ns(self, path: Path) -> int:
+        """Return when a file was first seen as it is, by any outline of this machine (POSIX, ns); -1 where it is none of the bucket's."""
+        name = path.relative_to(self.folder).as_posix()
+        return self._first_seen[name][1] if name in self._first_seen else -1
+
+    def _agree_on_first_seen(self, now_ns: int) -> None:
+        """Take over when others saw first what is drawn; what nobody has seen yet was seen now."""
+        if {name: told for name, (told, _) in self._first_seen.items()} == self._told:
+            return
+        path = self.address.machine_folder() / _FIRST_SEEN
+        with _alone(path):
+            seen = _read_first_seen(path)
+            self._first_seen = {
+                name: (told, seen[name][1] if name in seen and seen[name][0] == told else now_ns)
+                for name, told in self._told.items()
+            }
+            if self._first_seen != seen:
+                draft = path.with_name(f"{path.name}.new")
+                draft.write_text(json.dumps(self._first_seen), encoding="utf-8")
+                draft.replace(path)
 
     def _bring(self, names: Iterable[str]) -> None:
         wanted = {name: self.folder / name for name in names if name not in self._whole}
@@ -134,6 +162,23 @@ class Outline:
             encoding="utf-8",
         )
         draft.replace(self.folder / _RECORD)
+
+
+def _read_first_seen(path: Path) -> dict[str, tuple[_Told, int]]:
+    try:
+        kept = json.loads(path.read_bytes())
+        return {name: ((size, etag, at), seen) for name, ((size, etag, at), seen) in kept.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        # Seen anew: what is looked for is what is new, and whoever asks knows what was done already.
+        return {}
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Let no other process change a file meanwhile."""
+    with path.with_name(f".{path.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 _OUTLINES: dict[tuple[int, BucketAddress], Outline] = {}

@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -12,8 +14,10 @@ from corso.errors import SettingsError
 from corso.extract.drops import look_at
 from corso.extract.files import bring, find_exports
 from corso.settings import read_settings
+from corso.stages import nightly
 from corso.stages.landing import Landing
 from corso.storage import outline
+from corso.storage.address import _own_folder
 from tests.loader_process import Shop
 from tests.s3_server import BUCKET, S3Server, s3_server
 from tests.sensor_looks import FILES, Night, drop
@@ -99,6 +103,32 @@ def test_another_process_starts_nothing_again(
     assert second.look() == []
     settings = Landing(Path(address(landing))).settings("north")
     assert look_at(settings, "2026-11-21").signature == signature
+
+
+def test_processes_that_take_turns_miss_nothing(
+    landing: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster's daemon starts one code server after the other; each draws the landing for itself, at another time."""
+    # Else nothing of the last minute counts as settled.
+    monkeypatch.setattr(nightly, "CLOCK_ALLOWANCE", timedelta(hours=-1))
+    shop(landing, "north", "2026-11-21", "2026-11-22")
+    night = Night(instance, address(landing))
+    one, other = outline._OUTLINES, dict[Any, Any]()
+    assert night.look() == ["north/2026-11-21"]
+    night.end("north/2026-11-21")
+    drawn_first = next(iter(one.values())).folder
+    monkeypatch.setattr(outline, "_OUTLINES", other)
+    _own_folder.cache_clear()
+    assert night.look() == ["north/2026-11-22"]
+    assert next(iter(other.values())).folder != drawn_first
+    assert night.look() == []
+    night.end("north/2026-11-22", dg.DagsterRunStatus.FAILURE)
+    monkeypatch.setattr(outline, "_OUTLINES", one)
+    assert night.look() == ["north/2026-11-22"], "its run was killed"
+    night.end("north/2026-11-22")
+    drop(landing / "north" / "2026-11-23", "_COMPLETE")
+    monkeypatch.setattr(outline, "_OUTLINES", other)
+    assert night.look() == ["north/2026-11-23"]
 
 
 def test_what_is_produced_below_the_landing_is_not_looked_at(landing: Path) -> None:

@@ -138,6 +138,23 @@ def test_half_a_drop_does_not_stop_the_nights_after_it_and_is_not_forgotten() ->
     assert world.look(NOW + timedelta(seconds=120)) == "2026-11-21"
 
 
+def test_what_came_to_be_during_a_look_is_not_settled_by_it() -> None:
+    """It came into a folder that had been passed, before the change that was seen in another one."""
+    world = World("2026-11-21")
+    seconds_ago = int(NOW.timestamp() - 5) * 10**9
+    world.changed = {"2026-11-21": seconds_ago}
+    assert world.look() == "2026-11-21"
+    world.end("2026-11-21")
+    assert world.look() is None
+    world.drops["2026-11-20"] = Drop("2026-11-20", "late", marked=True)
+    world.changed["2026-11-20"] = seconds_ago - 1
+    assert world.look(NOW + timedelta(seconds=1)) == "2026-11-20"
+    world.end("2026-11-20")
+    assert world.look(LATER) is None
+    assert world.look(LATER) is None
+    assert world.asked == []
+
+
 def test_what_is_settled_is_not_asked_for_again() -> None:
     """A year of batches costs nothing; only what changed does."""
     world = World(*(f"2026-01-{day:02}" for day in range(1, 29)))
