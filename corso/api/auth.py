@@ -28,6 +28,9 @@ from corso.settings import Corso, Credentials
 EARLY_S = 60.0
 """Seconds before its end at which a token is renewed (half of a shorter lifetime)."""
 
+USABLE = 0.9
+"""Part of a token's lifetime in which a request may leave with it: it has to arrive, too."""
+
 REFUSED = frozenset({400, 401, 403})
 """Statuses by which a token endpoint refuses the credentials (RFC 6749, section 5.2; 403 is Auth0's)."""
 
@@ -47,6 +50,8 @@ class Token:
     value: str = field(repr=False)
     renew_at: float
     """Monotonic seconds; infinite when the endpoint did not say."""
+    usable_until: float
+    """Monotonic seconds: for a request that began to wait for its turn when it need not be renewed yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,14 @@ class TokenSource:
         """Return the token if there is one that need not be renewed yet."""
         token = self._token
         return token if token and self._clock.monotonic() < token.renew_at else None
+
+    def usable(self) -> Token | None:
+        """Return the token if a request whose turn has come may still leave with it.
+
+        That is longer than until its renewal: where turns are far apart, each token would be over before it was used.
+        """
+        token = self._token
+        return token if token and self._clock.monotonic() < token.usable_until else None
 
     async def obtain(self, attempts: int = ATTEMPTS) -> Token:
         """Return the current token, fetching it if need be, in so many tries.
@@ -189,15 +202,16 @@ class TokenSource:
             message = "the token endpoint gave a token of another type than Bearer"
             raise NotAuthorised(message, status=answer.status)
         remember_secret(value)
-        return Token(value, answer.asked_at + _useful_s((content or {}).get("expires_in")))
+        lifetime_s = _lifetime_s((content or {}).get("expires_in"))
+        renewed_after_s = max(lifetime_s - EARLY_S, lifetime_s / 2)
+        usable_s = max(renewed_after_s, lifetime_s * USABLE)
+        return Token(value, answer.asked_at + renewed_after_s, answer.asked_at + usable_s)
 
 
-def _useful_s(expires_in: Any) -> float:
-    """Return for how many seconds a token is used; for ever (until a 401) where its lifetime is not told."""
+def _lifetime_s(expires_in: Any) -> float:
+    """Return for how many seconds a token is good; for ever (until a 401) where its lifetime is not told."""
     try:
-        lifetime = float(expires_in)
+        lifetime_s = float(expires_in)
     except (TypeError, ValueError, OverflowError):
         return math.inf
-    if not lifetime > 0:
-        return math.inf
-    return max(lifetime - EARLY_S, lifetime / 2)
+    return lifetime_s if lifetime_s > 0 else math.inf

@@ -168,7 +168,7 @@ class Exchange:
             if self._tokens.current() is None:
                 await self._tokens.obtain()
             ticket = await self.limiter.admit()
-            token = self._tokens.current()
+            token = self._tokens.usable()
             if token is None:
                 # It ended while we waited. The place is given back: the token request needs one.
                 self.limiter.withdrawn(ticket)
