@@ -4,7 +4,7 @@ Both are read in spreadsheets; `schemas.spreadsheet` says how cells and columns 
 has them, also where they were corrected since: which cells were is told in the last column.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -135,32 +135,52 @@ def _ended(
 
 
 def write_quarantine(
-    quarantine: pl.LazyFrame, path: Path, corrected_cells: pl.LazyFrame | None = None
+    quarantine: pl.LazyFrame,
+    path: Path,
+    scratch: Path,
+    corrected_cells: pl.LazyFrame | None = None,
+    *,
+    rows_at_once: int = ROWS_AT_ONCE,
 ) -> None:
     """Write quarantine.csv: one row = one export row that is not loaded, in the order of files and lines.
 
     A line of a file that is a row of several tables is written once, with all its reasons. What was corrected in it
-    already (CORRECTED_CELLS) stands behind them.
+    already (CORRECTED_CELLS) stands behind them. Where there are many rows, they are dealt out below `scratch` by where they stand
+    in the export, so that they are never in memory as a whole.
     """
     if "original" not in quarantine.collect_schema():
         quarantine = quarantine.with_columns(original=pl.lit(None, pl.Struct([])))
-    rows = (
-        quarantine.select("file", "line", "reasons", "original")
-        .sort("file", "line", maintain_order=True)
-        .group_by("file", "line", maintain_order=True)
-        .agg(pl.col("original").first(), _joined("reasons"))
-        .join(
-            _said_of_corrected(corrected_cells, "file", "line"),
-            on=["file", "line"],
-            how="left",
-            maintain_order="left",
-        )
-        .with_columns(_in_one(pl.col("reasons"), pl.col("corrected")).alias("reasons"))
-    )
-    table = _with_originals(rows, ADDED_TO_QUARANTINE, keep=("file", "line", "reasons"))
-    ours = table.sort(_FILE, _LINE).rename({_OURS + name: name for name in ADDED_TO_QUARANTINE})
-    with replacing(path) as draft:
-        _cells(ours, ADDED_TO_QUARANTINE).sink_csv(draft)
+    rows = quarantine.select("file", "line", "reasons", "original")
+    corrected = _said_of_corrected(corrected_cells, "file", "line").collect()
+    with replacing(path) as draft, draft.open("wb") as file:
+        for number, some in enumerate(_by_place(rows, scratch / "quarantine", rows_at_once)):
+            whole = (
+                some.sort("file", "line", maintain_order=True)
+                .group_by("file", "line", maintain_order=True)
+                .agg(pl.col("original").first(), _joined("reasons"))
+                .join(corrected.lazy(), on=["file", "line"], how="left", maintain_order="left")
+                .with_columns(_in_one(pl.col("reasons"), pl.col("corrected")).alias("reasons"))
+            )
+            table = _with_originals(whole, ADDED_TO_QUARANTINE, keep=("file", "line", "reasons"))
+            ours = table.rename({_OURS + name: name for name in ADDED_TO_QUARANTINE})
+            _cells(ours, ADDED_TO_QUARANTINE).collect().write_csv(file, include_header=not number)
+
+
+def _by_place(rows: pl.LazyFrame, scratch: Path, rows_at_once: int) -> Iterator[pl.LazyFrame]:
+    """Yield rows in slices of the export, of about so many lines; at least one, and each in no order."""
+    count = rows.select(pl.len()).collect().item()
+    if count <= rows_at_once:
+        yield rows
+        return
+    lines = rows.group_by("file").agg(pl.col("line").max()).sort("file").collect(engine="streaming")
+    before = dict(zip(lines["file"], lines["line"].cum_sum() - lines["line"], strict=True))
+    slice_ = (pl.col("file").replace_strict(before, return_dtype=pl.Int64) + pl.col("line")) // rows_at_once
+    for start in range(0, count, rows_at_once):
+        scheme = pl.PartitionBy(scratch / f"{start:012}", key={_SLICE: slice_}, include_key=False)
+        rows.slice(start, rows_at_once).sink_parquet(scheme, mkdir=True, compression="lz4")
+    for number in sorted({int(path.name.partition("=")[2]) for path in scratch.glob("*/*")}):
+        files = sorted(scratch.glob(f"*/{_SLICE}={number}/*.parquet"))
+        yield pl.concat(pl.scan_parquet(each, hive_partitioning=False) for each in files)
 
 
 def problems_by_frequency(quarantine: pl.LazyFrame) -> pl.DataFrame:

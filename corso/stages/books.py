@@ -87,7 +87,7 @@ def close_books(
             scratch,
             read_corrected_cells(batch),
         )
-        write_quarantine(quarantine, folder / "quarantine.csv", read_corrected_cells(batch))
+        write_quarantine(quarantine, folder / "quarantine.csv", scratch, read_corrected_cells(batch))
         report = _report(batch, facts, summary, findings, quarantine, outcomes, now, stopped)
         if stage == "reconcile":
             with replacing(folder / "reconciliation.parquet") as draft:

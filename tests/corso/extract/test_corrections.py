@@ -65,7 +65,7 @@ class Loop:
                              "reasons": f"{name} is bad", "original": {field: original.get(field) for field in fields}})  # fmt: skip
         schema = {**dtypes(QUARANTINE), "original": pl.Struct(dict.fromkeys(fields, pl.String))}
         path = self.folder / "quarantine.csv"
-        write_quarantine(pl.LazyFrame(rows, schema=schema), path)
+        write_quarantine(pl.LazyFrame(rows, schema=schema), path, path.parent / "scratch")
         with path.open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
 

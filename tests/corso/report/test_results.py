@@ -199,8 +199,8 @@ def test_an_empty_batch_still_has_headers(tmp_path: Path) -> None:
         tmp_path / "r.csv",
         tmp_path / "scratch",
     )
-    write_quarantine(quarantine_frame([]).lazy(), tmp_path / "q.csv")
-    write_quarantine(quarantine_frame([]).drop("original").lazy(), tmp_path / "n.csv")
+    write_quarantine(quarantine_frame([]).lazy(), tmp_path / "q.csv", tmp_path / "scratch")
+    write_quarantine(quarantine_frame([]).drop("original").lazy(), tmp_path / "n.csv", tmp_path / "scratch")
     assert rows_of(tmp_path / "r.csv") == [["id", "outcome", "corso_order_id", "reason"]]
     assert rows_of(tmp_path / "q.csv") == [["id", "total", "file", "line", "reasons"]]
     assert rows_of(tmp_path / "n.csv") == [["file", "line", "reasons"]]
@@ -215,7 +215,7 @@ def test_a_line_that_is_a_row_of_several_tables_is_quarantined_once(tmp_path: Pa
         quarantine_row(4, "orders", file="a.csv", line=9, reasons="x"),
     ]
     path = tmp_path / "quarantine.csv"
-    write_quarantine(quarantine_frame(rows).lazy(), path)
+    write_quarantine(quarantine_frame(rows).lazy(), path, tmp_path / "scratch")
     assert [row[2:] for row in rows_of(path)[1:]] == [
         ["a.csv", "9", "x"],
         ["a.csv", "10", ""],
@@ -264,9 +264,33 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
         quarantine_frame([quarantine_row()]).lazy().with_columns(reasons=pl.col("reasons").cast(pl.Int64))
     )
     with pytest.raises(pl.exceptions.PolarsError):
-        write_quarantine(broken, path)
+        write_quarantine(broken, path, tmp_path / "scratch")
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["quarantine.csv"]
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.sampled_from(["a.csv", "b.csv", "ä.csv"]), st.integers(1, 9), st.sampled_from("xyz")),
+        max_size=20,
+    ),
+    rows_at_once=st.integers(1, 25),
+)
+def test_the_quarantine_is_the_same_however_much_is_in_memory(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int, str]], rows_at_once: int
+) -> None:
+    """In the order of files and lines, each line once, whatever the order of the rows."""
+    folder = tmp_path_factory.mktemp("quarantine")
+    refused = [quarantine_row(1, file=file, line=line, reasons=reason) for file, line, reason in rows]
+    path = folder / "quarantine.csv"
+    write_quarantine(quarantine_frame(refused).lazy(), path, folder / "scratch", rows_at_once=rows_at_once)
+    expected: dict[tuple[str, int], list[str]] = {}
+    for file, line, reason in rows:
+        reasons = expected.setdefault((file, line), [])
+        reasons += [] if reason in reasons else [reason]
+    assert [row[2:] for row in rows_of(path)[1:]] == [
+        [file, str(line), "; ".join(reasons)] for (file, line), reasons in sorted(expected.items())
+    ]
 
 
 def test_problems_are_counted_by_rule_with_one_place_to_look() -> None:
