@@ -209,7 +209,7 @@ def test_a_second_loader_on_the_same_ledger_is_refused(tmp_path: Path) -> None:
     """One sender at a time; the second is told who the first is and harms nobody."""
     with running_sandbox("--limit", "0", "--latency", "0.2", "--duplicates", "accept") as sandbox:
         shop = Shop(tmp_path / "shop", sandbox)
-        shop.export(good_orders(range(400)))
+        shop.export(good_orders(range(2000)))
         shop.configure("limits: {max_in_flight: 1}")
         first = shop.start("upload")
         while sandbox.counts()["orders"] < 2:
