@@ -1,6 +1,7 @@
 """What is known: the questions that can be asked of a ledger, whether it was opened for writing or for reading."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -140,15 +141,40 @@ class Reading:
         return instant_of(moved) if moved else None
 
     def counts(self) -> dict[tuple[str, State], int]:
-        """Return (order | fulfillment, state) -> number of entries."""
-        subject = sa.case((IS_ORDER, "order"), else_="fulfillment")
-        query = (
-            sa.select(subject, ENTRIES.c.state, sa.func.count())
-            .where(ENTRIES.c.store_id == self._store_id)
-            .group_by(subject, ENTRIES.c.state)
+        """Return (order | fulfillment, state) -> number of entries.
+
+        Of those that are accepted, which may be millions, no row is looked at: what every accepted order has is in an index. One
+        statement, so that it is of one moment.
+        """
+        of_store, is_held = ENTRIES.c.store_id == self._store_id, ENTRIES.c.held_at.is_not(None)
+        subject, held = sa.case((IS_ORDER, "order"), else_="fulfillment"), sa.case((is_held, 1), else_=0)
+        number = sa.func.count()
+        others = [state for state in State if state is not State.ACCEPTED]
+        query = sa.union_all(
+            sa.select(subject.label("what"), ENTRIES.c.state, held, number)
+            .where(of_store, ENTRIES.c.state.in_(others))
+            .group_by(subject, ENTRIES.c.state, held),
+            sa.select(sa.literal("all"), sa.literal(State.ACCEPTED.value), 1, number).where(
+                of_store, ENTRIES.c.state == State.ACCEPTED
+            ),
+            sa.select(sa.literal("orders held"), sa.literal(""), 1, number).where(
+                of_store, IS_ORDER, is_held
+            ),
         )
+        found: Counter[tuple[str, State]] = Counter()
+        accepted = accepted_orders = 0
         with self._reading() as connection:
-            return {(what, State(state)): count for what, state, count in connection.execute(query)}
+            for what, state, was_held, count in connection.execute(query):
+                if what == "all":
+                    accepted = count
+                elif what == "orders held":
+                    accepted_orders += count
+                else:
+                    found[what, State(state)] += count
+                    accepted_orders -= count if was_held and what == "order" else 0
+        found["order", State.ACCEPTED] = accepted_orders
+        found["fulfillment", State.ACCEPTED] = accepted - accepted_orders
+        return dict(+found)
 
     def attempts(self, source_order_id: str) -> list[Mapping[str, Any]]:
         """Return all attempts at an order and its fulfillments, oldest first."""

@@ -1,6 +1,7 @@
 """The ledger: guarded and durable, in a file and on a server."""
 
 import json
+from collections import Counter
 from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any, get_args
@@ -9,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from corso.delivery import reading
-from corso.delivery.ledger import Change, Key, Ledger
+from corso.delivery.ledger import Change, Key, Ledger, key_of
 from corso.delivery.states import MAY_FOLLOW, State
 from corso.errors import IllegalTransition
 from schemas.wire import OperationKind
@@ -236,6 +237,30 @@ def test_only_the_rejected_ones_among_these_keys_are_planned_again(
             ("order", State.REJECTED): 4,
             ("order", State.SENDING): 1,
         }
+
+
+def test_entries_are_counted_by_what_they_are_and_their_state(tmp_path: Path) -> None:
+    """Those that Corso holds and that are to be changed, too, which are in another state than the last time; of this store alone."""
+    orders = [operation(number) for number in range(1, 9)]
+    fulfillments = [operation(number, "create_fulfillment", corso_order_id="7") for number in range(1, 5)]
+    changes = [operation(number, "update_order", corso_order_id="7", totalMoney=99) for number in (1, 2, 3)]
+    with Ledger.open(place_of(tmp_path, 1), 1) as other:
+        other.plan(orders, "b1")
+    with opened(tmp_path) as ledger:
+        ledger.plan([*orders, *fulfillments], "b1")
+        ledger.start([*orders[:7], *fulfillments[:3]])
+        held = [*orders[:5], *fulfillments[:2]]
+        ledger.settle([Change(key_of(each), State.ACCEPTED, corso_id="7", held_hash="h") for each in held])
+        ledger.settle([Change(key_of(orders[5]), State.REJECTED)])
+        ledger.plan(changes, "b2")
+        ledger.start(changes[:2])
+        ledger.settle([Change(key_of(changes[0]), State.UNKNOWN)])
+        one_by_one = Counter(
+            ("fulfillment" if entry.key.source_fulfillment_id else "order", entry.state)
+            for entry in ledger.entries()
+        )
+        assert ledger.counts() == one_by_one
+    assert one_by_one["order", State.ACCEPTED] == one_by_one["fulfillment", State.ACCEPTED] == 2
 
 
 def test_the_orders_that_were_created_lately_are_found_newest_first(tmp_path: Path) -> None:
