@@ -334,7 +334,10 @@ def run_farm(folder: Path, size: Size, kill_every_s: float = 30, say: bool = Fal
         killer.enough.set()
         killer.join(20)
         farm.told.wall_s = time.monotonic() - began
-        farm.told.wrong += [f"{key}: not loaded" for key in set(farm.keys()) - done]
+        if late := set(farm.keys()) - done:
+            farm.told.wrong += [f"{key}: not loaded" for key in late]
+            # What they wait for is the question then.
+            farm.told.wrong += [f"{host.name} stood here: {host.abort()}" for host in hosts]
         runs = instance.get_runs(dg.RunsFilter(job_name="load_batch"))
         farm.told.runs = Counter(run.status.value for run in runs)
         _ask_ledger(farm, made)

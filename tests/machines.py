@@ -61,7 +61,7 @@ class Machine:
             self.process = subprocess.Popen(
                 [*self._inside(), *command],
                 cwd=cwd,
-                env={**environment, "TMPDIR": str(temporary)},
+                env={**environment, "TMPDIR": str(temporary), "PYTHONFAULTHANDLER": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -74,6 +74,15 @@ class Machine:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(20)
+
+    def abort(self) -> str:
+        """End the program and all its children as a fault would; return where each of their threads stood."""
+        assert self.process is not None
+        before = len(self.said)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGABRT)
+        self.process.wait(20)
+        return self.said[before:]
 
     def stop(self, patience_s: float) -> int | None:
         """Ask the program to end (SIGTERM to its main process, as an init does); return its exit code, None where it did not."""
