@@ -79,8 +79,9 @@ def s3_server(address: str = "127.0.0.1", *, sees_its_folder: bool = False) -> I
         server.bucket.mkdir()
         command = [str(program) if program.exists() else "rclone", "serve", "s3", folder]
         options = ["--addr", f"{address}:{port}", "--auth-key", f"{KEY},{SECRET}", "--config", "/dev/null"]
-        if sees_its_folder:
-            options += ["--dir-cache-time", "0s"]
+        # A put is renamed into place, and now and then rclone 1.75 goes on looking for the object under the draft's name, for as
+        # long as it remembers the folder: five minutes by default, in which each get ends in the middle.
+        options += ["--dir-cache-time", "0s" if sees_its_folder else "2s"]
         process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             _wait_for(address, port)
