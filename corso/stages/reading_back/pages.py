@@ -161,7 +161,8 @@ class ListingPass:
         created, updated = self._closing.edge_at, self._closing.updated_at
         top_created, top_updated = self._top.created_at, self._top.updated_at
         is_old = created is not None and top_created is not None and created <= top_created
-        is_unchanged = updated is None or top_updated is None or updated <= top_updated
+        # Of the same second is not older: where the listing is ordered by change, one that moved up may stand right below.
+        is_unchanged = updated is None or top_updated is None or updated < top_updated
         return self._closing.has_ended or (is_old and is_unchanged)
 
     async def _begin_from_the_top(self) -> None:

@@ -86,6 +86,25 @@ def test_two_cursors_ask_for_half_each_and_little_more(tmp_path: Path) -> None:
     assert going.reached_all
 
 
+def test_what_moves_up_in_the_second_of_the_newest_is_seen(tmp_path: Path) -> None:
+    """A listing by change: right below the newest record, which the newest-first cursor has passed."""
+
+    class Moving(ModelListing):
+        async def page(self, order_by: str, after: str | None) -> Page:
+            page = await super().page(order_by, after)
+            if self.answers == 1:
+                self.change(self.records[0])
+                self.insert()
+            return page
+
+    listing = Moving(answers_by_itself=True, ordered_by="change")
+    for _ in range(4):
+        listing.now += 1
+        listing.insert()
+    _, frame = read(listing, tmp_path)
+    assert {1, 2, 3, 4} <= set(numbers(frame))
+
+
 def test_a_store_of_one_page_costs_one_request(tmp_path: Path) -> None:
     """It was read at one moment: there is nothing to look at again."""
     listing = store(3, page_size=5)
