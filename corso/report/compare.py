@@ -5,9 +5,12 @@ record, and a compared field differs) or `matched`. Records are never paired awa
 is a finding.
 
 The work is done in ranges of source_order_id (`corso.report.ranges`), each in bounded memory, in three passes:
-1. Each side is read once and becomes narrow: ids, totals, and a number that stands for the whole row.
-2. Orders and records are paired by them (`corso.report.pairing`). Pairs with equal numbers are equal.
+1. Each side becomes narrow: ids, totals, and a number that stands for the whole row.
+2. Orders and records are paired by them (`corso.report.pairing`). A record with an order's number is equal to it.
 3. The others are read in full, and compared field by field.
+
+Reading the lines of the listing, which are nested, is what takes longest. Where one range holds everything, orders become
+narrow first, and records that are equal to none are put aside as they are read; else the listing is read in full twice.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,8 +27,8 @@ from corso.report.differences import DIFFERENCES, line_differences, order_differ
 from corso.report.findings import aligned, named, sorted_findings
 from corso.report.fulfillment_findings import FulfillmentSides, fulfillment_findings
 from corso.report.life import Earlier, FindingParts, lived
-from corso.report.pairing import Paired, latest, pair, single_records
-from corso.report.ranges import Ranges, cuts_between
+from corso.report.pairing import ROW, Paired, numbers_of_orders, pair, single_records
+from corso.report.ranges import Ranges, cuts_between, slices
 from corso.report.row_hashes import HASH, line_hash, listed_lines_hash, order_hash
 from corso.report.tolerances import (
     FILLED_BY_CORSO,
@@ -45,6 +48,8 @@ CLASSES = ("matched", "missing", "different", "duplicated")
 """In what state an accepted order was found; the order of the words is the order of the reports."""
 
 _COUNTED_BY = ("total_money", "customer_currency_code", "source_created_on")
+_RECORD = (ROW, "line_items", *ORDER_PATHS)
+"""What is read in full of a record."""
 
 ORDERS_PER_RANGE = 1_500_000
 """So many orders are paired at once, narrow: some 300 MB with their records."""
@@ -110,6 +115,8 @@ class _Comparison:
     sides: Sides
     settings: Settings
     ranges: Ranges
+    aside: Path
+    """The folder of those records that are equal to no order, in full: of one range."""
     ignored: frozenset[str] = field(default_factory=frozenset)
 
     @cached_property
@@ -136,10 +143,9 @@ class _Comparison:
         return CURRENCY_FIELD not in self.ignored
 
     def cut_both_sides(self) -> None:
-        """Read each side once, and keep what pairing needs."""
+        """Keep what pairing needs of each side."""
         store = self.settings.loader.store
         currency = currency_of(pl.col("customer_currency_code"), store.currency).alias("currency")
-        sides = self.sides
         of_orders = [
             "source_order_id",
             "file",
@@ -150,7 +156,11 @@ class _Comparison:
             pl.col("total_money").alias("source_total"),
             order_hash(self.hashed_columns),
         ]
+        of_lines = ["source_order_id", line_hash(self.hashed_line_columns)]
+        self.ranges.cut_wide("orders", self.sides.orders, lambda table: table.select(of_orders))
+        self.ranges.cut_wide("lines", self.sides.line_items, lambda table: table.select(of_lines))
         of_records = [
+            ROW,
             "source_order_id",
             "corso_order_id",
             "created_on",
@@ -158,12 +168,63 @@ class _Comparison:
             pl.col("total_money").alias("corso_total"),
             pl.col("customer_currency_code").alias("record_currency"),
             pl.col("source_created_on").alias("record_created_on"),
-            (order_hash(self.hashed_columns) + listed_lines_hash(self.hashed_line_columns)).alias(HASH),
         ]
-        of_lines = ["source_order_id", line_hash(self.hashed_line_columns)]
-        self.ranges.cut_wide("orders", sides.orders, lambda table: table.select(of_orders))
-        self.ranges.cut_wide("records", sides.listing, lambda table: table.select(of_records))
-        self.ranges.cut_wide("lines", sides.line_items, lambda table: table.select(of_lines))
+        if self.is_one_range:
+            self.put_aside()
+        else:
+            of_records.append(self.record_hash)
+        self.ranges.cut_wide("records", self.listing, lambda table: table.select(of_records))
+
+    @property
+    def listing(self) -> pl.LazyFrame:
+        """The listing with the number of each row."""
+        return self.sides.listing.with_row_index(ROW)
+
+    @property
+    def record_hash(self) -> pl.Expr:
+        """The number of a record with its lines."""
+        return (order_hash(self.hashed_columns) + listed_lines_hash(self.hashed_line_columns)).alias(HASH)
+
+    @property
+    def is_one_range(self) -> bool:
+        """Whether all fits into one range."""
+        return not self.ranges.cuts
+
+    def put_aside(self) -> None:
+        """Write those records that are equal to no order, in full: of one range."""
+        equal = numbers_of_orders(self.ranges.part("orders", 0), self.ranges.part("lines", 0)).lazy()
+        for number, records in enumerate(slices(self.listing)):
+            unequal = records.select(*_RECORD, self.record_hash).join(equal, on=HASH, how="anti")
+            unequal.sink_parquet(self.aside / f"{number:05}.parquet", compression="lz4", mkdir=True)
+
+    def unequal(self, number: int) -> pl.Series:
+        """Return which rows of the listing are records, of one range, that are equal to no order."""
+        if self.is_one_range:
+            return pl.scan_parquet(self.aside / "*.parquet").select(ROW).collect()[ROW]
+        equal = numbers_of_orders(self.ranges.part("orders", number), self.ranges.part("lines", number))
+        return self.ranges.part("records", number).join(equal, on=HASH, how="anti")[ROW]
+
+    def pair(self, number: int) -> pl.DataFrame:
+        """Pair one range, keep the pairs, and return those that have to be looked at: source_order_id, ROW, sorted."""
+        unequal = self.unequal(number)
+        self.ranges.drop("lines")
+        paired = pair(self.ranges.part("orders", number), self.ranges.part("records", number), unequal)
+        for name, frame in vars(paired).items():
+            self.ranges.put(name, number, frame)
+        return paired.suspects
+
+    def cut_suspects(self, folder: Path, suspects: Sequence[pl.DataFrame], at_once: int) -> Ranges:
+        """Read what has to be looked at in full."""
+        every = pl.concat(suspects)
+        full = self.ranges.finer(folder, (some["source_order_id"] for some in suspects), at_once)
+        here = pl.col("source_order_id").is_in(every["source_order_id"].implode())
+        there = pl.col(ROW).is_in(every[ROW].implode())
+        listing = pl.scan_parquet(self.aside / "*.parquet") if self.is_one_range else self.listing
+        of_lines = ["source_order_id", *LINE_ITEM_PATHS]
+        full.cut_wide("orders", self.sides.orders, lambda table: table.filter(here).select(list(ORDER_PATHS)))
+        full.cut_wide("lines", self.sides.line_items, lambda table: table.filter(here).select(of_lines))
+        full.cut_wide("records", listing, lambda table: table.filter(there).select(_RECORD))
+        return full
 
     def cut_the_rest(self, earlier: Earlier) -> None:
         """Keep what it takes to name what is wrong; after pairing, which needs the memory."""
@@ -186,34 +247,12 @@ class _Comparison:
         for name, table in tables.items():
             self.ranges.cut(name, table)
 
-    def pair(self, number: int) -> pl.Series:
-        """Pair one range, keep the pairs, and return the ids of those that have to be looked at, sorted."""
-        part = self.ranges.part
-        paired = pair(part("orders", number), part("lines", number), part("records", number))
-        self.ranges.drop("lines")
-        for name, frame in vars(paired).items():
-            self.ranges.put(name, number, frame)
-        return paired.apart.filter(pl.col("class") == "single")["source_order_id"].sort()
-
-    def cut_suspects(self, folder: Path, suspects: Sequence[pl.Series], at_once: int) -> Ranges:
-        """Read what has to be looked at in full."""
-        ids = pl.concat(suspects).implode()
-        full = self.ranges.finer(folder, suspects, at_once)
-        sides = self.sides
-        here = pl.col("source_order_id").is_in(ids)
-        of_lines = ["source_order_id", *LINE_ITEM_PATHS]
-        of_records = ["corso_order_id", "updated_on", "line_items", *ORDER_PATHS]
-        full.cut_wide("orders", sides.orders, lambda table: table.filter(here).select(list(ORDER_PATHS)))
-        full.cut_wide("lines", sides.line_items, lambda table: table.filter(here).select(of_lines))
-        full.cut_wide("records", sides.listing, lambda table: table.filter(here).select(of_records))
-        return full
-
     def differences(self, full: Ranges, number: int) -> pl.DataFrame:
         """Return the fields that differ in one range."""
         parts = [pl.DataFrame(schema=DIFFERENCES)]
         for inner in full.within(self.ranges, number):
             orders, lines = full.part("orders", inner).lazy(), full.part("lines", inner).lazy()
-            records = latest(full.part("records", inner)).lazy()
+            records = full.part("records", inner).lazy()
             parts += [
                 order_differences(orders, records, self.ignored),
                 line_differences(lines, records, self.ignored),
@@ -323,7 +362,7 @@ def reconcile(
     """
     ignored = ignored_columns(settings)
     cuts = cuts_between([sides.orders, sides.listing], orders_per_range)
-    comparison = _Comparison(sides, settings, Ranges(scratch / "narrow", cuts), ignored)
+    comparison = _Comparison(sides, settings, Ranges(scratch / "narrow", cuts), scratch / "unequal", ignored)
     comparison.cut_both_sides()
     suspects = [comparison.pair(number) for number in comparison.ranges.numbers]
     full = comparison.cut_suspects(scratch / "full", suspects, orders_in_full)

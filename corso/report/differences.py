@@ -4,7 +4,7 @@ Equal rows must cost little, as nearly all are equal: a first pass keeps the row
 same, and only those are looked at with the tolerances, and written as text.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -54,7 +54,8 @@ def order_differences(orders: pl.LazyFrame, listing: pl.LazyFrame, ignored: Iter
         .collect()
     )
     ranks = {name: rank for rank, name in enumerate(dtypes(ORDERS))}
-    return pl.concat(field_differences(suspects, name, "", ranks[name], *_NAMED_BY) for name in columns)
+    found = field_differences(suspects, columns, "", ranks, _NAMED_BY)
+    return pl.concat([pl.DataFrame(schema=DIFFERENCES), *found])
 
 
 def line_differences(lines: pl.LazyFrame, listing: pl.LazyFrame, ignored: Iterable[str]) -> pl.DataFrame:
@@ -100,7 +101,7 @@ def line_differences(lines: pl.LazyFrame, listing: pl.LazyFrame, ignored: Iterab
         [
             _one_sided(suspects.filter(pl.col("here").is_null()), IN_CORSO, "corso_value"),
             _one_sided(suspects.filter(pl.col("there").is_null()), "", "source_value"),
-            *(field_differences(both, name, LINE_PREFIX, ranks[name], *_NAMED_BY) for name in columns),
+            *field_differences(both, columns, LINE_PREFIX, ranks, _NAMED_BY),
         ]
     )
 
@@ -128,11 +129,25 @@ def _numbered(lines: pl.LazyFrame) -> pl.LazyFrame:
     return lines.with_columns(copy=pl.lit(0, pl.Int64()))
 
 
-def field_differences(pairs: pl.DataFrame, column: str, prefix: str, rank: int, *keys: str) -> pl.DataFrame:
-    """Return the pairs in which one field differs, with what each side says; `keys` name them.
+def field_differences(
+    pairs: pl.DataFrame, columns: Sequence[str], prefix: str, ranks: Mapping[str, int], keys: Sequence[str]
+) -> list[pl.DataFrame]:
+    """Return the pairs in which a field differs, with what each side says, field by field; `keys` name them.
 
-    A pair has the source's columns, and Corso's under the prefix `IN_CORSO`.
+    A pair has the source's columns, and Corso's under the prefix `IN_CORSO`. Most fields differ nowhere, which is found out
+    for all of them at once.
     """
+    somewhere = pairs.select(may_differ(name, prefix).any().alias(name) for name in columns)
+    return [
+        _field_differences(pairs, name, prefix, ranks[name], keys)
+        for name in columns
+        if somewhere[name].item()
+    ]
+
+
+def _field_differences(
+    pairs: pl.DataFrame, column: str, prefix: str, rank: int, keys: Sequence[str]
+) -> pl.DataFrame:
     dtype = column_type(column, prefix)
     return (
         pairs.filter(may_differ(column, prefix))

@@ -108,7 +108,7 @@ def _different(planned: pl.DataFrame, held: pl.DataFrame, ignored: Collection[st
     columns = compared_fulfillment_columns(ignored)
     there = held.select(*KEY, "updated_on", pl.col(columns).name.prefix(IN_CORSO))
     pairs = planned.join(there, on=KEY)
-    differences = [field_differences(pairs, name, FULFILLMENT_PREFIX, RANKS[name], *KEY) for name in columns]
+    differences = field_differences(pairs, columns, FULFILLMENT_PREFIX, RANKS, KEY)
     if not differences:
         return planned.clear()
     return (

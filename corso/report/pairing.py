@@ -1,8 +1,8 @@
 """Orders put beside their records: who has none, one or several, and which pairs have to be looked at closely.
 
-Narrow frames only: ids, times, totals and the number of each row (`corso.report.row_hashes`). No join is needed for the
-many that are equal: over all orders, lines and records of one id, what the source says is added and what Corso says is
-taken off, and where one order and one record come to nothing, they are equal.
+Narrow frames only: ids, times, totals and the number of each row (`corso.report.row_hashes`). No join by ids is needed for the
+many that are equal: a record with the number of an order is equal to it, and where an order has one such record and no
+other, the two are settled.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,10 @@ import polars as pl
 
 from corso.report.row_hashes import HASH
 
-_ORDERS, _RECORDS, _ID = "orders", "records", "id"
+ROW = "row"
+"""Which of the listing's rows a record is, from 0."""
+
+_ORDERS, _RECORDS, _UNEQUAL, _ID = "orders", "records", "unequal", "id"
 
 
 @dataclass(frozen=True)
@@ -26,18 +29,32 @@ class Paired:
     """Records of orders that have several."""
     others: pl.DataFrame
     """Records of no accepted order of the batch."""
+    suspects: pl.DataFrame
+    """source_order_id, ROW: single ones that may differ from their record, which is this row of the listing; sorted by id."""
 
 
-def pair(orders: pl.DataFrame, lines: pl.DataFrame, records: pl.DataFrame) -> Paired:
+def numbers_of_orders(orders: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+    """Return HASH: for each order, the number of a record that is equal to it.
+
+    `orders`, `lines`: source_order_id, HASH; `lines` are those of exactly these orders. Two orders whose ids have one hash
+    become one number, which no record has: they are looked at closely.
+    """
+    rows = [side.lazy().select(_hashed_id(), HASH) for side in (orders, lines)]
+    return pl.concat(rows).group_by(_ID).agg(pl.col(HASH).sum()).select(HASH).collect(engine="streaming")
+
+
+def pair(orders: pl.DataFrame, records: pl.DataFrame, unequal: pl.Series) -> Paired:
     """Pair one range.
 
-    `orders`: source_order_id, file, line, source_total, source_created_on, currency, has_currency, HASH. `lines`:
-    source_order_id, HASH; one row a line. `records`: source_order_id, corso_order_id, created_on, updated_on,
-    corso_total, record_currency, record_created_on, HASH.
+    `orders`: source_order_id, file, line, source_total, source_created_on, currency, has_currency, HASH. `records`:
+    ROW, source_order_id, corso_order_id, created_on, updated_on, corso_total, record_currency, record_created_on.
+    `unequal`: ROW of those records that have the number of no order.
     """
-    unsure = _unsure(orders, lines, records)
+    differs = pl.col(ROW).is_in(unequal.implode()).alias(_UNEQUAL)
+    records = records.drop(HASH, strict=False).with_columns(differs)
+    unsure = _unsure(orders, records)
     ours = unsure.filter(pl.col(_ORDERS) > 0)["source_order_id"].implode()
-    there = latest(records.filter(pl.col("source_order_id").is_in(ours))).drop(HASH)
+    there = latest(records.filter(pl.col("source_order_id").is_in(ours)))
     several = pl.col("source_order_id").is_duplicated()
     surplus = there.filter(several)
     twice = pl.col("source_order_id").is_in(surplus["source_order_id"].unique().implode())
@@ -54,9 +71,16 @@ def pair(orders: pl.DataFrame, lines: pl.DataFrame, records: pl.DataFrame) -> Pa
             .alias("class")
         )
     )
+    may_differ = apart.filter(pl.col("class") == "single", _UNEQUAL)
     strangers = unsure.filter(pl.col(_ORDERS) == 0)
-    others = records.drop(HASH).join(strangers, on="source_order_id", how="semi", nulls_equal=True)
-    return Paired(apart, surplus, latest(others))
+    others = records.join(strangers, on="source_order_id", how="semi", nulls_equal=True)
+    not_told = (ROW, _UNEQUAL)
+    return Paired(
+        apart=apart.drop(not_told),
+        surplus=surplus.drop(not_told),
+        others=latest(others).drop(not_told),
+        suspects=may_differ.select("source_order_id", ROW).sort("source_order_id"),
+    )
 
 
 def single_records(orders: pl.DataFrame, records: pl.DataFrame, apart: pl.DataFrame) -> pl.DataFrame:
@@ -84,36 +108,37 @@ def latest(records: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([named, records.filter(~has_id)])
 
 
-def _unsure(orders: pl.DataFrame, lines: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
+def _unsure(orders: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
     """Return source_order_id, how many orders and how many records, of all that are not one equal pair.
 
-    Ids are added up by their hashes first, in half the time of texts: nearly all come to one equal pair. Two pairs whose ids
+    Ids are counted by their hashes first, in half the time of texts: nearly all come to one equal pair. Two pairs whose ids
     have one hash do not, and are looked at by their ids, like all that is left.
     """
-    sides = (orders, lines, records)
-    hashed = pl.col("source_order_id").hash(0)
-    left = _added_up(sides, hashed.alias(_ID)).collect(engine="streaming")[_ID].implode()
-    rest = [side.filter(hashed.is_in(left)) for side in sides]
-    return _added_up(rest, pl.col("source_order_id")).collect()
+    sides = (orders, records)
+    left = _counted(sides, _hashed_id()).collect(engine="streaming")[_ID].implode()
+    rest = [side.filter(_hashed_id().is_in(left)) for side in sides]
+    return _counted(rest, pl.col("source_order_id")).collect()
 
 
-def _added_up(sides: Sequence[pl.DataFrame], key: pl.Expr) -> pl.LazyFrame:
+def _counted(sides: Sequence[pl.DataFrame], key: pl.Expr) -> pl.LazyFrame:
     """Return a key, how many orders and how many records it has, for all keys that are not one equal pair."""
-    orders, lines, records = sides
+    orders, records = sides
     none, one = pl.lit(0, pl.UInt32()), pl.lit(1, pl.UInt32())
     parts = [
-        frame.lazy().select(key, number.alias(HASH), order.alias(_ORDERS), record.alias(_RECORDS))
-        for frame, number, order, record in (
-            (orders, pl.col(HASH), one, none),
-            (lines, pl.col(HASH), none, none),
-            (records, pl.lit(0, pl.UInt64()) - pl.col(HASH), none, one),
-        )
+        orders.lazy().select(key, one.alias(_ORDERS), none.alias(_RECORDS), none.alias(_UNEQUAL)),
+        records.lazy().select(
+            key, none.alias(_ORDERS), one.alias(_RECORDS), pl.col(_UNEQUAL).cast(pl.UInt32)
+        ),
     ]
-    is_pair = (pl.col(_ORDERS) == 1) & (pl.col(_RECORDS) == 1) & (pl.col(HASH) == 0)
+    is_pair = (pl.col(_ORDERS) == 1) & (pl.col(_RECORDS) == 1) & (pl.col(_UNEQUAL) == 0)
     return (
         pl.concat(parts)
         .group_by(key.meta.output_name())
-        .agg(pl.col(HASH, _ORDERS, _RECORDS).sum())
+        .agg(pl.col(_ORDERS, _RECORDS, _UNEQUAL).sum())
         .filter(~is_pair)
-        .drop(HASH)
+        .drop(_UNEQUAL)
     )
+
+
+def _hashed_id() -> pl.Expr:
+    return pl.col("source_order_id").hash(0).alias(_ID)

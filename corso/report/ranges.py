@@ -45,16 +45,12 @@ class Ranges:
     def cut_wide(
         self, name: str, table: pl.LazyFrame, select: Callable[[pl.LazyFrame], pl.LazyFrame]
     ) -> None:
-        """Cut what `select` makes of a wide table, row by row; it is read slice by slice.
-
-        polars decodes a Parquet file far ahead of what it writes: four million wide rows took 3 GB at once.
-        """
+        """Cut what `select` makes of a wide table, row by row; it is read slice by slice."""
         if not self.cuts:
             self._whole[name, 0] = select(table).collect(engine="streaming")
             return
-        rows = table.select(pl.len()).collect().item()
-        for number, offset in enumerate(range(0, rows, _ROWS_AT_ONCE)):
-            self._write(name, select(table.slice(offset, _ROWS_AT_ONCE)), number)
+        for number, rows in enumerate(slices(table)):
+            self._write(name, select(rows), number)
         self._whole[name, -1] = select(table.head(0)).collect()
 
     def _write(self, name: str, table: pl.LazyFrame, number: int) -> None:
@@ -105,6 +101,16 @@ class Ranges:
         id_ = pl.col("source_order_id")
         number = pl.sum_horizontal((id_ >= cut).cast(pl.UInt32) for cut in self.cuts)
         return pl.when(id_.is_null() | (id_ == "")).then(len(self.cuts)).otherwise(number)
+
+
+def slices(table: pl.LazyFrame) -> Iterator[pl.LazyFrame]:
+    """Yield a wide table slice by slice, at least one.
+
+    polars decodes a Parquet file far ahead of what it is asked for: four million wide rows took 3 GB at once.
+    """
+    rows = table.select(pl.len()).collect().item()
+    for offset in range(0, max(1, rows), _ROWS_AT_ONCE):
+        yield table.slice(offset, _ROWS_AT_ONCE)
 
 
 def cuts_between(tables: Iterable[pl.LazyFrame], rows_per_range: int) -> list[str]:
