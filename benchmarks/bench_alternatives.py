@@ -34,7 +34,7 @@ from typing import Any
 
 import polars as pl
 
-from benchmarks import measured_process
+from benchmarks import measured_process, own_process
 from benchmarks.alternatives.environments import python_of, versions
 from benchmarks.exports import Export, write_export
 from benchmarks.measured_process import Measured
@@ -207,7 +207,10 @@ def run(tool: Tool, export: Path, folder: Path) -> Run:
     for left in (out, export / "work"):
         shutil.rmtree(left, ignore_errors=True)
     out.mkdir(parents=True)
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("CORSO_", "DAGSTER_"))}
+    mine = own_process.environment() if tool is OURS else os.environ
+    kept = {key: value for key, value in mine.items() if not key.startswith(("CORSO_", "DAGSTER_"))}
+    if tool is not OURS:
+        kept.pop(measured_process.ALLOCATOR, None)
     took = measured_process.run(
         *tool.commands(export, out), output=folder / "said", errors=errors, environment=kept
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks import measured_process
+from benchmarks import measured_process, own_process
 from benchmarks.bench_prepare import prepare
 from benchmarks.exports import write_export
 from corso.delivery.ledger import Change, Ledger, key_of
@@ -106,7 +106,10 @@ def main(orders: int) -> None:
         for stage in STAGES:
             errors = folder / "errors"
             took = measured_process.run(
-                [sys.executable, __file__, "--stage", stage, folder], output=folder / "said", errors=errors
+                [sys.executable, __file__, "--stage", stage, folder],
+                output=folder / "said",
+                errors=errors,
+                environment=own_process.environment(),
             )
             if took.code:
                 raise subprocess.CalledProcessError(

@@ -17,12 +17,13 @@ import os
 import statistics
 import sys
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 
-from benchmarks import measured_process
+from benchmarks import measured_process, own_process
 from benchmarks.alternatives.environments import python_of, versions
 from benchmarks.compared_tables import Expected, write_tables
 from benchmarks.measured_process import Measured
@@ -95,7 +96,8 @@ def main(orders: int, runs: int) -> int:
         ours, theirs = folder / "ours.parquet", folder / "theirs.parquet"
         me = [sys.executable, __file__, "--side", folder / "tables", ours]
         other = [theirs_python, _HERE / "alternatives" / f"{_THEIRS}.py", folder / "tables", theirs]
-        pairs = [(_run(me, folder), _run(other, folder)) for _ in range(runs)]
+        own = own_process.environment()
+        pairs = [(_run(me, folder, own), _run(other, folder)) for _ in range(runs)]
         wrong = unexpected(ours, expected)
         apart = disagreements(ours, theirs)
     print("\n| | s | CPU s | peak MiB |\n|---|---|---|---|")
@@ -121,9 +123,9 @@ def main(orders: int, runs: int) -> int:
     return int(bool(wrong) or apart.height > 0)
 
 
-def _run(command: list[str | Path], folder: Path) -> Measured:
+def _run(command: list[str | Path], folder: Path, environment: Mapping[str, str] | None = None) -> Measured:
     errors = folder / "errors"
-    took = measured_process.run(command, output=folder / "said", errors=errors)
+    took = measured_process.run(command, output=folder / "said", errors=errors, environment=environment)
     if took.code:
         last = "\n".join(errors.read_text(encoding="utf-8").splitlines()[-5:])
         message = f"{command[1]} ended with {took.code}:\n{last}"

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks import measured_process
+from benchmarks import measured_process, own_process
 from benchmarks.exports import write_export
 from corso.extract.profile import TABLES
 from corso.settings import read_settings
@@ -91,7 +91,10 @@ def measured(name: str, folder: Path) -> Side:
     """Run one side in a process of its own; raises where it fails."""
     output, errors = folder / "seconds", folder / "errors"
     took = measured_process.run(
-        [sys.executable, __file__, "--side", name, folder], output=output, errors=errors
+        [sys.executable, __file__, "--side", name, folder],
+        output=output,
+        errors=errors,
+        environment=own_process.environment() if name == "prepare" else None,
     )
     if took.code:
         raise subprocess.CalledProcessError(took.code, name, stderr=errors.read_text(encoding="utf-8"))

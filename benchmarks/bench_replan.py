@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks import measured_process
+from benchmarks import measured_process, own_process
 from benchmarks.exports import write_export
 from corso.delivery.ledger import Change, Key, Ledger
 from corso.delivery.states import State
@@ -104,7 +104,10 @@ def measured(side: str, folder: Path) -> tuple[float, float, float]:
     """Run one side in a process of its own; return seconds, processor seconds and the peak of memory in MiB."""
     output, errors = folder / "seconds", folder / "errors"
     took = measured_process.run(
-        [sys.executable, __file__, "--side", side, folder], output=output, errors=errors
+        [sys.executable, __file__, "--side", side, folder],
+        output=output,
+        errors=errors,
+        environment=own_process.environment(),
     )
     if took.code:
         raise RuntimeError(errors.read_text(encoding="utf-8"))

@@ -32,7 +32,7 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks import measured_process
+from benchmarks import measured_process, own_process
 from benchmarks.bench_prepare import prepare
 from benchmarks.exports import write_export
 from benchmarks.peers.environments import python_of
@@ -141,7 +141,9 @@ class Bench:
 
     def _measured(self, command: Sequence[str | Path], address: str, requests: int) -> Taken:
         output, errors = self._folder / "output", self._folder / "errors"
-        took = measured_process.run(command, output=output, errors=errors)
+        took = measured_process.run(
+            command, output=output, errors=errors, environment=own_process.environment()
+        )
         if took.code:
             raise subprocess.CalledProcessError(
                 took.code, str(command[1]), stderr=errors.read_text(encoding="utf-8")

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+ALLOCATOR = "_RJEM_MALLOC_CONF"
+"""The variable that `pipelines` sets for the loader's own processes."""
 _KIB_OR_BYTES = 1024 if sys.platform.startswith("linux") else 1
 
 
@@ -33,12 +35,21 @@ class Measured:
 def run(
     *commands: Sequence[str | Path], output: Path, errors: Path, environment: Mapping[str, str] | None = None
 ) -> Measured:
-    """Run a command, or several as a pipe; their outputs go into files."""
+    """Run a command, or several as a pipe; their outputs go into files.
+
+    Unless `environment` says otherwise, polars' allocator is as polars sets it: not as this process has it.
+    """
+    inherited = {key: value for key, value in os.environ.items() if key != ALLOCATOR}
     words = [[str(word) for word in command] for command in commands]
     task = {"commands": words, "output": str(output), "errors": str(errors)}
     starter = [sys.executable, "-I", "-S", __file__]
     done = subprocess.run(
-        starter, input=json.dumps(task), env=environment, stdout=subprocess.PIPE, check=True, text=True
+        starter,
+        input=json.dumps(task),
+        env=environment or inherited,
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
     )
     return Measured(**json.loads(done.stdout))
 
