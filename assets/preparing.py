@@ -96,7 +96,9 @@ def upload_plan(
     with batch.scratch() as scratch:
         accepted = {name: batch.table(f"accepted_{name}") for name in TABLES}
         planned = plan(batch, accepted, scratch, progress.watch)
-        actions = pl.scan_parquet(planned).group_by("subject", "action").len().collect().iter_rows()
+        actions = (
+            pl.scan_parquet(planned, glob=False).group_by("subject", "action").len().collect().iter_rows()
+        )
         metadata = {
             f"{subject}s to {action}"
             if action in {"create", "update", "cancel"}

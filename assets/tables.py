@@ -84,11 +84,11 @@ class TableFiles(dg.UPathIOManager):
             obj.sink_parquet(str(draft), compression="zstd", maintain_order=True)
             draft.rename(path)
         self._landing.batch(context.partition_key).publish()
-        rows = pl.scan_parquet(str(path)).select(pl.len()).collect().item()
+        rows = pl.scan_parquet(str(path), glob=False).select(pl.len()).collect().item()
         context.add_output_metadata({"rows": rows})
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:  # noqa: ARG002
         """Scan the table."""
         if path.name.startswith("raw_"):
             return scan_raw(Path(str(path)))
-        return pl.scan_parquet(str(path))
+        return pl.scan_parquet(str(path), glob=False)

@@ -7,18 +7,23 @@ own, with the same tables: programs with and without this class share them.
 """
 
 import fcntl
+import os
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as db
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.runs import SqliteRunStorage
+from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._core.storage.schedules import SqliteScheduleStorage
+from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from dagster._core.storage.sqlite_storage import (
     DagsterSqliteStorage,
     _event_logs_directory,
@@ -40,6 +45,19 @@ BUSY_TIMEOUT_S = 10
 """For so long a writer waits for another one."""
 MOST_RUNS_OPEN = 8
 """Each run's events are a file of their own; the web server reads those of many."""
+
+
+def address_of(base_dir: str, db_name: str) -> str:
+    """Return the address of one of Dagster's databases, whatever characters its path has.
+
+    Dagster escapes nothing: at a `?` the path would end, and `%20` would be the folder of another name.
+    """
+    return f"sqlite:///{quote(str(Path(os.path.abspath(base_dir)) / f'{db_name}.db'))}"  # noqa: PTH100  (as Dagster does)
+
+
+# There is no setting for it.
+for _storage in (sqlite_run_storage, sqlite_event_log, sqlite_schedule_storage):
+    _storage.create_db_conn_string = address_of  # type: ignore[attr-defined]  # imported there by name
 
 
 def open_database(url: str) -> db.Engine:

@@ -195,7 +195,7 @@ def _say(batch: Batch, summary: Summary, stage: Stage, *, as_json: bool, says_ne
 
 def _say_reasons(batch: Batch, summary: Summary) -> None:
     if summary.quarantined.total:
-        say_reasons(problems_by_frequency(pl.scan_parquet(batch.table("quarantined_orders"))))
+        say_reasons(problems_by_frequency(pl.scan_parquet(batch.table("quarantined_orders"), glob=False)))
 
 
 def _say_facts(batch: Batch, summary: Summary, stage: Stage) -> None:
@@ -211,7 +211,7 @@ def _say_facts(batch: Batch, summary: Summary, stage: Stage) -> None:
     for note in facts.upload_notes:
         say(note)
     compared = stage == "reconcile" and batch.file("reconciliation.parquet").exists()
-    findings = pl.read_parquet(batch.file("reconciliation.parquet")) if compared else None
+    findings = pl.read_parquet(batch.file("reconciliation.parquet"), glob=False) if compared else None
     judged = judge(summary, findings, stage=stage)
     say(painted(judged.sentence, "yellow" if judged.level == "look" else "green"))
     say(f"Report: {as_typed(batch.place / 'reconciliation.html')}")

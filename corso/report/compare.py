@@ -200,7 +200,7 @@ class _Comparison:
     def unequal(self, number: int) -> pl.Series:
         """Return which rows of the listing are records, of one range, that are equal to no order."""
         if self.is_one_range:
-            return pl.scan_parquet(self.aside / "*.parquet").select(ROW).collect()[ROW]
+            return pl.scan_parquet(self.aside, glob=False).select(ROW).collect()[ROW]
         equal = numbers_of_orders(self.ranges.part("orders", number), self.ranges.part("lines", number))
         return self.ranges.part("records", number).join(equal, on=HASH, how="anti")[ROW]
 
@@ -219,7 +219,7 @@ class _Comparison:
         full = self.ranges.finer(folder, (some["source_order_id"] for some in suspects), at_once)
         here = pl.col("source_order_id").is_in(every["source_order_id"].implode())
         there = pl.col(ROW).is_in(every[ROW].implode())
-        listing = pl.scan_parquet(self.aside / "*.parquet") if self.is_one_range else self.listing
+        listing = pl.scan_parquet(self.aside, glob=False) if self.is_one_range else self.listing
         of_lines = ["source_order_id", *LINE_ITEM_PATHS]
         full.cut_wide("orders", self.sides.orders, lambda table: table.filter(here).select(list(ORDER_PATHS)))
         full.cut_wide("lines", self.sides.line_items, lambda table: table.filter(here).select(of_lines))

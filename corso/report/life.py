@@ -134,7 +134,7 @@ def _parts(frame: pl.DataFrame, *keys: str) -> Iterator[tuple[tuple[Any, ...], p
 
 def _scanned(folder: Path, empty: pl.DataFrame) -> pl.LazyFrame:
     parts = sorted(folder.glob("*.parquet"))
-    return pl.concat([pl.scan_parquet(part) for part in parts]) if parts else empty.lazy()
+    return pl.concat([pl.scan_parquet(part, glob=False) for part in parts]) if parts else empty.lazy()
 
 
 def _complete(frame: pl.LazyFrame, wanted: dict[str, pl.DataType]) -> pl.LazyFrame:

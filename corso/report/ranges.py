@@ -65,7 +65,7 @@ class Ranges:
         files = sorted((self._folder / name).glob(f"*/{_RANGE}={number}/*.parquet"))
         if not files:
             return self._whole[name, -1]
-        return pl.concat(pl.scan_parquet(file) for file in files).collect()
+        return pl.concat(pl.scan_parquet(file, glob=False) for file in files).collect()
 
     def put(self, name: str, number: int, frame: pl.DataFrame) -> None:
         """Keep what was made of a range, to be had again as its `part`."""

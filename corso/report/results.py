@@ -89,7 +89,9 @@ def write_results(
         # One slice at least: a file without rows has headers, too.
         for start in range(0, max(1, rows.select(pl.len()).collect().item()), rows_at_once):
             files = scratch.glob(f"by_place/*/{_SLICE}={start // rows_at_once}/*.parquet")
-            states = pl.concat([_NOTHING_ENDED, *(pl.read_parquet(each) for each in files)]).sort(_PLACE)
+            states = pl.concat([_NOTHING_ENDED, *(pl.read_parquet(each, glob=False) for each in files)]).sort(
+                _PLACE
+            )
             slice_ = raw_orders.slice(start, rows_at_once)
             originals = _with_originals(slice_, ADDED_TO_RESULTS, keep=()).collect()
             first = originals[states[_PLACE] - start] if originals.width else originals
@@ -180,7 +182,7 @@ def _by_place(rows: pl.LazyFrame, scratch: Path, rows_at_once: int) -> Iterator[
         rows.slice(start, rows_at_once).sink_parquet(scheme, mkdir=True, compression="lz4")
     for number in sorted({int(path.name.partition("=")[2]) for path in scratch.glob("*/*")}):
         files = sorted(scratch.glob(f"*/{_SLICE}={number}/*.parquet"))
-        yield pl.concat(pl.scan_parquet(each, hive_partitioning=False) for each in files)
+        yield pl.concat(pl.scan_parquet(each, hive_partitioning=False, glob=False) for each in files)
 
 
 def problems_by_frequency(quarantine: pl.LazyFrame) -> pl.DataFrame:

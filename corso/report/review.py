@@ -47,7 +47,7 @@ def read_reviews(path: Path) -> pl.DataFrame:
     if not path.exists():
         return pl.DataFrame(schema=REVIEWS)
     try:
-        rows = pl.read_csv(path, infer_schema=False)
+        rows = pl.read_csv(path, infer_schema=False, glob=False)
         missing = [name for name in REVIEWS if name not in rows.columns]
         if missing:
             message = f"{path}: the column {missing[0]} is missing; put it back, or move the file away to begin anew"

@@ -157,7 +157,7 @@ def _note(sheet: str, rows: int, columns: int, whole: str) -> tuple[str, str] | 
 
 def _cells(csv: Path) -> pl.LazyFrame:
     """Read one of our CSV files as text; a workbook's cell is no formula, so the apostrophes go."""
-    frame = pl.scan_csv(csv, infer_schema=False)
+    frame = pl.scan_csv(csv, infer_schema=False, glob=False)
     return frame.with_columns(as_they_were(pl.all()))
 
 

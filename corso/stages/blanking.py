@@ -133,7 +133,9 @@ class Blanking:
         if self._whose.orders is not None:
             return self._whose.orders
         tables = [self._batch.table(name) for name in ("accepted_orders", "quarantined_orders")]
-        ids = [pl.scan_parquet(table).select("source_order_id") for table in tables if table.exists()]
+        ids = [
+            pl.scan_parquet(table, glob=False).select("source_order_id") for table in tables if table.exists()
+        ]
         return set(pl.concat(ids).collect()["source_order_id"].drop_nulls()) if ids else set()
 
     def remove(self, path: Path) -> None:
@@ -145,14 +147,16 @@ class Blanking:
             path.unlink()
 
     def _holds(self, path: Path) -> bool:
-        columns = pl.read_parquet_schema(path)
+        columns = pl.scan_parquet(path, glob=False).collect_schema()
         if "source_order_id" not in columns:
             return False
-        return bool(pl.scan_parquet(path).select(self._whose.rows(columns).any()).collect().item())
+        return bool(
+            pl.scan_parquet(path, glob=False).select(self._whose.rows(columns).any()).collect().item()
+        )
 
     def _write_table(self, path: Path, draft: Path) -> None:
         # A large table is a folder of parts.
-        frame = pl.scan_parquet(path)
+        frame = pl.scan_parquet(path, glob=False)
         table = path.parent.name if path.parent.name.endswith(".parquet") else path.name
         differing = self._differing.get(table.removesuffix(".parquet"), {})
         blank = blanked(frame, self._whose, differing)
@@ -260,7 +264,7 @@ def _differing(batch: Batch) -> dict[str, dict[str, Collection[str]]]:
     if not path.exists():
         return {}
     found = (
-        pl.scan_parquet(path)
+        pl.scan_parquet(path, glob=False)
         .filter(kind="different")
         .select("field", "source_order_id")
         .drop_nulls()

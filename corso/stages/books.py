@@ -67,7 +67,7 @@ def close_books(
         batch.write_facts(facts)
         keep_measured(batch.settings, facts.quota, now)
         plan = scan_table(batch, "upload_plan")
-        quarantine = pl.scan_parquet(batch.table("quarantined_orders"))
+        quarantine = pl.scan_parquet(batch.table("quarantined_orders"), glob=False)
         outcomes, fulfillments = _ended(batch, plan, stage, scratch)
         summary = _summary(batch, facts, plan, outcomes, fulfillments, stage)
         findings = _findings(batch, stage)
@@ -171,11 +171,11 @@ def _summary(
 def _source_money(batch: Batch) -> tuple[MoneyRow, ...]:
     """Return the source's side of the money before anything was compared."""
     store = batch.settings.loader.store
-    accepted = pl.scan_parquet(batch.table("accepted_orders")).select(
+    accepted = pl.scan_parquet(batch.table("accepted_orders"), glob=False).select(
         *month_and_currency(store.time_zone, store.currency), accepted="total_money", source="total_money"
     )
     quarantined = (
-        pl.scan_parquet(batch.table("quarantined_orders"))
+        pl.scan_parquet(batch.table("quarantined_orders"), glob=False)
         .filter(
             (pl.col("table") == "orders")
             & (pl.col("kind") == "quarantined")

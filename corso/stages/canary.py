@@ -64,8 +64,8 @@ class Canary:
             return False
         else:
             chosen = choose_canary(
-                pl.scan_parquet(self._batch.table("accepted_orders")),
-                pl.scan_parquet(self._batch.table("accepted_line_items")),
+                pl.scan_parquet(self._batch.table("accepted_orders"), glob=False),
+                pl.scan_parquet(self._batch.table("accepted_line_items"), glob=False),
                 candidates,
                 count,
             )
@@ -131,7 +131,7 @@ class Canary:
         made_again = [source_order_id for source_order_id, payload in payloads.items() if payload is None]
         if made_again:
             orders, lines = (
-                pl.scan_parquet(self._batch.table(name))
+                pl.scan_parquet(self._batch.table(name), glob=False)
                 .filter(pl.col("source_order_id").is_in(made_again))
                 .collect()
                 for name in ("accepted_orders", "accepted_line_items")

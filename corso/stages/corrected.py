@@ -53,4 +53,4 @@ def keep_corrected_cells(batch: Batch, cells: pl.DataFrame) -> list[str]:
 def read_corrected_cells(batch: Batch) -> pl.LazyFrame:
     """Return the batch's corrected cells (CORRECTED_CELLS)."""
     path = batch.table(_TABLE)
-    return pl.scan_parquet(path) if path.exists() else empty_frame(CORRECTED_CELLS).lazy()
+    return pl.scan_parquet(path, glob=False) if path.exists() else empty_frame(CORRECTED_CELLS).lazy()

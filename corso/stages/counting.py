@@ -13,12 +13,12 @@ _ROWS_PER_VALIDATION = 250_000
 def scan_table(batch: Batch, name: str) -> pl.LazyFrame | None:
     """Return a table of the batch; None where it is not there."""
     path = batch.table(name)
-    return pl.scan_parquet(path) if path.exists() else None
+    return pl.scan_parquet(path, glob=False) if path.exists() else None
 
 
 def count_rows(batch: Batch, table: str) -> int:
     """Return how many rows a table has."""
-    return int(pl.scan_parquet(batch.table(table)).select(pl.len()).collect().item())
+    return int(pl.scan_parquet(batch.table(table), glob=False).select(pl.len()).collect().item())
 
 
 def count_by(frame: pl.LazyFrame, column: str) -> dict[str, int]:
@@ -28,7 +28,7 @@ def count_by(frame: pl.LazyFrame, column: str) -> dict[str, int]:
 
 def count_quarantined(batch: Batch) -> TableCounts:
     """Count quarantined orders by their id (a row without one is an order of its own), and rows of the others."""
-    rows = pl.scan_parquet(batch.table("quarantined_orders")).filter(kind="quarantined")
+    rows = pl.scan_parquet(batch.table("quarantined_orders"), glob=False).filter(kind="quarantined")
     source_id = pl.col("source_order_id")
     orders = rows.filter(table="orders").select(source_id.drop_nulls().n_unique() + source_id.is_null().sum())
     counts = count_by(rows, "table")
@@ -48,7 +48,7 @@ def quarantined_share(batch: Batch) -> float:
 
 def unaccounted_rows(batch: Batch) -> dict[str, int]:
     """Return, for each table, rows read less rows accepted, quarantined or repeated; zero where all is well."""
-    set_aside = count_by(pl.scan_parquet(batch.table("quarantined_orders")), "table")
+    set_aside = count_by(pl.scan_parquet(batch.table("quarantined_orders"), glob=False), "table")
     return {
         name: count_rows(batch, f"raw_{name}")
         - count_rows(batch, f"accepted_{name}")
@@ -62,7 +62,7 @@ def broken_contracts(batch: Batch) -> dict[str, int]:
     return {
         name: sum(
             _failures(schema, rows)
-            for rows in pl.scan_parquet(batch.table(f"accepted_{name}")).collect_batches(
+            for rows in pl.scan_parquet(batch.table(f"accepted_{name}"), glob=False).collect_batches(
                 chunk_size=_ROWS_PER_VALIDATION
             )
         )

@@ -103,7 +103,9 @@ def _rows_in_exports(batch: Batch, whose: Whose) -> Iterator[Place]:
     """Yield where the export has their rows."""
     for name in ("raw_orders", "raw_line_items", "raw_fulfillments"):
         if (table := batch.table(name)).exists():
-            rows = pl.scan_parquet(table).filter(whose.rows(("file", "line"))).select("file", "line")
+            rows = (
+                pl.scan_parquet(table, glob=False).filter(whose.rows(("file", "line"))).select("file", "line")
+            )
             yield from rows.drop_nulls().collect().iter_rows()
 
 
@@ -226,9 +228,9 @@ def _erase_in(batch: Batch, erasure: Erasure) -> list[str]:
 def is_in(batch: Batch, whose: Whose) -> bool:
     """Say whether any table of a batch has rows of theirs."""
     for path in table_files(batch):
-        columns = pl.read_parquet_schema(path)
+        columns = pl.scan_parquet(path, glob=False).collect_schema()
         if "source_order_id" in columns:
-            hit = pl.scan_parquet(path).select(whose.rows(columns).any()).collect().item()
+            hit = pl.scan_parquet(path, glob=False).select(whose.rows(columns).any()).collect().item()
             if hit:
                 return True
     return False
@@ -273,7 +275,7 @@ def _table_of(path: Path) -> str:
 
 def _rows_of(path: Path, customers: Collection[str]) -> list[tuple[str | None, str | None, int]]:
     """Return order, file and line of the rows in which one of the customers stands."""
-    schema = pl.read_parquet_schema(path)
+    schema = pl.scan_parquet(path, glob=False).collect_schema()
     addresses = sorted(each.casefold() for each in customers if "@" in each)
     ids = sorted(each for each in customers if "@" not in each)
 
@@ -299,7 +301,7 @@ def _rows_of(path: Path, customers: Collection[str]) -> list[tuple[str | None, s
         pl.col(name) if name in schema else pl.lit(None, dtype).alias(name)
         for name, dtype in (("source_order_id", pl.String), ("file", pl.String), ("line", pl.Int64))
     ]
-    return pl.scan_parquet(path).filter(pl.any_horizontal(found)).select(place).collect().rows()
+    return pl.scan_parquet(path, glob=False).filter(pl.any_horizontal(found)).select(place).collect().rows()
 
 
 def _rows_in_results(batch: Batch, whose: Whose) -> set[int]:
@@ -307,7 +309,7 @@ def _rows_in_results(batch: Batch, whose: Whose) -> set[int]:
     raw = batch.table("raw_orders")
     if not raw.exists():
         return set()
-    rows = pl.scan_parquet(raw).select("source_order_id", "file", "line").sort("file", "line")
+    rows = pl.scan_parquet(raw, glob=False).select("source_order_id", "file", "line").sort("file", "line")
     first = rows.filter(pl.col("source_order_id").is_null() | pl.col("source_order_id").is_first_distinct())
     numbered = first.with_row_index("number").filter(whose.rows(("file", "line")))
     return set(numbered.select("number").collect()["number"])
@@ -317,7 +319,12 @@ def _rows_in_quarantine(batch: Batch, whose: Whose) -> set[Place]:
     table = batch.table("quarantined_orders")
     if not table.exists():
         return set()
-    rows = pl.scan_parquet(table).filter(whose.rows(("file", "line"))).select("file", "line").collect()
+    rows = (
+        pl.scan_parquet(table, glob=False)
+        .filter(whose.rows(("file", "line")))
+        .select("file", "line")
+        .collect()
+    )
     return set(rows.iter_rows())
 
 
@@ -343,8 +350,8 @@ def _would_touch(settings: Settings, erasure: Erasure) -> dict[str, list[str]]:
         files = [
             path
             for path in table_files(batch)
-            if "source_order_id" in (schema := pl.read_parquet_schema(path))
-            and pl.scan_parquet(path).select(whose.rows(schema).any()).collect().item()
+            if "source_order_id" in (schema := pl.scan_parquet(path, glob=False).collect_schema())
+            and pl.scan_parquet(path, glob=False).select(whose.rows(schema).any()).collect().item()
         ]
         named = [*files, *(path for path in reports if path.exists())]
         touched[batch.name] = sorted(path.relative_to(batch.folder).as_posix() for path in named)

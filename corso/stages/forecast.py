@@ -99,7 +99,7 @@ def cost_of(batch: Batch, summary: Summary) -> Cost:
     orders, fulfillments = batch.table("accepted_orders"), batch.table("accepted_fulfillments")
     counted = count_requests(
         settings,
-        pl.scan_parquet(orders) if orders.exists() else None,
+        pl.scan_parquet(orders, glob=False) if orders.exists() else None,
         count=summary.accepted.orders,
         to_create=summary.plan.create,
     )
@@ -109,14 +109,16 @@ def cost_of(batch: Batch, summary: Summary) -> Cost:
         fulfillments=_planned_fulfillments(batch),
         pages=pages,
         look_ups=look_ups,
-        fulfillment_reads=count_due(pl.scan_parquet(fulfillments), reconcile.fulfillment_requests)
+        fulfillment_reads=count_due(pl.scan_parquet(fulfillments, glob=False), reconcile.fulfillment_requests)
         if fulfillments.exists()
         else 0,
     )
 
 
 def _planned_fulfillments(batch: Batch) -> int:
-    planned = pl.scan_parquet(batch.table("upload_plan")).filter(subject="fulfillment", action="create")
+    planned = pl.scan_parquet(batch.table("upload_plan"), glob=False).filter(
+        subject="fulfillment", action="create"
+    )
     return int(planned.select(pl.len()).collect().item())
 
 

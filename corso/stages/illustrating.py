@@ -21,7 +21,7 @@ def months_of(
     store = batch.settings.loader.store
     month, _ = month_and_currency(store.time_zone, store.currency)
     return orders_by_month(
-        pl.scan_parquet(batch.table("accepted_orders")).select("source_order_id", month),
+        pl.scan_parquet(batch.table("accepted_orders"), glob=False).select("source_order_id", month),
         quarantine,
         outcomes=outcomes if stage == "upload" else None,
         findings=findings if stage == "reconcile" else None,

@@ -14,7 +14,7 @@ from corso.stages.batch import Batch, batches_of
 def orders_of_later_batches(batch: Batch) -> list[str]:
     """Return the ids of the orders that later batches of the store brought, as far as these were sent."""
     ids = [
-        pl.scan_parquet(later.table("accepted_orders")).select("source_order_id")
+        pl.scan_parquet(later.table("accepted_orders"), glob=False).select("source_order_id")
         for later in _sent_later(batch)
     ]
     if not ids:

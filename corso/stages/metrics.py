@@ -136,7 +136,7 @@ def _of_findings(batch: Batch) -> Iterator[Measure]:
     path = batch.file("reconciliation.parquet")
     if not path.exists():
         return
-    findings = pl.scan_parquet(path)
+    findings = pl.scan_parquet(path, glob=False)
     counts = dict(findings.group_by("cause").len().collect().iter_rows())
     for cause in CAUSES:
         # Every cause, also those that did not come up: a plot needs its zeros.

@@ -35,4 +35,4 @@ def write_outcomes(batch: Batch, plan: pl.LazyFrame, subject: Subject, folder: P
             known = entries_of(ledger, own["source_order_id"], fulfillments=subject == "fulfillment")
             outcomes = ended(own.lazy(), known.lazy()).collect()
             outcomes.write_parquet(table / f"{start:012}.parquet", compression="lz4")
-    return pl.scan_parquet(table)
+    return pl.scan_parquet(table, glob=False)

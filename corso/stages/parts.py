@@ -209,7 +209,7 @@ def _dealt(table: pl.LazyFrame, files: Sequence[Path]) -> pl.LazyFrame:
     if not files:
         return table.clear()
     # Files of one part are written side by side.
-    rows = pl.concat(pl.scan_parquet(file, hive_partitioning=False) for file in files)
+    rows = pl.concat(pl.scan_parquet(file, hive_partitioning=False, glob=False) for file in files)
     return rows.sort("file", "line", maintain_order=True)
 
 

@@ -145,8 +145,8 @@ def validate(batch: Batch, raw: Tables, scratch: Path, watch: ProgressWatch = un
     batch.write_facts(facts.model_copy(update=found))
     return Validated(
         {name: scratch / name for name in TABLES},
-        pl.scan_parquet(scratch / "quarantine" / "*.parquet"),
-        pl.scan_parquet(scratch / "filled_values" / "*.parquet"),
+        pl.scan_parquet(scratch / "quarantine", glob=False),
+        pl.scan_parquet(scratch / "filled_values", glob=False),
     )
 
 
@@ -176,10 +176,13 @@ def plan(
         return left_alone, rows["orders"].height
 
     made = (
-        Part(number, dict(zip(accepted, map(pl.scan_parquet, of_part), strict=True)))
+        Part(
+            number,
+            {name: pl.scan_parquet(file, glob=False) for name, file in zip(accepted, of_part, strict=True)},
+        )
         for number, of_part in enumerate(zip(*files, strict=True))
     )
-    total = pl.scan_parquet(files[0]).select(pl.len()).collect().item()
+    total = pl.scan_parquet(files[0], glob=False).select(pl.len()).collect().item()
     done = left_alone = 0
     watch("plan", done, total)
     with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
@@ -198,7 +201,7 @@ def plan(
 def _note_erased(batch: Batch, orders: Sequence[Path]) -> None:
     """Keep among the facts that the export has orders of customers who were erased: it brings their data back."""
     erased = sorted(erased_orders(batch.settings))
-    ids = pl.scan_parquet(list(orders)).filter(pl.col("source_order_id").is_in(erased))
+    ids = pl.scan_parquet(list(orders), glob=False).filter(pl.col("source_order_id").is_in(erased))
     there = ids.select(pl.len()).collect().item() if erased else 0
     if there:
         facts = batch.read_facts()

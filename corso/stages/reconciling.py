@@ -35,12 +35,12 @@ def reconcile(batch: Batch, listing: pl.LazyFrame, now: datetime, scratch: Path)
     taken_up = take_up_reviews(batch, now)
     reviews = read_reviews(review_path(batch.settings))
     earlier = _earlier(batch, reviews)
-    plan = pl.scan_parquet(batch.table("upload_plan"))
+    plan = pl.scan_parquet(batch.table("upload_plan"), glob=False)
     facts = batch.read_facts()
     sides = Sides(
-        orders=pl.scan_parquet(batch.table("accepted_orders")),
-        line_items=pl.scan_parquet(batch.table("accepted_line_items")),
-        quarantine=pl.scan_parquet(batch.table("quarantined_orders")),
+        orders=pl.scan_parquet(batch.table("accepted_orders"), glob=False),
+        line_items=pl.scan_parquet(batch.table("accepted_line_items"), glob=False),
+        quarantine=pl.scan_parquet(batch.table("quarantined_orders"), glob=False),
         listing=listing,
         outcomes=write_outcomes(batch, plan, "order", scratch),
         known=partial(known_keys, batch),
@@ -67,10 +67,10 @@ def _fulfillments(batch: Batch, plan: pl.LazyFrame, scratch: Path) -> Fulfillmen
     if not (held.exists() and read.exists()):
         return None
     return FulfillmentSides(
-        accepted=pl.scan_parquet(batch.table("accepted_fulfillments")),
+        accepted=pl.scan_parquet(batch.table("accepted_fulfillments"), glob=False),
         outcomes=write_outcomes(batch, plan, "fulfillment", scratch),
-        held=pl.scan_parquet(held),
-        read=pl.scan_parquet(read),
+        held=pl.scan_parquet(held, glob=False),
+        read=pl.scan_parquet(read, glob=False),
     )
 
 
@@ -78,10 +78,14 @@ def _earlier(batch: Batch, reviews: pl.DataFrame) -> Earlier:
     """Return what earlier reconciliations found: of this batch all of it, of others when each finding was first seen."""
     nothing = Earlier(reviews=reviews)
     mine = {name: batch.table(name) for name in ("reconciliation", "healed", "unseen")}
-    still_open = [pl.scan_parquet(mine[name]) for name in ("reconciliation", "unseen") if mine[name].exists()]
+    still_open = [
+        pl.scan_parquet(mine[name], glob=False)
+        for name in ("reconciliation", "unseen")
+        if mine[name].exists()
+    ]
     return Earlier(
         open=pl.concat([nothing.open, *still_open], how="diagonal_relaxed"),
-        healed=pl.scan_parquet(mine["healed"]) if mine["healed"].exists() else nothing.healed,
+        healed=pl.scan_parquet(mine["healed"], glob=False) if mine["healed"].exists() else nothing.healed,
         elsewhere=pl.concat([nothing.elsewhere, *_seen(_tables_of_others(batch, mine))]),
         reviews=reviews,
     )
@@ -101,7 +105,9 @@ def _seen(tables: Iterable[tuple[float, Callable[[], Path]]]) -> Iterator[pl.Laz
     for _, table_at in sorted(tables, key=lambda each: each[0], reverse=True):
         # A batch that is being written anew at this moment is left out.
         with suppress(OSError, pl.exceptions.PolarsError):
-            table = pl.scan_parquet(table_at()).select("source_order_id", "finding_id", "first_seen")
+            table = pl.scan_parquet(table_at(), glob=False).select(
+                "source_order_id", "finding_id", "first_seen"
+            )
             rows += table.select(pl.len()).collect().item()
             if rows > REMEMBERED:
                 return

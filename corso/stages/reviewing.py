@@ -116,7 +116,7 @@ def _moved(path: Path, folder: Path) -> Path:
 def _known(batch: Batch) -> pl.Series:
     """Return the ids of the batch's findings, open and healed."""
     tables = [batch.table(name) for name in ("reconciliation", "healed") if batch.table(name).exists()]
-    ids = [pl.scan_parquet(table).select("finding_id") for table in tables]
+    ids = [pl.scan_parquet(table, glob=False).select("finding_id") for table in tables]
     nothing = pl.LazyFrame(schema={"finding_id": pl.String})
     return pl.concat([nothing, *ids]).collect()["finding_id"]
 

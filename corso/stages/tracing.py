@@ -76,7 +76,12 @@ def ids_called(settings: Settings, name: str) -> list[str]:
         pl.col("order_name", "order_number").str.strip_prefix("#") == name.removeprefix("#")
     )
     found = [
-        pl.scan_parquet(path).filter(called).select("source_order_id").drop_nulls().unique().collect()
+        pl.scan_parquet(path, glob=False)
+        .filter(called)
+        .select("source_order_id")
+        .drop_nulls()
+        .unique()
+        .collect()
         for path in tables
         if path.exists()
     ]
@@ -138,5 +143,5 @@ def _rows(batch: Batch, table: str, source_order_id: str, *columns: str) -> list
     path = batch.table(table)
     if not path.exists():
         return []
-    rows = pl.scan_parquet(path).filter(pl.col("source_order_id") == source_order_id)
+    rows = pl.scan_parquet(path, glob=False).filter(pl.col("source_order_id") == source_order_id)
     return rows.select(*columns).collect().rows()

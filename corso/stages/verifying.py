@@ -150,16 +150,16 @@ def _counts(certificate: Certificate, batch: Batch) -> Iterator[Line]:
         yield _number(
             f"quarantined {name}", getattr(certificate.quarantined, name), getattr(quarantined, name)
         )
-    plan = count_by(pl.scan_parquet(batch.table("upload_plan")).filter(subject="order"), "action")
+    plan = count_by(pl.scan_parquet(batch.table("upload_plan"), glob=False).filter(subject="order"), "action")
     yield from _each("plan", dict(certificate.plan), plan)
-    results = count_by(pl.scan_csv(batch.file("results.csv"), infer_schema=False), "outcome")
+    results = count_by(pl.scan_csv(batch.file("results.csv"), infer_schema=False, glob=False), "outcome")
     quarantined_rows = results.pop("quarantined", 0)
     yield from _each("outcome", dict(certificate.outcome), results)
     yield _number("quarantined orders in results.csv", certificate.quarantined.orders, quarantined_rows)
 
 
 def _findings(certificate: Certificate, batch: Batch) -> Iterator[Line]:
-    findings = pl.read_parquet(batch.file("reconciliation.parquet"))
+    findings = pl.read_parquet(batch.file("reconciliation.parquet"), glob=False)
     counted = findings.group_by("kind", "cause").agg(
         findings=pl.len(), signed_off=pl.col("signed_off_at").is_not_null().sum()
     )
@@ -177,7 +177,7 @@ def _findings(certificate: Certificate, batch: Batch) -> Iterator[Line]:
 
 
 def _compared_again(certificate: Certificate, batch: Batch) -> Iterator[Line]:
-    findings = pl.read_parquet(batch.file("reconciliation.parquet"))
+    findings = pl.read_parquet(batch.file("reconciliation.parquet"), glob=False)
     settings = batch.settings
     yield Line("the store's time zone", certificate.time_zone, settings.loader.store.time_zone)
     with tempfile.TemporaryDirectory() as scratch:
@@ -201,10 +201,10 @@ def _compare(certificate: Certificate, batch: Batch, scratch: Path) -> Reconcili
     rules = loader.reconcile.model_copy(update={"ignore": list(certificate.not_compared)})
     settings = replace(batch.settings, loader=loader.model_copy(update={"reconcile": rules}))
     sides = Sides(
-        orders=pl.scan_parquet(batch.table("accepted_orders")),
-        line_items=pl.scan_parquet(batch.table("accepted_line_items")),
-        quarantine=pl.scan_parquet(batch.table("quarantined_orders")),
-        listing=pl.scan_parquet(batch.table("corso_orders")),
+        orders=pl.scan_parquet(batch.table("accepted_orders"), glob=False),
+        line_items=pl.scan_parquet(batch.table("accepted_line_items"), glob=False),
+        quarantine=pl.scan_parquet(batch.table("quarantined_orders"), glob=False),
+        listing=pl.scan_parquet(batch.table("corso_orders"), glob=False),
         outcomes=empty_frame(OUTCOME_TABLE).lazy(),
         known=knows_nothing,
     )

@@ -176,7 +176,9 @@ class Checkpoint:
             if len(ids) >= at_least:
                 break
             ids = [
-                *pl.read_parquet(self._folder / name, columns=["corso_order_id"])["corso_order_id"],
+                *pl.read_parquet(self._folder / name, columns=["corso_order_id"], glob=False)[
+                    "corso_order_id"
+                ],
                 *ids,
             ]
         return ids

@@ -317,7 +317,7 @@ def _note(batch: Batch, note: str, drift: Sequence[str]) -> None:
 def _memory(settings: Settings) -> pl.LazyFrame:
     """Return whose fulfillments were read when: `source_order_id`, `read_at`; one row = one order."""
     path = _memory_path(settings)
-    return pl.scan_parquet(path) if path.exists() else pl.LazyFrame(schema=_MEMORY)
+    return pl.scan_parquet(path, glob=False) if path.exists() else pl.LazyFrame(schema=_MEMORY)
 
 
 def _memory_path(settings: Settings) -> Path:

@@ -62,7 +62,7 @@ def read_known(settings: Settings) -> Known | None:
 def known_ids(settings: Settings, known: Known, source_order_ids: pl.Series) -> pl.DataFrame:
     """Return which records of these orders are known: `source_order_id`, `corso_order_id`, `created_on`."""
     folder = _folder(settings)
-    rows = pl.scan_parquet([folder / part for part in known.parts])
+    rows = pl.scan_parquet([folder / part for part in known.parts], glob=False)
     return rows.filter(pl.col("source_order_id").is_in(source_order_ids.implode())).collect(
         engine="streaming"
     )
@@ -96,7 +96,9 @@ def keep_known(
         newest=newest,
         passed_at=began,
         fully_passed_at=on_top_of.fully_passed_at if on_top_of else began,
-        records=int(pl.scan_parquet([folder / each for each in parts]).select(pl.len()).collect().item()),
+        records=int(
+            pl.scan_parquet([folder / each for each in parts], glob=False).select(pl.len()).collect().item()
+        ),
         page_size=page_size or (on_top_of.page_size if on_top_of else 0),
         parts=tuple(parts),
     )
@@ -110,7 +112,7 @@ def keep_known(
 def _known_of(folder: Path, known: Known, rows: pl.LazyFrame) -> pl.Series:
     """Return those of Corso's ids among rows that are known."""
     ids = rows.select("corso_order_id").collect()["corso_order_id"]
-    before = pl.scan_parquet([folder / part for part in known.parts]).select("corso_order_id")
+    before = pl.scan_parquet([folder / part for part in known.parts], glob=False).select("corso_order_id")
     found = before.filter(pl.col("corso_order_id").is_in(ids.implode())).collect(engine="streaming")
     return found["corso_order_id"]
 

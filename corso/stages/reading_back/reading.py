@@ -275,7 +275,7 @@ class _Reader:
         Of very many those that were accepted last: the others are surely not hidden by a late listing.
         """
         parts = self._checkpoint.parts()
-        shown = pl.scan_parquet(parts).select("source_order_id")
+        shown = pl.scan_parquet(parts, glob=False).select("source_order_id")
         rows = int(shown.select(pl.len()).collect().item())
         buckets = 1 + max(rows, self._count) // _ORDERS_AT_ONCE
         here = pl.col("source_order_id").hash(0) % buckets
@@ -301,7 +301,7 @@ class _Reader:
             changed = {each.corso_id: each for each in ledger.latest_changed(since, LOOKED_UP_AGAIN)}
         if not changed:
             return []
-        shown = pl.scan_parquet(self._checkpoint.parts()).filter(
+        shown = pl.scan_parquet(self._checkpoint.parts(), glob=False).filter(
             pl.col("corso_order_id").is_in(list(changed))
         )
         newest = shown.group_by("corso_order_id").agg(pl.col("updated_on").max()).collect()

@@ -19,7 +19,7 @@ _PART, _ROW = "part", "row"
 
 def count_records(parts: list[Path]) -> int:
     """Return how many records there are, with those that were read twice."""
-    return int(pl.scan_parquet(parts).select(pl.len()).collect().item())
+    return int(pl.scan_parquet(parts, glob=False).select(pl.len()).collect().item())
 
 
 def each_once(parts: list[Path], *, at_once: int = RECORDS_AT_ONCE) -> pl.LazyFrame:
@@ -30,11 +30,11 @@ def each_once(parts: list[Path], *, at_once: int = RECORDS_AT_ONCE) -> pl.LazyFr
     """
     outdated = pl.concat(_outdated(parts, at_once)).partition_by(_PART, as_dict=True)
     whole = [part for number, part in enumerate(parts) if (number,) not in outdated]
-    frames = [pl.scan_parquet(whole)] if whole else []
+    frames = [pl.scan_parquet(whole, glob=False)] if whole else []
     for number, part in enumerate(parts):
         if (number,) in outdated:
             rows = outdated[number,][_ROW].implode()
-            frame = pl.scan_parquet(part, row_index_name=_ROW)
+            frame = pl.scan_parquet(part, row_index_name=_ROW, glob=False)
             frames.append(frame.filter(~pl.col(_ROW).is_in(rows)).drop(_ROW))
     return pl.concat(frames).drop(NUMBER)
 
@@ -44,7 +44,7 @@ def _outdated(parts: list[Path], at_once: int) -> Iterator[pl.DataFrame]:
     buckets = 1 + count_records(parts) // at_once
     for bucket in range(buckets):
         narrow = [
-            pl.scan_parquet(part, row_index_name=_ROW)
+            pl.scan_parquet(part, row_index_name=_ROW, glob=False)
             .filter(pl.col("corso_order_id") != "", pl.col("corso_order_id").hash(0) % buckets == bucket)
             .select("corso_order_id", "updated_on", NUMBER, pl.lit(number).alias(_PART), _ROW)
             for number, part in enumerate(parts)
