@@ -1,7 +1,7 @@
 """Rows as numbers: two sides that say the same have the same number, so that nearly all rows are settled by it.
 
 Of ten million orders nearly all are equal; joining two wide tables to find that out would cost their whole size. Here
-each side is read once and each order, its id and lines included, becomes 64 bits. A record that has the number of any order is
+each order, its id and lines included, becomes 64 bits. A record that has the number of any order is
 taken for equal to it: that one that differs is not noticed has a chance of 1 in 10^13 beside a million orders. The others
 are compared field by field (`corso.report.differences`). The converse does not hold: values that only a tolerance makes
 equal have different numbers.
