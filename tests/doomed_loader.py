@@ -16,6 +16,7 @@ from corso.api.client import CorsoApi
 from corso.api.exchange import Exchange
 from corso.delivery.ledger import Ledger
 from corso.delivery.look_ups import LookUps
+from corso.storage.working_copy import VersionedCopy
 from pipelines.cli import main as command
 
 SENDING_COMMITTED: Final = "sending committed"
@@ -24,6 +25,8 @@ ANSWER_READ: Final = "answer read"
 """The answer to a write is read; the ledger does not know of it."""
 LOOKED_UP: Final = "looked up"
 """A look-up of what is in doubt is answered; nothing of it is written down."""
+TABLE_PUT: Final = "table put"
+"""The accepted orders are in the bucket; the manifest that makes them the state's is not."""
 
 Come = Callable[[], None]
 
@@ -83,10 +86,22 @@ def _in_a_look_up(come: Come) -> None:
     Exchange.ask = ask_and_come  # type: ignore[assignment,method-assign]
 
 
+def _before_the_manifest(come: Come) -> None:
+    write = VersionedCopy._write_manifest
+
+    def come_and_write(copy: VersionedCopy, files: Any) -> None:
+        if any(name.startswith("accepted_orders.parquet/") for name in files.keys() - copy._kept.keys()):
+            come()
+        write(copy, files)
+
+    VersionedCopy._write_manifest = come_and_write  # type: ignore[method-assign]
+
+
 POINTS: dict[str, Callable[[Come], None]] = {
     SENDING_COMMITTED: _after_sending_is_committed,
     ANSWER_READ: _after_the_answer,
     LOOKED_UP: _in_a_look_up,
+    TABLE_PUT: _before_the_manifest,
 }
 
 

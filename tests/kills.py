@@ -33,7 +33,7 @@ from sandbox.options import DuplicateMode, SandboxOptions
 from sandbox.points import ARRIVED, BODY_READ, COMMITTED, TOKEN, Point
 from tests.doomed_loader import ANSWER_READ, LOOKED_UP, SENDING_COMMITTED
 from tests.ledger_places import url_of
-from tests.loader_process import STORE_ID, Ended, Shop, broken_identities, environment
+from tests.loader_process import COMMAND, STORE_ID, Ended, Shop, broken_identities, doomed_at, environment
 from tests.merchant import Merchant, held_as_wanted
 from tests.postgres_server import PostgresServer
 from tests.sandbox_process import SandboxAddresses, sandbox_on_a_thread
@@ -55,7 +55,6 @@ IN_WORDS = {
 _BAG = (*POINTS, COMMITTED, ANSWER_READ, LOOKED_UP, AT_RANDOM)
 """What is drawn from without putting back, so that every point has its turn in a story of this many kills."""
 _IN_THE_LOADER = frozenset({SENDING_COMMITTED, ANSWER_READ, LOOKED_UP})
-_DOOMED_LOADER = Path(__file__).with_name("doomed_loader.py")
 
 _NEW_AT_FIRST, _NEW_EACH_NIGHT = 60, 30
 _TIMEOUT_S, _SLOW_FOR_S, _LISTING_DELAY_S = 0.8, 1.0, 1.2
@@ -280,9 +279,9 @@ class Story:
         process.send_signal(signal.SIGKILL)
 
     def _started(self, batch: str, point: str | None, number: int) -> "subprocess.Popen[str]":
-        doom = ["-m", "pipelines.cli"] if point is None else [str(_DOOMED_LOADER), point, str(number)]
+        program = COMMAND if point is None else doomed_at(point, number)
         return subprocess.Popen(
-            [sys.executable, *doom, *self._shop.command("run", batch=batch)],
+            [sys.executable, *program, *self._shop.command("run", batch=batch)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

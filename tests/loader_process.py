@@ -34,6 +34,7 @@ REPORTS = {
     "quarantine.csv",
     "certificate.json",
 }
+COMMAND = ("-m", "pipelines.cli")
 _POLL_S = 0.02
 _BYTECODE = str(Path(tempfile.gettempdir()) / f"corso-loader-tests-{os.getuid()}")
 
@@ -69,16 +70,23 @@ def environment(**changes: str | None) -> dict[str, str]:
     return mine | {key: value for key, value in wanted.items() if value is not None}
 
 
-def start(*arguments: str | Path, **changes: str | None) -> "subprocess.Popen[str]":
-    """Start the command."""
+def start(
+    *arguments: str | Path, program: Sequence[str] = COMMAND, **changes: str | None
+) -> "subprocess.Popen[str]":
+    """Start the command, or what stands in for it."""
     return subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli", *map(str, arguments)],
+        [sys.executable, *program, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         text=True,
         env=environment(**changes),
     )
+
+
+def doomed_at(point: str, number: int = 1) -> tuple[str, ...]:
+    """Return the program that is the command until it comes to a point for the `number`th time."""
+    return (str(Path(__file__).with_name("doomed_loader.py")), point, str(number))
 
 
 def ended(process: "subprocess.Popen[str]") -> Ended:
@@ -169,6 +177,12 @@ class Shop:
     ) -> "subprocess.Popen[str]":
         """Start a verb on it."""
         return start(*self.command(verb, arguments, batch), **changes)
+
+    def start_doomed(
+        self, point: str, verb: str, *arguments: str, **changes: str | None
+    ) -> "subprocess.Popen[str]":
+        """Start a verb that kills itself where it comes to a point first: one of tests/doomed_loader.py."""
+        return start(*self.command(verb, arguments), program=doomed_at(point), **changes)
 
     def command(self, verb: str, arguments: Iterable[str] = (), batch: str | None = BATCH) -> list[str]:
         """Return the command's arguments for a verb on it."""

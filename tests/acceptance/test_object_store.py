@@ -5,15 +5,14 @@ Each machine is a scratch folder of its own. The S3 server is a real one (tests/
 
 import json
 import signal
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.doomed_loader import TABLE_PUT
 from tests.ledger_places import url_of
-from tests.loader_process import BATCH, STORE_ID, TIMEOUT_S, Shop, good_orders, kill, wait_until
+from tests.loader_process import BATCH, STORE_ID, Shop, ended, good_orders, kill, wait_until
 from tests.postgres_server import PostgresServer
 from tests.s3_server import S3Server, s3_server
 from tests.sandbox_process import RunningSandbox, running_sandbox
@@ -35,7 +34,7 @@ def s3() -> Iterator[S3Server]:
 @pytest.fixture
 def sandbox() -> Iterator[RunningSandbox]:
     """Run a sandbox in which what is sent twice is there twice."""
-    with running_sandbox("--limit", "0", "--latency", "0.05", "--duplicates", "accept") as running:
+    with running_sandbox("--limit", "0", "--latency", "0.1", "--duplicates", "accept") as running:
         yield running
 
 
@@ -58,19 +57,6 @@ def machine(s3: S3Server, postgres: PostgresServer, folder: Path, name: str) -> 
     }
 
 
-def kill_while_publishing(process: "subprocess.Popen[str]", s3: S3Server, table: str) -> None:
-    """Kill the loader after a part of a table was put, and before the manifest that makes it valid."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()
-        if any(f"/{table}.parquet" in name for name in s3.names(TABLES)):
-            process.send_signal(signal.SIGSTOP)
-            assert table not in json.dumps(state_of(s3)), "it was too quick to be caught"
-            kill(process)
-            return
-    pytest.fail(f"{table} was never published")
-
-
 def state_of(s3: S3Server) -> dict[str, list[str]]:
     """Return the files of the tables' state, as a reader sees them."""
     manifests = sorted(s3.names(f"{TABLES}/.state"))
@@ -88,8 +74,13 @@ def test_a_batch_goes_on_on_other_machines(
     shop = shop_of(tmp_path / "shop", sandbox)
     one, two, three = (machine(s3, postgres, tmp_path, name) for name in ("one", "two", "three"))
 
-    kill_while_publishing(shop.start("run", **one), s3, "accepted_orders")
-    assert "raw_orders.parquet" in state_of(s3)
+    # After the table was put, and before the manifest that makes it valid.
+    first = ended(shop.start_doomed(TABLE_PUT, "run", **one))
+    assert first.code == -signal.SIGKILL, first.said
+    assert any("/accepted_orders.parquet/" in name for name in s3.names(TABLES))
+    there = {name.partition("/")[0] for name in state_of(s3)}
+    assert "raw_orders.parquet" in there
+    assert "accepted_orders.parquet" not in there
     assert sandbox.counts()["orders"] == 0
 
     second = shop.start("run", **two)
