@@ -1,6 +1,7 @@
 """Folders whose names have what patterns are made of: they are names here, also beside others that would fit."""
 
 import ast
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,10 +40,20 @@ def test_a_folder_named_like_a_pattern_is_loaded_verified_and_forgotten(tmp_path
         certificate = shop.reports() / "certificate.json"
         verified = shop.run("reconcile", "--verify", str(certificate), batch=None)
         assert verified.code == 0, verified.said
-        erased = shop.run("erase", "nobody@example.com", "--yes", batch=None)
-        assert "mistake" not in erased.said, erased.said
+        customer = next(row["customer_email"] for row in shop.table("results") if row["corso_order_id"])
+        erased = shop.run("erase", customer, "--yes", batch=None)
+        assert erased.code == 0, erased.said
+        assert customer not in {row["customer_email"] for row in shop.table("results")}
         purged = shop.run("purge", "--older-than", "0d", batch=None)
         assert purged.code == 0, purged.said
+
+
+@pytest.fixture
+def _nothing_collected() -> Iterator[None]:
+    """Keep the collector away: what it ends may log a traceback, which parses, and Python 3.11's parser is not reentrant."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def _readings() -> Iterator[tuple[str, ast.Call]]:
@@ -55,6 +66,7 @@ def _readings() -> Iterator[tuple[str, ast.Call]]:
                         yield f"{path.relative_to(_PROJECT)}:{node.lineno}", node
 
 
+@pytest.mark.usefixtures("_nothing_collected")
 def test_polars_is_told_that_paths_are_no_patterns() -> None:
     """Else it reads whatever fits: the tables of another store, where a folder's name has a star."""
     readings = list(_readings())
