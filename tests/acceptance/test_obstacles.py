@@ -38,6 +38,7 @@ def assert_all_is_there_once(shop: Shop, sandbox: RunningSandbox) -> None:
     assert (states["orders"], states["fulfillments"]) == ({"accepted": COUNT}, {"accepted": COUNT})
 
 
+@pytest.mark.long
 def test_a_log_that_was_cut_by_a_power_failure_is_told_and_doubles_nothing(tmp_path: Path) -> None:
     """SQLite comes up with an older state, in which orders that are in Corso look as if they had not been sent."""
     with running_sandbox(*ACCEPTS_DOUBLES) as sandbox:

@@ -42,6 +42,7 @@ def test_a_run_parks_at_its_time_and_the_same_command_goes_on(tmp_path: Path) ->
         assert counts["requests_by_status"]["201"] == 300
 
 
+@pytest.mark.long
 def test_what_one_run_found_by_refusals_the_next_one_keeps_to(tmp_path: Path) -> None:
     """An API that tells no quota refuses the first night something, and the second one nothing."""
     with running_sandbox("--limit", "20", "--window", "2", "--headers", "never") as sandbox:

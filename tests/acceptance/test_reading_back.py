@@ -32,7 +32,13 @@ def facts(shop: Shop, batch: str) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.parametrize("mode", [(), ("--order-by", "ignored")], ids=["sorted", "asc ignored"])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param((), id="sorted"),
+        pytest.param(("--order-by", "ignored"), id="asc ignored", marks=pytest.mark.long),
+    ],
+)
 def test_a_killed_reconciliation_goes_on_where_it_was(tmp_path: Path, mode: tuple[str, ...]) -> None:
     """Two pages at the most are read again, and the result is that of one that was not killed."""
     with running_sandbox(*SMALL_PAGES, "--latency", "0.03", *mode) as sandbox:

@@ -26,6 +26,7 @@ def shop_of(folder: Path, sandbox: RunningSandbox, store_id: int = STORE_ID) -> 
     return shop
 
 
+@pytest.mark.long
 def test_two_stores_of_one_credential_take_turns(postgres: PostgresServer, tmp_path: Path) -> None:
     """The second parks (exit code 75) and says who is at work; a killed one's place is free at once.
 
