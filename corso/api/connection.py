@@ -296,7 +296,7 @@ async def _content(request: httpx.Request) -> bytes:
     """Return the bytes of a request."""
     fields = request.headers.raw
     lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
-    lines += [b"%b: %b" % each for each in fields]
+    lines += map(b": ".join, fields)
     head = b"\r\n".join([*lines, b"", b""])
     if head.count(b"\n") != len(fields) + 2 or head.count(b"\r") != len(fields) + 2 or b"\0" in head:
         message = "a header field holds a line break"

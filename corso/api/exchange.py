@@ -36,6 +36,7 @@ LONGEST_TOKEN_ANSWER = 1_000_000
 AboutToSend = Callable[[], Awaitable[None]]
 """What has to be done before the first byte of a request leaves."""
 
+_NO_BODY = httpx.ByteStream(b"")
 _QUOTA_FIELDS = frozenset(
     (
         b"ratelimit",
@@ -95,6 +96,8 @@ class Exchange:
             (b"user-agent", user_agent.encode()),
             (b"accept", b"application/json"),
         ]
+        self._heads: tuple[str, httpx.Headers, httpx.Headers] | None = None
+        """A token's value, and the fields of reads and of writes with it."""
         self._last_headers: httpx.Headers | None = None
         self._tokens = TokenSource(
             loader.corso,
@@ -223,15 +226,24 @@ class Exchange:
             raise
 
     def _request(self, method: str, url: httpx.URL, content: bytes | None, token: Token) -> httpx.Request:
-        fields = [*self._fields, (b"authorization", b"Bearer " + token.value.encode())]
-        if content is None:
-            fields.append((b"accept-encoding", b"gzip, deflate"))
-        else:
-            fields.append((b"content-type", b"application/json"))
-            fields.append((b"content-length", str(len(content)).encode()))
+        read, write = self._heads_with(token)
         extensions = {"timeout": self._timeouts, BEFORE_BYTES: self._hold_back}
-        stream = httpx.ByteStream(content or b"")
-        return httpx.Request(method, url, headers=fields, stream=stream, extensions=extensions)
+        if content is None:
+            return httpx.Request(method, url, headers=read, stream=_NO_BODY, extensions=extensions)
+        request = httpx.Request(
+            method, url, headers=write, stream=httpx.ByteStream(content), extensions=extensions
+        )
+        request.headers["content-length"] = str(len(content))
+        return request
+
+    def _heads_with(self, token: Token) -> tuple[httpx.Headers, httpx.Headers]:
+        """Return the fields of reads, and those of writes; made once a token, as httpx looks at each field anew."""
+        if self._heads is None or self._heads[0] != token.value:
+            fields = [*self._fields, (b"authorization", b"Bearer " + token.value.encode())]
+            read = httpx.Headers([*fields, (b"accept-encoding", b"gzip, deflate")])
+            write = httpx.Headers([*fields, (b"content-type", b"application/json")])
+            self._heads = token.value, read, write
+        return self._heads[1:]
 
     def _hold_back(self) -> None:
         if not self.limiter.may_leave():

@@ -173,7 +173,9 @@ async def read_bounded(response: httpx.Response, longest: int = LONGEST_ANSWER) 
             _bounded(body, longest)
         return bytes(body)
     finally:
-        await response.aclose()
+        if not isinstance(response.stream, httpx.ByteStream):
+            # Else all was read before, and nothing is open.
+            await response.aclose()
 
 
 def _is_plain(response: httpx.Response) -> bool:
@@ -182,6 +184,8 @@ def _is_plain(response: httpx.Response) -> bool:
     A body that is compressed twice, or by what packs tighter than deflate, is a bomb that goes off within one piece.
     """
     codings = [value for name, value in response.headers.raw if name.lower() == b"content-encoding"]
+    if not codings:
+        return True
     named = b",".join(codings).strip().lower()
     if named in {b"", b"identity"}:
         return True

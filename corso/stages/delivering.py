@@ -34,6 +34,7 @@ from corso.stages.signals import stopped_by_signals
 from schemas.wire import Operation
 
 _ROWS_AT_ONCE = 2_000
+_TOLD_EVERY_S = 0.1
 _ROUNDS = 10
 """After looking up, what is surely not there is sent again; so often at the most within one run."""
 _VAIN_ROUNDS = 3
@@ -71,13 +72,24 @@ def upload(
         async def deliver() -> None:
             client = open_api(settings, credentials, clock=clock, until=until)
             async with counted_api(batch, client) as api:
-
-                def watch(what: str, done: int, total: int) -> None:
-                    progress(what, done, total, pace(api))
-
+                watch = seldom(lambda what, done, total: progress(what, done, total, pace(api)), clock)
                 await Delivery(batch, plan, subject, ledger, api, clock, watch).run(limit)
 
         asyncio.run(deliver())
+
+
+def seldom(watch: Watch, clock: Clock) -> Watch:
+    """Return a watch that tells no more often than people can read, and of each thing's beginning and end always."""
+    of, due = "", 0.0
+
+    def told(what: str, done: int, total: int) -> None:
+        nonlocal of, due
+        now = clock.monotonic()
+        if now >= due or what != of or done >= total:
+            of, due = what, now + _TOLD_EVERY_S
+            watch(what, done, total)
+
+    return told
 
 
 def pace(api: CorsoApi) -> Pace:

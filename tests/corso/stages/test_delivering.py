@@ -1,4 +1,7 @@
-"""A whole upload against an API that fails on one order each time: it costs a few tries and waits, not all of them."""
+"""A whole upload against an API that fails on one order each time: it costs a few tries and waits, not all of them.
+
+And how often progress is told.
+"""
 
 import asyncio
 import json
@@ -16,7 +19,7 @@ from corso.errors import OutcomeUnknown
 from corso.extract.plan import plan_orders
 from corso.settings import Loader, Settings
 from corso.stages.batch import Batch
-from corso.stages.delivering import Delivery
+from corso.stages.delivering import Delivery, seldom
 from corso.stages.known_entries import known_entries
 from tests.clocks import JumpingClock
 from tests.fake_corso import STORE_ID, FakeCorso, Fault, entry_of, order_body
@@ -70,3 +73,23 @@ def test_an_order_that_the_api_fails_on_a_few_times_arrives(failures: int, tmp_p
     api = FakeCorso(JumpingClock(), faults={"o-1": deque([BROKEN] * failures)})
     assert upload(tmp_path, api, 12).state is State.ACCEPTED
     assert len(api.orders) == 12
+
+
+def test_progress_is_told_as_often_as_one_can_read_and_to_its_end() -> None:
+    """Of three thousand operations in three seconds some thirty, the first and the last of each kind among them."""
+    clock = JumpingClock()
+    told: list[tuple[str, int, int]] = []
+    watch = seldom(lambda *what: told.append(what), clock)
+
+    async def go() -> None:
+        for kind in ("create_order", "update_order"):
+            for done in range(1, 3_001):
+                watch(kind, done, 3_000)
+                await clock.sleep(0.001)
+
+    asyncio.run(go())
+    for kind in ("create_order", "update_order"):
+        shown = [done for what, done, _ in told if what == kind]
+        assert shown[0] == 1
+        assert shown[-1] == 3_000
+        assert 30 <= len(shown) <= 33
