@@ -175,11 +175,13 @@ def test_a_server_that_stays_away_is_one_sentence(
             assert sentence.endswith("mend this and run the same command again")
             assert "\n" not in sentence
         assert time.monotonic() - began > 1
+    monkeypatch.setattr(tenure, "PATIENCE_S", 60)
     for way in (Ledger.open, Ledger.read):
         began = time.monotonic()
         with pytest.raises(LedgerError, match="Connection refused"):
             way(SharedLedger(DatabaseUrl.parse(own_server.url()), tmp_path / "mark"), STORE_ID)
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 30
+    monkeypatch.setattr(tenure, "PATIENCE_S", 0.5)
     own_server.start()
     # As if the process had ended, which could not give its lease back.
     with connected(tmp_path) as other:
