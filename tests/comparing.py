@@ -41,6 +41,8 @@ class Found:
     unseen: pl.DataFrame
     money: pl.DataFrame
     counts: dict[str, int]
+    put_aside: int
+    """How many records were equal to no order by their numbers; of one range."""
 
 
 def knowing(keys: list[tuple[str, str]]) -> Knows:
@@ -98,6 +100,7 @@ def compared(
             found.unseen.collect(),
             found.money,
             found.counts,
+            sum(pl.read_parquet(file, glob=False).height for file in Path(scratch).glob("unequal/*")),
         )
     FINDINGS.validate(read.findings)
     HEALED.validate(read.healed)

@@ -18,12 +18,18 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
 from corso.report import order_findings
 from corso.report.bridge import CURRENCY_FIELD
-from corso.report.differences import DIFFERENCES, line_differences, order_differences
+from corso.report.differences import (
+    DIFFERENCES,
+    line_differences,
+    order_differences,
+    settled_by_tolerance,
+)
 from corso.report.findings import aligned, named, sorted_findings
 from corso.report.fulfillment_findings import FulfillmentSides, fulfillment_findings
 from corso.report.life import Earlier, FindingParts, lived
@@ -32,6 +38,7 @@ from corso.report.ranges import Ranges, cuts_between, slices
 from corso.report.row_hashes import HASH, line_hash, listed_lines_hash, order_hash
 from corso.report.tolerances import (
     FILLED_BY_CORSO,
+    IN_CORSO,
     LINE_PREFIX,
     LINES,
     compared_line_columns,
@@ -48,6 +55,7 @@ CLASSES = ("matched", "missing", "different", "duplicated")
 """In what state an accepted order was found; the order of the words is the order of the reports."""
 
 _COUNTED_BY = ("total_money", "customer_currency_code", "source_created_on")
+_COUNTED_AS_TEXT = "customer_currency_code"
 _RECORD = (ROW, "line_items", *ORDER_PATHS)
 """What is read in full of a record."""
 
@@ -56,6 +64,10 @@ ORDERS_PER_RANGE = 1_500_000
 ORDERS_IN_FULL = 100_000
 """So many orders that may differ are compared at once, all their columns and lines on both sides: some 400 MB."""
 
+_LOOKED_AT = 2_000
+"""So many records tell whether Corso spells a column in another way than the source."""
+_MANY = 0.02
+"""Where more of them do than this, it takes less to number the column as it is compared than to look at each of them."""
 
 Knows = Callable[[pl.Series], pl.DataFrame]
 """Ids of orders -> source_order_id, source_fulfillment_id (empty for an order) of what the ledger has of them, whatever its batch."""
@@ -108,6 +120,13 @@ class Reconciliation:
     """matched, missing, different, duplicated: accepted orders. foreign: records. unexplained: findings."""
 
 
+class _Loose(NamedTuple):
+    """Columns whose values are numbered as they are compared."""
+
+    of_orders: frozenset[str]
+    of_lines: frozenset[str]
+
+
 @dataclass(frozen=True)
 class _Comparison:
     """One comparison under way."""
@@ -137,6 +156,25 @@ class _Comparison:
         columns = compared_line_columns(self.ignored)
         return ["source_line_item_id", *_said_somewhere(self.sides.line_items, columns, LINE_PREFIX)]
 
+    @cached_property
+    def loose(self) -> _Loose:
+        """The columns that Corso spells in its own way, as an e-mail address in small letters, by a look at some records."""
+        id_, line_id = "source_order_id", "source_line_item_id"
+        columns = [name for name in self.hashed_columns if name != _COUNTED_AS_TEXT]
+        in_corso = pl.col(columns).name.prefix(IN_CORSO)
+        records = self.sides.listing.head(_LOOKED_AT).select(id_, in_corso, LINES).collect()
+        here = pl.col(id_).is_in(records[id_].unique().implode())
+        orders = self.sides.orders.filter(here).select(id_, *columns).collect()
+        of_orders = settled_by_tolerance(orders.join(records, on=id_), columns, "", _MANY)
+        if not self.hashed_line_columns:
+            return _Loose(of_orders, frozenset())
+        columns = [name for name in self.hashed_line_columns if name != line_id]
+        in_corso = pl.col(columns).name.prefix(IN_CORSO)
+        lines = self.sides.line_items.filter(here).select(id_, line_id, *columns).collect()
+        listed = records.select(id_, LINES).filter(pl.col(LINES).list.len() > 0).explode(LINES).unnest(LINES)
+        both = lines.join(listed.select(id_, line_id, in_corso), on=[id_, line_id])
+        return _Loose(of_orders, settled_by_tolerance(both, columns, LINE_PREFIX, _MANY))
+
     @property
     def by_its_own_currency(self) -> bool:
         """Whether a record in another currency than its order's counts in its own."""
@@ -154,9 +192,9 @@ class _Comparison:
             currency,
             pl.col("customer_currency_code").is_not_null().alias("has_currency"),
             pl.col("total_money").alias("source_total"),
-            order_hash(self.hashed_columns),
+            order_hash(self.hashed_columns, self.loose.of_orders),
         ]
-        of_lines = ["source_order_id", line_hash(self.hashed_line_columns)]
+        of_lines = ["source_order_id", line_hash(self.hashed_line_columns, self.loose.of_lines)]
         self.ranges.cut_wide("orders", self.sides.orders, lambda table: table.select(of_orders))
         self.ranges.cut_wide("lines", self.sides.line_items, lambda table: table.select(of_lines))
         of_records = [
@@ -183,7 +221,8 @@ class _Comparison:
     @property
     def record_hash(self) -> pl.Expr:
         """The number of a record with its lines."""
-        return (order_hash(self.hashed_columns) + listed_lines_hash(self.hashed_line_columns)).alias(HASH)
+        of_order = order_hash(self.hashed_columns, self.loose.of_orders)
+        return (of_order + listed_lines_hash(self.hashed_line_columns, self.loose.of_lines)).alias(HASH)
 
     @property
     def is_one_range(self) -> bool:

@@ -145,6 +145,19 @@ def field_differences(
     ]
 
 
+def settled_by_tolerance(
+    pairs: pl.DataFrame, columns: Sequence[str], prefix: str, share: float
+) -> frozenset[str]:
+    """Return the columns in which more than this share of the pairs are not the very same, and equal by a tolerance."""
+    columns = [name for name in columns if column_type(name, prefix) in (TEXT, INSTANT)]
+    if pairs.is_empty() or not columns:
+        return frozenset()
+    settled = pairs.select(
+        (may_differ(name, prefix) & ~differs(name, prefix)).mean().alias(name) for name in columns
+    )
+    return frozenset(name for name in columns if settled[name].item() > share)
+
+
 def _field_differences(
     pairs: pl.DataFrame, column: str, prefix: str, rank: int, keys: Sequence[str]
 ) -> pl.DataFrame:

@@ -4,7 +4,8 @@ Of ten million orders nearly all are equal; joining two wide tables to find that
 each order, its id and lines included, becomes 64 bits. A record that has the number of any order is
 taken for equal to it: that one that differs is not noticed has a chance of 1 in 10^13 beside a million orders. The others
 are compared field by field (`corso.report.differences`). The converse does not hold: values that only a tolerance makes
-equal have different numbers.
+equal have different numbers, but in those columns that are taken as they are compared (`corso.report.tolerances.as_compared`),
+which costs more than the bare values.
 
 polars' hashes change from version to version, so these never leave one reconciliation.
 """
@@ -13,37 +14,46 @@ from collections.abc import Callable, Collection, Iterable
 
 import polars as pl
 
+from corso.report.tolerances import LINE_PREFIX, as_compared
+
 HASH = "hash"
 """The number of a row."""
 _OF_LINE = 5_000
 """Line items take other seeds than orders."""
 
 
-def order_hash(columns: Iterable[str]) -> pl.Expr:
-    """Return the number of an order's id and own columns.
+def order_hash(columns: Iterable[str], loose: Collection[str] = ()) -> pl.Expr:
+    """Return the number of an order's id and own columns, of which `loose` are taken as they are compared.
 
     An order number that is missing stands for the order's id, as Corso falls back to it (documented).
     """
     id_ = pl.col("source_order_id")
-    fallback = pl.coalesce("order_number", id_)
-    values = [fallback if name == "order_number" else pl.col(name) for name in columns]
+
+    def value(name: str) -> pl.Expr:
+        bare = pl.coalesce("order_number", id_) if name == "order_number" else pl.col(name)
+        return as_compared(bare, name) if name in loose else bare
+
+    values = [value(name) for name in columns]
     return _mixed([id_, *values], 1).alias(HASH)
 
 
-def line_hash(columns: Collection[str]) -> pl.Expr:
+def line_hash(columns: Collection[str], loose: Collection[str] = ()) -> pl.Expr:
     """Return the number of one line item; those of an order and its lines are to be summed up."""
-    return _line_hash(columns, pl.col).alias(HASH)
+    return _line_hash(columns, loose, pl.col).alias(HASH)
 
 
-def listed_lines_hash(columns: Collection[str]) -> pl.Expr:
+def listed_lines_hash(columns: Collection[str], loose: Collection[str] = ()) -> pl.Expr:
     """Return, for a record of the listing, the sum of the numbers of its lines."""
-    of_each = _line_hash(columns, pl.element().struct.field)
+    of_each = _line_hash(columns, loose, pl.element().struct.field)
     return pl.col("line_items").list.eval(of_each).list.sum().fill_null(0).alias(HASH)
 
 
-def _line_hash(columns: Collection[str], value: Callable[[str], pl.Expr]) -> pl.Expr:
+def _line_hash(columns: Collection[str], loose: Collection[str], value: Callable[[str], pl.Expr]) -> pl.Expr:
+    values = [
+        as_compared(value(name), name, LINE_PREFIX) if name in loose else value(name) for name in columns
+    ]
     # Hashed once more: sums of the columns alone would not tell which value stands in which line.
-    return _mixed([value(name) for name in columns], _OF_LINE + 1).hash(_OF_LINE)
+    return _mixed(values, _OF_LINE + 1).hash(_OF_LINE)
 
 
 def _mixed(values: Iterable[pl.Expr], seed: int) -> pl.Expr:

@@ -177,6 +177,15 @@ def may_differ(column: str, prefix: str = "") -> pl.Expr:
     )
 
 
+def as_compared(value: pl.Expr, column: str, prefix: str = "") -> pl.Expr:
+    """Return a side's value of a column so that two sides that say the same by this do not differ.
+
+    Not the other way round: instants are taken by the whole second.
+    """
+    dtype = column_type(column, prefix)
+    return value.dt.truncate("1s") if dtype == INSTANT else _comparable(value, column, dtype)
+
+
 def differs(column: str, prefix: str = "") -> pl.Expr:
     """Return true where the two sides of `column` differ beyond every tolerance; never null."""
     dtype = column_type(column, prefix)

@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from unittest import mock
 
 import pytest
 from comparing import Found, compared
@@ -249,6 +250,81 @@ def test_email_case_and_phone_punctuation_do_not_count() -> None:
     record = record_of(order, [line])
     record["customer"] |= {"email": "ANN.1@Example.com", "phone": "+1 (202) 555-0123"}
     assert compared([order], [line], [record]).findings.is_empty()
+
+
+def test_what_corso_spells_in_its_own_way_is_not_looked_at_order_by_order() -> None:
+    """Of a hundred orders, all in other letters and with other spaces, the one that differs is read in full."""
+    orders, lines = [order_row(number) for number in range(100)], [line_row(number) for number in range(100)]
+    records = [record_of(order, [line], line["line"]) for order, line in zip(orders, lines, strict=True)]
+    for record in records:
+        record["customer"] |= {"email": record["customer"]["email"].upper(), "phone": "+1 (202) 555-0123"}
+        record["sourceCreatedOn"] = "2026-11-20T14:30:00.400+02:00"
+        record["lineItems"][0]["name"] += " "
+    assert compared(orders, lines, records).put_aside == 0
+    records[7]["customer"]["email"] = "SOMEBODY@ELSE.EXAMPLE"
+    records[8]["lineItems"][0]["name"] += "s"
+    found = compared(orders, lines, records)
+    assert (found.put_aside, found.counts["matched"]) == (2, 98)
+    assert fields(found) == ["customer_email", "line_items.name"]
+
+
+RESPELLINGS: list[Row] = [
+    {},
+    {"sourceCreatedOn": "2026-11-20T14:30:00.400+02:00"},
+    {"sourceCreatedOn": "2026-11-20T12:29:59.999Z"},
+    {"sourceCreatedOn": "2026-11-20T12:30:01Z"},
+    {"orderName": "  #1001 "},
+    {"orderName": "#1001a"},
+    {"orderName": ""},
+    {"orderNumber": None},
+    {"orderNumber": "o-1 "},
+    {"notes": " "},
+    {"notes": "Cafe\u0301 "},
+    {"customer": {"email": "ANN.1@Example.com "}},
+    {"customer": {"email": "other@example.com"}},
+    {"customer": {"phone": "+1 (202) 555-0123"}},
+    {"customer": {"phone": "12025550123"}},
+]
+"""What Corso may say of an order in place of what it was sent: some of it is tolerated."""
+
+
+@pytest.mark.slow
+@hypothesis_settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.fixed_dictionaries(
+                {
+                    "order_number": st.sampled_from([None, "1001", " 1001"]),
+                    "notes": st.sampled_from([None, "", "Caf\u00e9"]),
+                }
+            ),
+            st.sampled_from(RESPELLINGS),
+            st.sampled_from([None, "Blue mug ", "Blue mugs", ""]),
+        ),
+        max_size=6,
+    )
+)
+def test_how_rows_are_numbered_changes_nothing(cases: list[tuple[Row, Row, str | None]]) -> None:
+    """Every column as it is compared, or none: the findings are the same."""
+    orders, lines, records = [], [], []
+    for number, (changes, respelling, name) in enumerate(cases, 1):
+        order, line = order_row(number, **changes), line_row(number)
+        record = record_of(order, [line], number)
+        record |= respelling | {"customer": record["customer"] | respelling.get("customer", {})}
+        record["lineItems"][0] |= {} if name is None else {"name": name}
+        orders.append(order)
+        lines.append(line)
+        records.append(record)
+    found = []
+    for many in (2.0, -1.0):
+        with mock.patch("corso.report.compare._MANY", many):
+            found.append(compared(orders, lines, records))
+    bare, loose = found
+    assert bare.findings.equals(loose.findings)
+    assert bare.money.equals(loose.money)
+    assert bare.counts == loose.counts
+    assert loose.put_aside <= bare.put_aside
 
 
 def test_lines_are_paired_by_their_id_whatever_their_order() -> None:
