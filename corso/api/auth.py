@@ -31,6 +31,9 @@ EARLY_S = 60.0
 USABLE = 0.9
 """Part of a token's lifetime in which a request may leave with it: it has to arrive, too."""
 
+MOST_IN_VAIN = 10
+"""So many tokens in a row that were over before anybody's turn came show that no request will ever leave with one."""
+
 REFUSED = frozenset({400, 401, 403})
 """Statuses by which a token endpoint refuses the credentials (RFC 6749, section 5.2; 403 is Auth0's)."""
 
@@ -92,6 +95,8 @@ class TokenSource:
         self._user_agent = user_agent
         self._jitter = jitter
         self._token: Token | None = None
+        self._in_vain = 0
+        """Tokens fetched since a request left with one."""
         self._fetching = asyncio.Lock()
 
     @property
@@ -111,16 +116,27 @@ class TokenSource:
         That is longer than until its renewal: where turns are far apart, each token would be over before it was used.
         """
         token = self._token
-        return token if token and self._clock.monotonic() < token.usable_until else None
+        if token is None or self._clock.monotonic() >= token.usable_until:
+            return None
+        self._in_vain = 0
+        return token
 
     async def obtain(self, attempts: int = ATTEMPTS) -> Token:
         """Return the current token, fetching it if need be, in so many tries.
 
-        Raises NotAuthorised when it is refused or useless, NoToken when the endpoint does not work, Parked when it
+        Raises NotAuthorised when it is refused or useless, also as it is over before any turn comes, NoToken when the endpoint does not work, Parked when it
         asks for too long a wait.
         """
         async with self._fetching:
-            return self.current() or await self._fetch(attempts)
+            if token := self.current():
+                return token
+            if self._in_vain >= MOST_IN_VAIN:
+                message = (
+                    f"{self._in_vain} access tokens in a row were over before a request's turn came: they last less long than the "
+                    "quota makes each request wait; the API's administrator can make them last longer"
+                )
+                raise NotAuthorised(message)
+            return await self._fetch(attempts)
 
     async def renew(self, refused: Token) -> Token:
         """Return a token other than `refused`, which the API answered 401 to; fetched once for all who ask."""
@@ -140,6 +156,7 @@ class TokenSource:
             else:
                 if answer.status != 429 and answer.status < 500:
                     self._token = self._read(answer)
+                    self._in_vain += 1
                     return self._token
                 problem = NotSent(f"the token endpoint answered {answer.status}")
             if answer and answer.status == 429:

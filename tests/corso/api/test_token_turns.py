@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from quota_models import FixedWindows
 
 from corso.api.client import CorsoApi
-from corso.errors import Parked, RateLimited
+from corso.errors import NotAuthorised, Parked, RateLimited
 from corso.settings import Credentials
 
 LATENCY_S = 0.05
@@ -253,6 +253,24 @@ def test_a_token_that_is_to_be_renewed_before_the_next_turn_is_used_all_the_same
 
     assert sum(each.what == "order" and each.status == 200 for each in server.arrivals) == 40
     assert len(server.times("token")) <= 41
+
+
+@pytest.mark.parametrize("workers", [1, 20])
+def test_tokens_that_are_over_before_any_turn_comes_end_the_sending(workers: int) -> None:
+    """Tokens of ten seconds, and a turn every forty: it is said, where it could go on for ever."""
+    clock = JumpingClock()
+    server = Server(clock, limit=15, window_s=600)
+    server.expires_in = 10
+
+    async def some(api: CorsoApi) -> None:
+        await send_many(api, 40, workers)
+
+    with pytest.raises(
+        NotAuthorised, match="10 access tokens in a row were over before a request's turn came"
+    ):
+        run(server, clock, some, share=1.0)
+
+    assert len(server.times("token")) <= len(server.times("order")) + len(server.times("read")) + 10
 
 
 @pytest.mark.slow
