@@ -124,8 +124,8 @@ class TokenSource:
     async def obtain(self, attempts: int = ATTEMPTS) -> Token:
         """Return the current token, fetching it if need be, in so many tries.
 
-        Raises NotAuthorised when it is refused or useless, also as it is over before any turn comes, NoToken when the endpoint does not work, Parked when it
-        asks for too long a wait.
+        Raises NotAuthorised when it is refused or useless (MOST_IN_VAIN), NoToken when the endpoint does not work,
+        Parked when it asks for too long a wait.
         """
         async with self._fetching:
             if token := self.current():

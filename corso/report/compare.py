@@ -56,6 +56,7 @@ CLASSES = ("matched", "missing", "different", "duplicated")
 
 _COUNTED_BY = ("total_money", "customer_currency_code", "source_created_on")
 _COUNTED_AS_TEXT = "customer_currency_code"
+"""Of these: another spelling of it counts as another currency, and has to be looked at. A month begins with a whole second."""
 _RECORD = (ROW, "line_items", *ORDER_PATHS)
 """What is read in full of a record."""
 
