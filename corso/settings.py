@@ -8,6 +8,7 @@ import difflib
 import os
 import re
 import zoneinfo
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import time
 from ipaddress import ip_address
@@ -588,13 +589,20 @@ def parse_yaml_file(path: Path) -> tuple[yaml.Node | None, Any]:
         message = f"{path}: cannot be read ({error})"
         raise SettingsError(message) from None
     try:
-        return _parse_yaml(text)
+        node, data = _parse_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"{mark.line + 1}" if mark else "?"
         problem = getattr(error, "problem", None) or "not valid YAML"
         message = f"{path}:{line}: {problem}"
         raise SettingsError(message) from None
+    if repeated := next(_repeated_keys(node), None):
+        first, second = (key.start_mark.line + 1 for key in repeated)
+        message = (
+            f"{path}:{second}: the key {repeated[1].value!r} stands here a second time, first on line {first}"
+        )
+        raise SettingsError(message)
+    return node, data
 
 
 def _parse_yaml(text: str) -> tuple[yaml.Node | None, Any]:
@@ -603,6 +611,24 @@ def _parse_yaml(text: str) -> tuple[yaml.Node | None, Any]:
     except yaml.YAMLError:
         # Python's parser names the character or the word that it stumbled over.
         return yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
+
+
+def _repeated_keys(root: yaml.Node | None) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+    """Yield keys that stand twice in one mapping, which YAML forbids (1.2, 3.2.1.3): PyYAML takes the last one and says nothing."""
+    nodes, seen = [root], set()
+    for node in nodes:
+        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+            continue
+        # What an anchor names may stand within itself.
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+            continue
+        keys: dict[tuple[str, str], yaml.Node] = {}
+        for key, value in node.value:
+            nodes.append(value)
+            if isinstance(key, yaml.ScalarNode) and keys.setdefault((key.tag, key.value), key) is not key:
+                yield keys[key.tag, key.value], key
 
 
 def _parse(path: Path) -> tuple[yaml.Node | None, Any]:
