@@ -446,6 +446,8 @@ def _leave(act: Callable[[], int]) -> None:
     except OSError as error:
         # The disk is full, a folder may not be written to; whatever was sent is in the ledger.
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if isinstance(error, FileNotFoundError) and error.filename is None:
+            text = "the working directory is not there any more"
         code = 3
         output.say_error(f"{text}; mend this and run the same command again", code)
     except KeyboardInterrupt:

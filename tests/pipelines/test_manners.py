@@ -129,6 +129,24 @@ def test_a_mistake_is_one_sentence_with_the_way_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_working_directory_that_was_deleted_is_named(tmp_path: Path) -> None:
+    """The system's own sentence names no file."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = [sys.executable, "-m", "pipelines.cli", "status"]
+    ended = subprocess.run(
+        ["sh", "-c", f'cd {shlex.quote(str(gone))} && rmdir "$PWD" && exec {shlex.join(command)}'],
+        env=environment(PYTHONPATH=str(Path(__file__).parents[2])),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 3
+    assert ended.stderr.startswith("corso-loader: the working directory is not there any more;")
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
 def test_colours_are_for_terminals_that_want_them(shop: Shop) -> None:
     """Not where the output is piped, not with NO_COLOR, not on a dumb terminal."""
     words = ("status", "-c", str(shop.config))
