@@ -324,6 +324,8 @@ def _join(rows: pl.LazyFrame, role: Role, join: Join, other: Role) -> pl.LazyFra
         met = _Scope(other, Table(file=join.file), {}).applies(join.where)
         other = replace(other, rows=other.rows.filter(met))
     if join.totals:
+        if other is not role and other.files > 1:
+            other = replace(other, rows=_in_one_file_or_more(other))
         right = _totals(other, right_keys, join)
     else:
         right = other.rows.select(
@@ -341,6 +343,14 @@ def _join(rows: pl.LazyFrame, role: Role, join: Join, other: Role) -> pl.LazyFra
         totals = pl.col([f"{join.prefix}.{name}" for name in join.totals])
         joined = joined.with_columns(pl.when("\0has_rows").then(totals).otherwise(pl.lit("0")))
     return joined.drop("\0has_rows", *(f"\0own_key.{number}" for number in range(len(own_keys))))
+
+
+def _in_one_file_or_more(role: Role) -> pl.LazyFrame:
+    """Return the rows of files that overlap: one that stands in several is the same row, two alike in one file are two."""
+    same = pl.struct(role.headers).hash().alias("\0same")
+    which = pl.int_range(pl.len(), dtype=pl.UInt32).over(FILE, "\0same").alias("\0which")
+    rows = role.rows.with_columns(same).with_columns(which)
+    return rows.unique(["\0same", "\0which"], keep="first").drop("\0same", "\0which")
 
 
 def _totals(role: Role, keys: Sequence[pl.Expr], join: Join) -> pl.LazyFrame:

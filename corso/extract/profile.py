@@ -147,7 +147,8 @@ class Join(_Section):
     `Price * Qty` is a product of each row.
 
     Without totals the first row counts. A table's own file may be joined, for the totals of an order's rows; of several
-    files each is added up by itself, for two that overlap hold the same order twice.
+    files each is added up by itself, for two that overlap hold the same order twice. Of another's a row that stands in several
+    of its files counts once.
     """
     without_rows: Literal["nothing", "zero"] = "nothing"
     """What the totals are of a row for which the file has none; without the file they are nothing."""

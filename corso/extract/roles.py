@@ -42,6 +42,8 @@ class Role:
     """Whether NOBODYS says of each row whether no table takes it."""
     corrected: Settled = NOTHING_CORRECTED
     """What corrections changed in the rows."""
+    files: int = 1
+    """How many files its rows come from."""
 
     @property
     def headers(self) -> list[str]:
@@ -218,7 +220,7 @@ def _grouped(role: str, files: _Files, corrected: Settled) -> Role:
     if form.order_key:
         key = next(headers[normal(name)] for name in form.order_key if normal(name) in headers)
         frames = [_rows_of_a_key(frame, key, number) for number, frame in enumerate(frames)]
-    return Role(role, form, pl.concat(frames), headers, corrected=corrected)
+    return Role(role, form, pl.concat(frames), headers, corrected=corrected, files=len(frames))
 
 
 def _check_needed(

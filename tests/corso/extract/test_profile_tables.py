@@ -208,6 +208,24 @@ def test_files_that_overlap_hold_an_order_once(tmp_path: Path) -> None:
     assert lines.unique(maintain_order=True).rows() == [("a-1", "1", "new"), ("a-2", "2", "new"), ("b-1", "4", "new")]  # fmt: skip
 
 
+def test_totals_of_another_role_take_a_row_of_two_files_once(tmp_path: Path) -> None:
+    """A row that stands in several files is one; alike in one file, or split over files, are as many as they are."""
+    profile = profile_of(
+        {
+            "join": [{"file": "paid", "by": "Id", "totals": {"all": "Amount"}}],
+            "columns": {"source_order_id": "Id", "notes": "paid.all"},
+        },
+        files={"paid": {}},
+    )
+    header = "Id,Kind,Amount\n"
+    january = header + "a,card,5\na,card,5\na,gift,1\nb,card,7\n"
+    year = header + "a,card,5\na,card,5\nb,card,7\nb,gift,2\nc,,3\n"
+    tables = mapped(
+        tmp_path, profile, orders="Id\na\nb\nc\n", paid=[january, year, "Id,Amount,Kind\nb,4,card\nc,3,\n"]
+    )
+    assert tables["orders"]["notes"].to_list() == ["11.0000", "13.0000", "3.0000"]
+
+
 @pytest.mark.parametrize("later", ["a,1,sent\na,2,\n", "a,3,new\n"])
 def test_an_order_that_differs_from_file_to_file_is_quarantined(tmp_path: Path, later: str) -> None:
     """Which of the two holds, or whether both do, nobody knows."""
