@@ -136,32 +136,40 @@ def share_tax(line_items: pl.DataFrame, orders: pl.DataFrame, store_currency: st
 
     Shares are whole minor units of the order's currency (ISO 4217; of the finest that the tax itself needs) and add up
     to the tax exactly (IS_SHARED marks the lines): the n-th line gets what the first n lines' part, rounded, is more than that of the n - 1 before it.
-    Where all amounts are nothing, lines count alike. Orders with a tax, an amount or a quantity that cannot be read are left
-    as they are.
+    Where all amounts are nothing, lines count alike. A line that stands in two files is one, and gets its share in both. Orders with a
+    tax, an amount or a quantity that cannot be read are left as they are.
     """
-    order = "source_order_id"
+    order, line = "source_order_id", "source_line_item_id"
     totals = orders.select(
         order,
         _units(_read(pl.col("tax_money"))).alias("__total"),
         minor_units(pl.coalesce("customer_currency_code", pl.lit(store_currency, pl.String))).alias(
             "__digits"
         ),
-    ).unique(order, keep="none")
+    ).unique(order, keep="first")
+    # An order that differs from file to file is refused in any case.
+    again = pl.col(line).is_not_null() & ~pl.struct(order, line).hash().is_first_distinct()
     weight = (_units(_read(pl.col("price"))) * _units(_read(pl.col("quantity")))).abs()
     lines = line_items.join(totals, on=order, how="left", maintain_order="left").with_columns(
-        weight.alias("__weight")
+        again.alias("__again"), pl.when(again).then(pl.lit(0, pl.Int128)).otherwise(weight).alias("__weight")
     )
     is_whole = pl.col("fault").is_null() & pl.col("tax").is_null() & pl.col("__weight").is_not_null()
     sum_of_weights = pl.col("__weight").sum().over(order)
     step = pl.lit(10, pl.Int128).pow(4 - pl.col("__digits"))
     lines = lines.with_columns(
-        pl.when(sum_of_weights == 0).then(pl.lit(1, pl.Int128)).otherwise("__weight").alias("__weight"),
+        pl.when(sum_of_weights == 0)
+        .then((~pl.col("__again")).cast(pl.Int128))
+        .otherwise("__weight")
+        .alias("__weight"),
         # A tax finer than the currency's coins is shared out as finely as it is.
         pl.when(pl.col("__total") % step == 0).then(step).otherwise(1).cast(pl.Int128).alias("__step"),
         (is_whole.all().over(order) & pl.col("__total").is_not_null()).alias("__is_shared"),
     )
     shared = lines.with_columns(_shares(order).alias("__share"))
     adds_up = pl.col("__share").sum().over(order) == pl.col("__total")
+    if lines["__again"].any():
+        shared = shared.with_columns(adds_up.alias("__adds_up"), pl.col("__share").first().over(order, line))
+        adds_up = pl.col("__adds_up")
     share = pl.col("__share").cast(AMOUNT) / 10_000
     is_shared = pl.col("__is_shared") & adds_up.fill_null(value=False)
     return shared.with_columns(

@@ -62,11 +62,21 @@ def test_lines_that_have_a_tax_keep_it() -> None:
     assert not found[IS_SHARED].any()
 
 
-def test_lines_of_no_order_or_of_an_order_that_stands_twice_get_nothing() -> None:
-    """Which of two orders' taxes would be meant?"""
+def test_lines_of_no_order_get_nothing() -> None:
+    """Whose tax would it be?"""
     rows = [line_text(1, tax=None), line_text(7, tax=None)]
-    orders = raw_table("orders", [order_text(1), order_text(1, tax_money="9")])
-    assert share_tax(raw_table("line_items", rows), orders, "USD")["tax"].to_list() == [None, None]
+    orders = raw_table("orders", [order_text(1, tax_money="9")])
+    assert share_tax(raw_table("line_items", rows), orders, "USD")["tax"].to_list() == ["9.0000", None]
+
+
+@pytest.mark.parametrize("price", ["3.00", "0"])
+def test_what_stands_in_two_files_shares_once(price: str) -> None:
+    """A month's file beside the year's has the same orders and lines: each line gets the same there, and of the whole tax."""
+    rows = [line_text(line=number, price=price, tax=None) for number in (1, 2, 1, 2)]
+    orders = raw_table("orders", [order_text(tax_money="2.01")] * 2)
+    found = share_tax(raw_table("line_items", rows), orders, "USD")
+    assert found["tax"].to_list() == ["1.0100", "1.0000", "1.0100", "1.0000"]
+    assert found[IS_SHARED].all()
 
 
 AMOUNTS = st.decimals(min_value=-10_000, max_value=10_000, places=2)
