@@ -35,7 +35,7 @@ from corso.extract.profile import (
     literal_parts,
     placeholders,
 )
-from corso.extract.roles import FILE, NOBODYS, ORDER, ROW, Role, read_roles
+from corso.extract.roles import FILE, NOBODYS, ORDER, ROW, Role, order_of_a_name, read_roles
 from corso.extract.text import FAULT, LINE
 from schemas.fields import INSTANT, MONEY, NUMBER, PROVENANCE, dtypes
 from schemas.raw import ORIGINAL
@@ -83,7 +83,8 @@ def used_headers(profile: Profile, role: str, headers: Sequence[str]) -> set[str
     used = {
         *form.order_key,
         *(header for each in form.needs for header in each),
-        form.order_starts_with or "",
+        *form.order_starts_with,
+        form.order_named_by or "",
     }
     if profile.tables["orders"].file == role:
         used |= {header for each in profile.money.moved for header in each.headers}
@@ -303,9 +304,12 @@ def _with_order_columns(role: Role, table: Table) -> pl.LazyFrame:
     """Add, for each header that a rule wants from the order's first row, its value there."""
     rules = [each for rule in table.columns.values() for each in rule.chain]
     wanted = {own for rule in rules for header in rule.order if (own := role.find(header))}
-    heads = role.rows.filter(pl.col(ROW) == 1).select(
-        ORDER, *(pl.col(own).alias(_order_column(own)) for own in sorted(wanted))
-    )
+    own_columns = [pl.col(own).alias(_order_column(own)) for own in sorted(wanted)]
+    first_rows = role.rows.filter(pl.col(ROW) == 1)
+    heads = first_rows.select(ORDER, *own_columns)
+    if role.form.order_named_by and (name := role.find(role.form.order_named_by)):
+        by_name = first_rows.select(order_of_a_name(name).alias(ORDER), *own_columns)
+        heads = pl.concat([heads, by_name.unique(ORDER, keep="first")])
     return role.rows.join(heads, on=ORDER, how="left", maintain_order="left")
 
 

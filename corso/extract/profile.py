@@ -258,8 +258,12 @@ class FileForm(_Section):
     """How dates and times are written, beside ISO 8601 (strftime's codes, tried in turn), e.g. "%m/%d/%Y %I:%M %p"."""
     times_are_utc: bool = False
     """Whether times without an offset are UTC; else they are the store's (store.time_zone)."""
-    order_starts_with: str | None = None
-    """In files with several rows an order: the header that has a value on an order's first row only."""
+    order_starts_with: Headers = ()
+    """In files with several rows an order: headers that have a value on an order's first row only; one of them is enough."""
+    order_named_by: str | None = None
+    """Beside order_starts_with: the header that has the order's name on each of its rows. A row that stands under another order's,
+    as in a file that was sorted or cut, quarantines its order.
+    """
     order_key: Headers = ()
     """In files with several rows an order: the header that has the same value on all of them."""
     needs: tuple[Headers, ...] = ()
@@ -271,6 +275,9 @@ class FileForm(_Section):
     def _is_plain(self) -> Self:
         if self.order_starts_with and self.order_key:
             message = "order_starts_with and order_key are two ways to say the same; give one"
+            raise ValueError(message)
+        if self.order_named_by and not self.order_starts_with:
+            message = "order_named_by goes with order_starts_with"
             raise ValueError(message)
         if pair := quarrels(self.dates):
             message = f"dates: {pair[0]!r} and {pair[1]!r} read the same text as different days; give one"

@@ -22,9 +22,10 @@ from schemas.raw import ORIGINAL
 ROW = "\0row_in_order"
 """A row's number among the rows of its order, from 1."""
 ORDER = "\0order"
-"""The same on all rows of an order, whatever it is."""
+"""The same on all rows of an order, whatever it is; less than 0 on rows that say their order's name alone (`order_of_a_name`)."""
 FILE = "\0file"
 NOBODYS = "\0nobodys"
+NOT_BELOW_ITS_ORDER = "does not stand below the first row of its order, as in a file that was sorted or cut"
 
 NOTHING_CORRECTED = Settled()
 
@@ -111,7 +112,8 @@ def said_of_corrections(
 def missing_headers(form: FileForm, headers: Sequence[str]) -> list[str]:
     """Return the headers that files of this form need and these do not have."""
     there = set(named(form, headers))
-    needed = (*form.needs, form.order_key, *((start,) for start in [form.order_starts_with] if start))
+    named_by = filter(None, [form.order_named_by])
+    needed = (*form.needs, form.order_key, form.order_starts_with, *((header,) for header in named_by))
     return [each[0] for each in needed if each and there.isdisjoint(map(normal, each))]
 
 
@@ -215,8 +217,9 @@ def _grouped(role: str, files: _Files, corrected: Settled) -> Role:
     form, headers = files.form, files.names
     frames = [corrected.applied(rows, file.name) for file, rows in files.frames]
     if form.order_starts_with:
-        start = headers[normal(form.order_starts_with)]
-        frames = [_rows_under_a_start(frame, start, number) for number, frame in enumerate(frames)]
+        starts = [headers[normal(each)] for each in form.order_starts_with if normal(each) in headers]
+        name = headers[normal(form.order_named_by)] if form.order_named_by else None
+        frames = [_rows_under_a_start(frame, starts, name, number) for number, frame in enumerate(frames)]
     if form.order_key:
         key = next(headers[normal(name)] for name in form.order_key if normal(name) in headers)
         frames = [_rows_of_a_key(frame, key, number) for number, frame in enumerate(frames)]
@@ -267,15 +270,33 @@ def _without_descriptions(rows: pl.LazyFrame, form: FileForm, headers: Mapping[s
     return rows.filter(~describes.fill_null(value=False))
 
 
-def _rows_under_a_start(rows: pl.LazyFrame, start: str, file_number: int) -> pl.LazyFrame:
+def _rows_under_a_start(
+    rows: pl.LazyFrame, starts: Sequence[str], name: str | None, file_number: int
+) -> pl.LazyFrame:
     index = pl.int_range(pl.len(), dtype=pl.Int64)
-    head = pl.when(pl.col(start).is_not_null()).then(index).forward_fill()
-    return rows.with_columns((head + (file_number << 40)).alias(ORDER), (index - head + 1).alias(ROW))
+    begins = pl.any_horizontal(pl.col(start).is_not_null() for start in starts)
+    head = pl.when(begins).then(index).forward_fill()
+    order, row = head + (file_number << 40), index - head + 1
+    if name is None:
+        return rows.with_columns(order.alias(ORDER), row.alias(ROW))
+    own = order_of_a_name(name)
+    above = pl.when(begins).then(own).forward_fill()
+    is_apart = pl.col(FAULT).is_null() & pl.col(name).is_not_null() & own.ne_missing(above)
+    return rows.with_columns(
+        pl.when(is_apart).then(own).otherwise(order).alias(ORDER),
+        pl.when(~is_apart).then(row).alias(ROW),
+        pl.when(is_apart).then(pl.lit(NOT_BELOW_ITS_ORDER)).otherwise(FAULT).alias(FAULT),
+    )
+
+
+def order_of_a_name(name: str) -> pl.Expr:
+    """Return what stands for an order of which a row says the name alone: less than 0, unlike other orders' ORDER."""
+    return -(pl.col(name).hash() // 4).cast(pl.Int64) - 1
 
 
 def _rows_of_a_key(rows: pl.LazyFrame, key: str, file_number: int) -> pl.LazyFrame:
     # Each file is counted by itself: in two that overlap the rows of an order are the same rows, not more of them.
-    number = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over(key)
+    number = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over(pl.col(key).str.strip_chars())
     # Rows without the key belong to nobody, and none may stand for another.
     return rows.with_columns(
         pl.concat_str(pl.lit(f"{file_number} "), pl.col(key).str.strip_chars()).alias(ORDER),

@@ -132,6 +132,37 @@ def test_a_cancelled_order_says_so(tmp_path: Path, at: str | None, reason: str |
     assert validated(tables).accepted["orders"]["canceled_reason"].to_list() == [reason]
 
 
+def test_rows_that_stand_apart_from_their_order_quarantine_it(tmp_path: Path) -> None:
+    """A sorted file has lines under other orders; whose they are is said by their names."""
+    rows = [first_row(Id="71"), more_row("#1002"), first_row("#1002", Id="72"), first_row("#1003", Id="73"), more_row("#1003")]  # fmt: skip
+    result = validated(mapped(tmp_path, "shopify", orders=csv_text(rows)))
+    assert result.accepted["orders"]["source_order_id"].to_list() == ["71", "73"]
+    assert result.accepted["line_items"]["source_line_item_id"].to_list() == ["#1001-1", "#1003-1", "#1003-2"]
+    assert set(result.quarantine["source_order_id"]) == {"72"}
+    assert "does not stand below the first row of its order" in ";".join(result.quarantine["reasons"])
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_order_that_is_cut_between_two_files_is_quarantined_whole(tmp_path: Path, *, whole: bool) -> None:
+    """It would go out without the lines of the other file, and with all of the tax on those that are left."""
+    first = [first_row(Id="71"), first_row("#1002", Id="72")]
+    later = [more_row("#1002"), first_row("#1003", Id="73")]
+    files = [csv_text(first), csv_text(later)] + ([csv_text(first)] if whole else [])
+    result = validated(mapped(tmp_path, "shopify", orders=files))
+    assert result.accepted["orders"]["source_order_id"].to_list() == ["71", "73"]
+    of_it = result.quarantine.filter(source_order_id="72")
+    assert of_it.filter(table="line_items", file="orders-2.csv").height == 1
+
+
+def test_an_order_without_a_total_is_an_order(tmp_path: Path) -> None:
+    """Its lines are not those of the order above."""
+    rows = [first_row(), first_row("#1002", Total=None), more_row("#1002")]
+    result = validated(mapped(tmp_path, "shopify", orders=csv_text(rows)))
+    assert result.accepted["line_items"].height == 1
+    assert set(result.quarantine["source_order_id"]) == {"#1002"}
+    assert "total_money" in ";".join(result.quarantine["reasons"])
+
+
 def test_rows_before_the_first_order_belong_to_nobody(tmp_path: Path) -> None:
     """A file that begins in the middle of an order does not give its lines to another."""
     result = validated(mapped(tmp_path, "shopify", orders=csv_text([more_row("#0999"), first_row()])))
