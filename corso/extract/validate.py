@@ -31,6 +31,8 @@ _KEYS: Mapping[TableName, Sequence[str]] = {
     "fulfillments": ("source_order_id", "source_fulfillment_id"),
 }
 _CODES = ("country_code", "currency_code")
+_LOST_DIGITS = r"^\d(?:[.,]\d+[eE]\+?|[eE]\+)\d+$"
+"""5.76461E+17, 5.76461234567890187E17: with a point or a plus, which the code 1E5 has not."""
 
 _FOUND = pl.Schema({ROW: pl.UInt32(), **{field.name: field.dtype for field in PROBLEM.fields}})
 
@@ -193,19 +195,27 @@ def _checked_table(name: TableName, rows: pl.DataFrame) -> _Table:
         # Its values may stand in the wrong columns: what these lack, or hold, is no reason and has no remedy.
         others = table.problems.filter(~pl.col(ROW).is_in(faulty[ROW].implode()))
         table = _Table(name, rows, pl.concat([others, whole.cast(_FOUND)]), table.repeated)
-    return _same_key_twice(_ids_that_lost_digits(table) if name == "orders" else table)
+    return _same_key_twice(_ids_that_lost_digits(table))
 
 
 def _ids_that_lost_digits(table: _Table) -> _Table:
-    # Corso would take them; many orders would be one there.
-    lost = table.rows.filter(pl.col("source_order_id").str.contains(r"^\d(?:[.,]\d+)?[eE]\+\d+$"))
-    return table.with_problem(
-        lost,
-        "id_is_whole",
-        "source_order_id",
-        "has lost digits, as a spreadsheet writes long numbers",
-        "take the id from the export as the platform made it",
-    )
+    # Corso would take them; many orders, lines or parcels would be one there.
+    texts = [
+        column
+        for column, dtype in dtypes(TABLES[table.name]).items()
+        if dtype == pl.String and column.endswith(("_id", "tracking_info_number"))
+    ]
+    lost = table.rows.select(pl.col(texts).str.contains(_LOST_DIGITS).fill_null(value=False))
+    for column in texts:
+        if lost[column].any():
+            table = table.with_problem(
+                table.rows.filter(lost[column]),
+                "id_is_whole",
+                column,
+                "may have lost digits, as spreadsheets and databases write long numbers",
+                "take it from the export as the platform made it",
+            )
+    return table
 
 
 def _broken_rules(name: TableName, rows: pl.DataFrame) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from export_factories import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corso.extract.profile import TABLES
+from corso.extract.profile import TABLES, TableName
 from corso.extract.validate import ROW
 from schemas.quarantine import QUARANTINE
 
@@ -333,8 +333,35 @@ def test_no_row_is_lost_and_what_is_accepted_satisfies_the_schemas(
     assert all(quarantined["reasons"].str.len_chars() > 0)
 
 
-def test_an_order_whose_id_lost_its_digits_is_quarantined() -> None:
-    """A spreadsheet made 5.76913E+17 of it: many orders would be one."""
-    problem = only_problem(checked([order_text(), order_text(2, source_order_id="5.76913E+17")]))
-    shown = (problem["column"], problem["rule"], problem["value"])
-    assert shown == ("source_order_id", "id_is_whole", "5.76913E+17")
+LOST_DIGITS: dict[str, tuple[TableName, str, str]] = {
+    "an order": ("orders", "source_order_id", "5.76913E+17"),
+    "without a plus": ("orders", "source_order_id", "5.76461234567890187E17"),
+    "without a point": ("orders", "source_order_id", "6e+18"),
+    "with a decimal comma": ("orders", "customer_source_customer_id", "5,7E+12"),
+    "a line": ("line_items", "source_line_item_id", "1.00123E+13"),
+    "a variant": ("line_items", "variant_id", "1.72946E+18"),
+    "a shipment": ("fulfillments", "source_fulfillment_id", "1.15E+18"),
+    "a parcel": ("fulfillments", "tracking_info_number", "9.40011E+21"),
+}
+
+
+@pytest.mark.parametrize(("table", "column", "lost"), LOST_DIGITS.values(), ids=LOST_DIGITS.keys())
+def test_an_id_that_lost_its_digits_quarantines_its_order(table: TableName, column: str, lost: str) -> None:
+    """A spreadsheet made 5.76913E+17 of it: many orders, lines or parcels would be one."""
+    rows = {"orders": order_text(2), "line_items": line_text(2), "fulfillments": fulfillment_text(2)}
+    rows[table] |= {column: lost}
+    result = checked(
+        [order_text(1), rows["orders"]], [line_text(1), rows["line_items"]], [rows["fulfillments"]]
+    )
+    problems = [problem for found in result.quarantine["problems"] for problem in found]
+    assert (column, "id_is_whole", lost) in {
+        (each["column"], each["rule"], each["value"]) for each in problems
+    }
+    assert result.accepted["orders"]["source_order_id"].to_list() == ["o-1"]
+
+
+@pytest.mark.parametrize("code", ["1E5", "1e5", "2.5E-3", "12E+5", "1.5E", "E+17"])
+def test_a_code_with_an_e_is_an_id_like_any_other(code: str) -> None:
+    """No spreadsheet writes a long number so."""
+    order, line = order_text(source_order_id=code), line_text(source_order_id=code, variant_id=code)
+    assert checked([order], [line]).accepted["line_items"]["variant_id"].to_list() == [code]
