@@ -1,4 +1,4 @@
-"""What a profile says of the form of amounts and dates, done to whole columns of text.
+"""What a profile says of the form of amounts and dates, done to whole columns of text; and the form of ids.
 
 Text goes in and plain text comes out: `1.234,56 €` becomes `1234.56`, `09/22/2026 04:02 PM` becomes
 `2026-09-22T16:02:00`. What does not have the declared form stays as it is, so that validation refuses it and shows the
@@ -70,6 +70,16 @@ def _plain(text: pl.Expr, shape: str, decimal: Decimal) -> pl.Expr:
         .then(text + pl.lit(" (no decimal comma)"))
         .otherwise(text)
     )
+
+
+def plain_id(text: pl.Expr) -> pl.Expr:
+    """Take off the `.0` that programs write behind whole numbers where some rows have none: 1001.0 is the id 1001."""
+    return text.map_batches(_plain_ids, return_dtype=pl.String, is_elementwise=True)
+
+
+def _plain_ids(texts: pl.Series) -> pl.Series:
+    # Comparing ends takes a thirtieth of looking for the digits before them, and few columns have such ids.
+    return texts.str.replace(r"^(\d+)\.0$", "$1") if texts.str.ends_with(".0").any() else texts
 
 
 def plain_time(text: pl.Expr, forms: Sequence[str], *, is_utc: bool = False) -> pl.Expr:

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from corso.errors import ExportError
-from corso.extract.cells import plain_amount, plain_time
+from corso.extract.cells import plain_amount, plain_id, plain_time
 from corso.extract.files import ExportFile
 from corso.extract.headers import listed, normal
 from corso.extract.layouts import ITEM, PART, begins_like, spread_numbers, unpacked
@@ -318,7 +318,7 @@ def _join(rows: pl.LazyFrame, role: Role, join: Join, other: Role) -> pl.LazyFra
     if key is None or other_key is None:
         message = f"join of {join.file}: both files need the column {join.by!r}"
         raise ExportError(message)
-    own_keys, other_keys = [pl.col(key).str.strip_chars()], [pl.col(other_key).str.strip_chars()]
+    own_keys, other_keys = [_key(pl.col(key))], [_key(pl.col(other_key))]
     if join.totals and other is role:
         # Files that overlap hold an order twice: the totals of its rows are those of its own file.
         own_keys.append(pl.col(FILE))
@@ -421,6 +421,10 @@ def _plain_of(texts: Sequence[tuple[pl.Expr, FileForm]], dtype: pl.DataType) -> 
     return pl.coalesce(_plain(_written(text), dtype, form) for text, form in texts)
 
 
+def _key(text: pl.Expr) -> pl.Expr:
+    return plain_id(text.str.strip_chars())
+
+
 def _written(text: pl.Expr) -> pl.Expr:
     """Take blanks for nothing: some platforms write a tab into empty fields."""
     return pl.when(text.str.strip_chars() != "").then(text)
@@ -454,8 +458,8 @@ class _Scope:
         value = self._value(column, dtype)
         if column == "source_order_id" and self.role.marks_nobodys:
             value = pl.when(~pl.col(NOBODYS)).then(value)
-        # Ids are what tables are joined by: blanks around them tell nothing apart.
-        return value.str.strip_chars() if column.startswith("source_") and column.endswith("_id") else value
+        # Ids are what tables are joined and customers found by: blanks around them tell nothing apart, nor does a .0.
+        return _key(value) if column.endswith("_id") and "source_" in column else value
 
     def _value(self, column: str, dtype: pl.DataType) -> pl.Expr:
         rule = self.table.columns.get(column)
@@ -569,8 +573,13 @@ class _Scope:
         parts = [pl.lit(texts[0])]
         for name, text in zip(placeholders(template), texts[1:], strict=True):
             # TikTok writes a tab behind each id, so that spreadsheets leave it alone.
-            parts += [_written(self.header(name)).str.strip_chars(), pl.lit(text)]
+            value = _written(self.header(name)).str.strip_chars()
+            parts += [plain_id(value) if self._is_of_order_id(name) else value, pl.lit(text)]
         return pl.concat_str(parts)
+
+    def _is_of_order_id(self, header: str) -> bool:
+        rule = self.table.columns.get("source_order_id")
+        return rule is not None and normal(header) in map(normal, rule.headers)
 
     def _amount_text(self, header: str) -> pl.Expr:
         return _plain(self.header(header), MONEY, self._form_of(header))

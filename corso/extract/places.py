@@ -33,6 +33,8 @@ _WELL_KNOWN = {
 
 _PHONE_LIKE = r"^\+?[0-9(][0-9 ().\-/]{4,24}$"
 _EXTENSION = r"(?i)[ ,;]*(?:x|ext\.?|extn\.?|extension)[ :.]*\d{1,7}$"
+_DECIMAL = r"^\+?\d+\.0$"
+"""A phone that a program took for a number: the last zero is none that is dialled, and a plus in front may be gone."""
 _E164 = r"^\+[1-9]\d{6,14}$"
 
 # Letters that Unicode does not take apart into a plain one and an accent.
@@ -296,7 +298,8 @@ def _to_e164(different: pl.DataFrame) -> pl.Series:
     text = pl.col("text").str.strip_chars(_AROUND_PHONES)
     read = different.select(number=text.str.replace(_EXTENSION, ""), country="by_1")
     read = read.with_columns(number=pl.when(pl.col("number").str.contains(_PHONE_LIKE)).then("number"))
-    read = read.with_columns(digits=pl.col("number").str.replace_all(r"[ ().\-/]", ""))
+    without_zero = pl.when(pl.col("number").str.contains(_DECIMAL)).then(pl.col("number").str.head(-2))
+    read = read.with_columns(digits=pl.coalesce(without_zero, "number").str.replace_all(r"[ ().\-/]", ""))
     number, digits = pl.col("number"), pl.col("digits")
     # +44 (0)20 …: the zero in brackets is dialled at home only, which phonenumbers knows.
     done = digits.str.contains(_E164) & ~number.str.contains("(0", literal=True)
@@ -312,6 +315,8 @@ def _to_e164(different: pl.DataFrame) -> pl.Series:
 
 @lru_cache(maxsize=100_000)
 def _e164(phone: str, country: str) -> str | None:
+    if re.fullmatch(_DECIMAL, phone):
+        return _e164_of_a_decimal(phone[:-2], country)
     try:
         number = phonenumbers.parse(phone, country or None)
     except phonenumbers.NumberParseException:
@@ -319,3 +324,11 @@ def _e164(phone: str, country: str) -> str | None:
     if not phonenumbers.is_possible_number(number):
         return None
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def _e164_of_a_decimal(digits: str, country: str) -> str | None:
+    """Return the number where it is the same with a plus in front and without: 49 begins numbers at home in Germany, too."""
+    calling_code = phonenumbers.country_code_for_region(country)
+    with_plus = _e164(f"+{digits}", "") if digits.startswith(str(calling_code)) else None
+    at_home = _e164(digits, country)
+    return at_home if with_plus in {None, at_home} else None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 import polars.selectors as cs
 
+from corso.extract.cells import plain_id
 from corso.extract.convert import converter_of, has_offset, time_is_ambiguous, time_is_impossible
 from corso.extract.fallbacks import Fallback, apply_fallbacks, count_uses
 from corso.extract.money_policy import count_moved, share_tax
@@ -31,6 +32,7 @@ _KEYS: Mapping[TableName, Sequence[str]] = {
     "fulfillments": ("source_order_id", "source_fulfillment_id"),
 }
 _CODES = ("country_code", "currency_code")
+_MAY_END_IN_POINT_ZERO = ("_id", "postal_code", "order_name", "order_number")
 _LOST_DIGITS = r"^\d(?:[.,]\d+[eE]\+?|[eE]\+)\d+$"
 """5.76461E+17, 5.76461234567890187E17: with a point or a plus, which the code 1E5 has not."""
 
@@ -134,6 +136,8 @@ def _cleaned(frame: pl.DataFrame, name: TableName, store: Store) -> pl.DataFrame
         text = pl.col(column)
         if column.endswith(("_id", *_CODES)) or converter_of(dtype):
             text = text.str.strip_chars()
+        if column.endswith(_MAY_END_IN_POINT_ZERO):
+            text = plain_id(text)
         if column == "fulfillment_location_id":
             text = _location(text, store)
         if may_be_blank[column]:

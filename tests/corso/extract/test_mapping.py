@@ -9,6 +9,21 @@ from corso.errors import ExportError
 from corso.extract.profile import Profile
 
 LINES = csv_text([line_text()])
+WITH_PAYMENTS = Profile.model_validate(
+    {
+        "name": "test",
+        "title": "A test's profile",
+        "files": {"orders": {}, "payments": {}},
+        "tables": {
+            "orders": {
+                "file": "orders",
+                "join": [{"file": "payments", "by": "Name", "totals": {"paid": "Amount"}}],
+                "columns": {"source_order_id": "Name", "total_money": "payments.paid"},
+            },
+            "line_items": {"file": "orders"},
+        },
+    }
+)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +76,28 @@ def test_ids_lose_the_blanks_around_them_and_nothing_else(tmp_path: Path) -> Non
     """Tables are joined by ids; other text is the merchant's."""
     tables = mapped(tmp_path, orders='source_order_id,notes\n" 007 ", x \n', line_items=LINES)
     assert tables["orders"].select("source_order_id", "notes").rows() == [("007", " x ")]
+
+
+def test_ids_lose_the_point_and_zero_that_programs_write_behind_them(tmp_path: Path) -> None:
+    """A program writes 1001.0 where a column has gaps: else the order of one night and of the next would be two."""
+    profile = profile_of(
+        source_order_id="Id",
+        customer_source_customer_id="Customer",
+        notes={"template": "{Version}, {Name}"},
+        channel_id={"template": "{Id}-{row_in_order}"},
+    )
+    tables = mapped(
+        tmp_path, profile, orders="Id,Customer,Name,Total,Version\n5900000001001.0, 5.0 ,#1,1.0,2.0\n"
+    )
+    assert tables["orders"].select(
+        "source_order_id", "customer_source_customer_id", "channel_id", "notes"
+    ).rows() == [("5900000001001", "5", "5900000001001-1", "2.0, #1")]
+
+
+def test_files_are_joined_where_one_of_them_has_a_point_and_zero_behind_its_ids(tmp_path: Path) -> None:
+    """In one file every order has a payment, in the other some rows have none."""
+    tables = mapped(tmp_path, WITH_PAYMENTS, orders="Name\n1001\n", payments="name,amount\n1001.0,1.10\n")
+    assert tables["orders"].select("source_order_id", "total_money").rows() == [("1001", "1.1000")]
 
 
 def test_a_ragged_row_keeps_its_fault(tmp_path: Path) -> None:
@@ -173,22 +210,9 @@ def test_each_rule_of_a_profile_does_what_it_says(
 
 def test_another_files_amounts_can_be_added_up_beside_an_order(tmp_path: Path) -> None:
     """A join with totals gives each order the sum of its rows there, and nothing where there are none."""
-    profile = Profile.model_validate(
-        {
-            "name": "test",
-            "title": "A test's profile",
-            "files": {"orders": {}, "payments": {}},
-            "tables": {
-                "orders": {
-                    "file": "orders",
-                    "join": [{"file": "payments", "by": "Name", "totals": {"paid": "Amount"}}],
-                    "columns": {"source_order_id": "Name", "total_money": "payments.paid"},
-                },
-                "line_items": {"file": "orders"},
-            },
-        }
+    tables = mapped(
+        tmp_path, WITH_PAYMENTS, orders="Name\n#1\n#2\n", payments="name,amount\n#1,1.10\n#1,2.20\n"
     )
-    tables = mapped(tmp_path, profile, orders="Name\n#1\n#2\n", payments="name,amount\n#1,1.10\n#1,2.20\n")
     assert tables["orders"].select("source_order_id", "total_money").rows() == [
         ("#1", "3.3000"),
         ("#2", None),

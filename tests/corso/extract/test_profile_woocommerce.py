@@ -169,6 +169,15 @@ def test_rows_of_webtoffee_are_read(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("guest", ["0", "0.0"])
+def test_a_guest_has_no_id(tmp_path: Path, guest: str) -> None:
+    """Whether the plugin wrote the export, or pandas what it had read of it."""
+    row = webtoffee_row(order_id="9.0", customer_id=guest)
+    tables = mapped(tmp_path, "woocommerce", orders=csv_text([row]))
+    assert tables["orders"].select("source_order_id", "customer_source_customer_id").rows() == [("9", None)]
+    assert tables["line_items"]["source_line_item_id"].to_list() == ["9-1"]
+
+
 def test_without_a_subtotal_it_is_what_the_lines_cost(tmp_path: Path) -> None:
     """The order's amounts on its first row only; the discount is off the lines' totals already."""
     first: Row = {

@@ -360,6 +360,22 @@ def test_an_id_that_lost_its_digits_quarantines_its_order(table: TableName, colu
     assert result.accepted["orders"]["source_order_id"].to_list() == ["o-1"]
 
 
+def test_a_point_and_zero_behind_a_whole_number_is_no_part_of_an_id_a_zip_or_a_phone() -> None:
+    """Programs and databases write it where some rows have none; amounts and names stay as they are."""
+    order = order_text(
+        order_number="1001.0", billing_address_postal_code="10115.0", customer_phone="301234567.0",
+        billing_address_country_code="DE", notes="2.0",
+    )  # fmt: skip
+    line = line_text(product_id="8101.0", variant_id="8101.00", sku="7.0")
+    accepted = checked([order], [line]).accepted
+    assert accepted["orders"].select(
+        "order_number", "billing_address_postal_code", "customer_phone", "notes"
+    ).rows() == [("1001", "10115", "+49301234567", "2.0")]
+    assert accepted["line_items"].select("product_id", "variant_id", "sku").rows() == [
+        ("8101", "8101.00", "7.0")
+    ]
+
+
 @pytest.mark.parametrize("code", ["1E5", "1e5", "2.5E-3", "12E+5", "1.5E", "E+17"])
 def test_a_code_with_an_e_is_an_id_like_any_other(code: str) -> None:
     """No spreadsheet writes a long number so."""
