@@ -18,7 +18,7 @@ from corso.extract.cells import plain_amount, plain_id, plain_time
 from corso.extract.files import ExportFile
 from corso.extract.headers import listed, normal
 from corso.extract.layouts import ITEM, PART, begins_like, spread_numbers, unpacked
-from corso.extract.money_policy import AMOUNT, apply_policy, written
+from corso.extract.money_policy import apply_policy, read_amount, written
 from corso.extract.profile import (
     AS_EXPORTED,
     TABLES,
@@ -391,7 +391,7 @@ def _added_up(headers: Sequence[str], text_of: Callable[[str], pl.Expr]) -> tupl
     signed, unreadable, is_there = [], [], []
     for part in headers:
         texts = [_written(text_of(header)) for header in factors(part)]
-        amounts = [text.str.strip_chars().cast(AMOUNT, strict=False) for text in texts]
+        amounts = [read_amount(text) for text in texts]
         signed.append((reduce(mul, amounts) * (-1 if part.startswith("-") else 1)).fill_null(0))
         unreadable += [_unreadable(text, amount) for amount, text in zip(amounts, texts, strict=True)]
         is_there.append(pl.all_horizontal(text.is_not_null() for text in texts))
@@ -590,7 +590,7 @@ class _Scope:
 
     def _fraction(self, amount: str, by: str) -> pl.Expr:
         total, number = (_written(self._amount_text(header)).str.strip_chars() for header in (amount, by))
-        above, below = total.cast(AMOUNT, strict=False), number.cast(AMOUNT, strict=False)
+        above, below = read_amount(total), read_amount(number)
         fraction = pl.when(below != 0).then(written((above / below).round(4)))
         return pl.coalesce(_unreadable(total, above), _unreadable(number, below), fraction)
 

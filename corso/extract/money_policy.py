@@ -12,6 +12,7 @@ from schemas.money import currency_of, minor_units
 from schemas.moved_money import MOVED_COLUMNS
 
 AMOUNT = pl.Decimal(38, 4)
+_PLAIN = r"^[+-]?(?:\d{1,18}(?:\.\d*)?|\.\d+)$"
 INSIDE = "tax inside the prices"
 """The kind of what the subtotal loses where prices include the tax."""
 SHARED = "tax shared out over lines"
@@ -28,14 +29,23 @@ def written(amount: pl.Expr) -> pl.Expr:
     return amount.cast(AMOUNT).cast(pl.String)
 
 
+def read_amount(text: pl.Expr) -> pl.Expr:
+    """Read amounts, rounded to four decimals; null where a text is none.
+
+    As in validation, an amount is digits and a point: a cast by itself would read 1E+1, a spreadsheet's rest of a number.
+    """
+    plain = text.str.strip_chars()
+    return pl.when(plain.str.contains(_PLAIN)).then(plain).cast(AMOUNT, strict=False)
+
+
 def apply_policy(orders: pl.LazyFrame, policy: MoneyPolicy) -> pl.LazyFrame:
     """Move what the policy moves in a table of raw orders with `moved`.
 
     An amount that cannot be read stays as it is; where it would have to go into another, it stands in its place, so that
     validation refuses the order.
     """
-    moved = [_read(pl.col("moved").struct.field(str(number))) for number in range(len(policy.moved))]
-    amounts = {part: _read(pl.col(f"{part}_money")) for part in (*_PARTS, "total")}
+    moved = [read_amount(pl.col("moved").struct.field(str(number))) for number in range(len(policy.moved))]
+    amounts = {part: read_amount(pl.col(f"{part}_money")) for part in (*_PARTS, "total")}
     for part in _PARTS:
         more = [amount for amount, each in zip(moved, policy.moved, strict=True) if each.into == part]
         if more:
@@ -66,7 +76,7 @@ def _unreadable(policy: MoneyPolicy, part: str) -> pl.Expr:
         if each.into == part
     ]
     return pl.coalesce(
-        pl.lit(None, pl.String), *(pl.when(_read(text).is_null()).then(text) for text in texts)
+        pl.lit(None, pl.String), *(pl.when(read_amount(text).is_null()).then(text) for text in texts)
     )
 
 
@@ -81,7 +91,7 @@ def count_moved(
     moved = orders.select(
         currency_of(pl.col("customer_currency_code"), store_currency).alias("currency"),
         *(
-            _read(pl.col("moved").struct.field(str(number))).alias(str(number))
+            read_amount(pl.col("moved").struct.field(str(number))).alias(str(number))
             for number in range(len(kinds))
         ),
     )
@@ -123,12 +133,8 @@ def _inside(policy: MoneyPolicy, amounts: dict[str, pl.Expr]) -> pl.Expr:
     return pl.lit(None, AMOUNT)
 
 
-def _read(text: pl.Expr) -> pl.Expr:
-    return text.str.strip_chars().cast(AMOUNT, strict=False)
-
-
 def _is_readable(column: str) -> pl.Expr:
-    return _read(pl.col(column)).is_not_null() | pl.col(column).is_null()
+    return read_amount(pl.col(column)).is_not_null() | pl.col(column).is_null()
 
 
 def share_tax(line_items: pl.DataFrame, orders: pl.DataFrame, store_currency: str | None) -> pl.DataFrame:
@@ -142,14 +148,14 @@ def share_tax(line_items: pl.DataFrame, orders: pl.DataFrame, store_currency: st
     order, line = "source_order_id", "source_line_item_id"
     totals = orders.select(
         order,
-        _units(_read(pl.col("tax_money"))).alias("__total"),
+        _units(read_amount(pl.col("tax_money"))).alias("__total"),
         minor_units(pl.coalesce("customer_currency_code", pl.lit(store_currency, pl.String))).alias(
             "__digits"
         ),
     ).unique(order, keep="first")
     # An order that differs from file to file is refused in any case.
     again = pl.col(line).is_not_null() & ~pl.struct(order, line).hash().is_first_distinct()
-    weight = (_units(_read(pl.col("price"))) * _units(_read(pl.col("quantity")))).abs()
+    weight = (_units(read_amount(pl.col("price"))) * _units(read_amount(pl.col("quantity")))).abs()
     lines = line_items.join(totals, on=order, how="left", maintain_order="left").with_columns(
         again.alias("__again"), pl.when(again).then(pl.lit(0, pl.Int128)).otherwise(weight).alias("__weight")
     )

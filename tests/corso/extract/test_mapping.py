@@ -187,6 +187,10 @@ RULES = {
     "difference": ({"sum": ["Total", "-Tax"]}, "7.5000"),
     "sum of nothing": ({"sum": ["Empty", "Nothing"]}, None),
     "sum with something unreadable": ({"sum": ["Total", "Note"]}, "unreadable amount hi"),
+    "sum with an exponent": ({"sum": ["Total", "Short"]}, "unreadable amount 1E+1"),
+    "sum of more decimals than an amount has": ({"sum": ["Fine"]}, "8.2917"),
+    "an exponent divided": ({"divide": ["Short", "Total"]}, "unreadable amount 1E+1"),
+    "divided by an exponent": ({"divide": ["Total", "Short"]}, "unreadable amount 1E+1"),
     "first word": ({"first_word": "Full"}, "Mary"),
     "other words": ({"other_words": "Full"}, "Jane O'Neill"),
     "other words of one": ({"other_words": "Note"}, None),
@@ -203,7 +207,8 @@ def test_each_rule_of_a_profile_does_what_it_says(
     tmp_path: Path, rule: dict[str, object], expected: str | None
 ) -> None:
     """The whole vocabulary, on one row."""
-    row = "Name,Total,Tax,Note,Empty,Full,Zip\n#1,10.00,2.50,hi,,Mary Jane O'Neill,'02101\n"
+    header = "Name,Total,Tax,Note,Empty,Full,Zip,Short,Fine"
+    row = f"{header}\n#1,10.00,2.50,hi,,Mary Jane O'Neill,'02101,1E+1,8.291667\n"
     tables = mapped(tmp_path, profile_of(source_order_id="Name", notes=rule), orders=row)
     assert tables["orders"]["notes"].to_list() == [expected]
 

@@ -39,6 +39,7 @@ SHARES = {
     "tax that cannot be read": ("x", [("5", "1")], {}, [None]),
     "no tax at all": (None, [("5", "1")], {}, [None]),
     "a price that cannot be read": ("1", [("5", "1"), ("x", "1")], {}, [None, None]),
+    "a price with an exponent": ("1", [("1E+1", "1"), ("5", "1")], {}, [None, None]),
     "a quantity that is missing": ("1", [("5", None)], {}, [None]),
 }  # fmt: skip
 

@@ -37,9 +37,12 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
 
 
 def test_the_sample_is_accepted_but_for_the_destroyed_phone(sample: Loaded) -> None:
-    """Five of six purchase orders, and every row is in a raw table."""
+    """Five of six purchase orders, and every row is in a raw table; the phone would have been the customer's id, too."""
     assert sample.accepted_orders == [f"10890000000000{number}" for number in range(1, 6)]
-    assert sample.problems() == {("108900000000006", "phone_is_e164", "customer_phone")}
+    assert sample.problems() == {
+        ("108900000000006", "phone_is_e164", "customer_phone"),
+        ("108900000000006", "id_is_whole", "customer_source_customer_id"),
+    }
     assert sample.uses() == {"orders.billing_address": 5, "orders.customer_source_customer_id": 5}
     assert len(sample.lines_read("orders.csv")) == records(SAMPLES / "walmart" / "orders.csv") - 1
 
