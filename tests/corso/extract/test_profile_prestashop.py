@@ -1,9 +1,12 @@
 """The profile `prestashop` over its sample."""
 
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
 
+import polars as pl
 import pytest
+from export_factories import Row, csv_text, mapped
 from profile_samples import PROJECT, Loaded, load_sample
 
 STATE = "state_or_province_code"
@@ -40,6 +43,34 @@ def test_the_money_is_taken_without_tax_and_adds_up(
 ) -> None:
     """Discounts and wrapping are in the subtotal."""
     assert sample.money(order) == tuple(map(Decimal, amounts))
+
+
+def test_amounts_of_six_decimals_are_rounded_and_add_up(tmp_path: Path) -> None:
+    """As PrestaShop keeps them where the shop's prices hold the tax."""
+    row: Row = {
+        "id_order": "1", "id_order_detail": "11", "product_name": "Mug", "product_quantity": "3", "total_wrapping_tax_excl": "",
+        "total_shipping_tax_excl": "4.083333", "total_paid_tax_excl": "28.958333", "total_paid_tax_incl": "34.750000",
+        "unit_price_tax_excl": "8.291667", "total_price_tax_excl": "24.875000", "total_price_tax_incl": "29.850000",
+    }  # fmt: skip
+    tables = mapped(tmp_path, "prestashop", orders=csv_text([row], delimiter=";"))
+    assert tables["orders"].select("subtotal_money", "shipping_money", "tax_money", "total_money").rows() == [
+        ("24.8750", "4.0833", "5.7917", "34.7500")
+    ]
+    assert tables["line_items"].select("price", "tax").rows() == [("8.2917", "4.9750")]
+
+
+def test_whatever_is_rounded_the_total_is_the_sum_of_its_parts(tmp_path: Path) -> None:
+    """Else Corso refuses the order."""
+    names = ("total_shipping_tax_excl", "total_paid_tax_excl", "total_paid_tax_incl")
+    amounts = product(("4.083333", "4.000050", "0.000049", "2.123456"), repeat=3)
+    rows = [
+        {"id_order": str(number), "id_order_detail": "1", **dict(zip(names, each, strict=True))}
+        for number, each in enumerate(amounts)
+    ]
+    orders = mapped(tmp_path, "prestashop", orders=csv_text(rows, delimiter=";"))["orders"]
+    parts = [orders[f"{part}_money"].cast(pl.Decimal(38, 4)) for part in ("subtotal", "shipping", "tax")]
+    assert sum(parts).cast(pl.String).to_list() == orders["total_money"].to_list()
+    assert len(orders) == len(rows)
 
 
 def test_discounts_and_wrapping_are_reported(sample: Loaded) -> None:
