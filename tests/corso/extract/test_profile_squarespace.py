@@ -17,7 +17,11 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
 def test_the_sample_is_accepted_but_for_the_destroyed_phone(sample: Loaded) -> None:
     """Five of six orders; one in France, which has no states, two that were not shipped, and one product without a SKU."""
     assert sample.accepted_orders == ["00101", "00102", "00103", "00104", "00105"]
-    assert sample.problems() == {("00106", "phone_is_e164", "customer_phone")}
+    assert sample.problems() == {
+        ("00106", "phone_is_e164", "customer_phone"),
+        # It would have been the customer's id, too.
+        ("00106", "id_is_whole", "customer_source_customer_id"),
+    }
     assert sample.uses() == {
         f"orders.billing_address_{STATE}": 1,
         f"orders.shipping_address_{STATE}": 1,

@@ -160,12 +160,12 @@ def test_rows_of_webtoffee_are_read(tmp_path: Path) -> None:
     order = tables["orders"].row(0, named=True)
     assert (order["order_name"], order["customer_source_customer_id"], order["customer_phone"]) == ("W-9", None, "+12025550123")  # fmt: skip
     assert tables["orders"].select("subtotal_money", "shipping_money", "tax_money", "total_money").rows() == [
-        ("17.0000", "5.00", "2.00", "24.00")
+        ("17.0000", "5.0000", "2.0000", "24.00")
     ]
     lines = tables["line_items"].select("source_line_item_id", "name", "sku", "price", "tax", "product_id")
     assert lines.rows() == [
-        ("9-1", "Blue mug", "MUG", "8.5042", "2.0", "7"),
-        ("9-2", "Pot", None, "0.0000", "0", "7"),
+        ("9-1", "Blue mug", "MUG", "8.5042", "2.0000", "7"),
+        ("9-2", "Pot", None, "0.0000", "0.0000", "7"),
     ]
 
 
@@ -176,6 +176,19 @@ def test_a_guest_has_no_id(tmp_path: Path, guest: str) -> None:
     tables = mapped(tmp_path, "woocommerce", orders=csv_text([row]))
     assert tables["orders"].select("source_order_id", "customer_source_customer_id").rows() == [("9", None)]
     assert tables["line_items"]["source_line_item_id"].to_list() == ["9-1"]
+
+
+def test_taxes_that_are_rounded_at_the_subtotal_are_rounded_here(tmp_path: Path) -> None:
+    """Such a shop keeps six decimals of every amount but the total."""
+    order = {"order_subtotal": "20.661157", "tax_total": "4.338843", "order_total": "25"}
+    order |= dict.fromkeys(("shipping_total", "discount_total"), "0")
+    lines = [{"item_total": "12.396694", "item_total_tax": "2.603306"}, {"item_total": "8.264463", "item_total_tax": "1.735537"}]  # fmt: skip
+    rows = [webtoffee_row(item_quantity="1", **order, **line) for line in lines]
+    tables = mapped(tmp_path, "woocommerce", orders=csv_text(rows))
+    assert tables["orders"].select("subtotal_money", "shipping_money", "tax_money", "total_money").rows() == [
+        ("20.6612", "0.0000", "4.3388", "25")
+    ]
+    assert tables["line_items"].select("price", "tax").rows() == [("12.3967", "2.6033"), ("8.2645", "1.7355")]
 
 
 def test_without_a_subtotal_it_is_what_the_lines_cost(tmp_path: Path) -> None:
@@ -209,7 +222,7 @@ def test_what_wp_all_export_calls_things_is_known(tmp_path: Path) -> None:
         tmp_path, "woocommerce", orders=csv_text([row | {"Item Total": "19.00"}, row | {"Order ID": "6"}])
     )
     order = tables["orders"].row(0, named=True)
-    assert (order["subtotal_money"], order["tax_money"], order["canceled_reason"]) == ("20.0000", "2.00", "wc-cancelled")  # fmt: skip
+    assert (order["subtotal_money"], order["tax_money"], order["canceled_reason"]) == ("20.0000", "2.0000", "wc-cancelled")  # fmt: skip
     assert (order["customer_source_customer_id"], order["billing_address_line1"]) == ("3", "1 Main St")
     assert tables["line_items"]["price"].to_list() == ["9.5000", None]
 
