@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
+from corso.extract.cells import plain_time
 from corso.extract.profile import TABLES, FileForm
 from corso.stages.inspection.facts import DayOrder, MoneyForm, Shape, TimeCounts, TimeFacts
 from corso.stages.inspection.looking import Rows
@@ -15,8 +16,8 @@ from schemas.fields import INSTANT, dtypes
 _SHAPES_KEPT = 5
 _MONEY_KEPT = 12
 _DAYS_AND_MONTHS = {
-    "day first": re.compile(r"%-?d([/.\-])%-?m"),
-    "month first": re.compile(r"%-?m([/.\-])%-?d"),
+    "day first": re.compile(r"%-?d[/.\-]%-?m"),
+    "month first": re.compile(r"%-?m[/.\-]%-?d"),
 }
 
 
@@ -94,15 +95,16 @@ def _day_order(shapes: pl.DataFrame, form: FileForm) -> DayOrder | None:
     if dates.is_empty():
         return None
     shape = dates["shape"][0]
-    mark = next((each for each in shape if each in "/.-"), "/")
-    read_as = next(
-        (
-            words
-            for words, pattern in _DAYS_AND_MONTHS.items()
-            for each in form.dates
-            if (hit := pattern.search(each)) and hit.group(1) == mark
-        ),
-        "not at all",
-    )
     first, second = dates.select(pl.col("first", "second").max()).row(0)
-    return DayOrder(shape, int(dates["values"].sum()), first, second, read_as)
+    return DayOrder(shape, int(dates["values"].sum()), first, second, _read_as(shape, form))
+
+
+def _read_as(shape: str, form: FileForm) -> str:
+    """Return how the profile reads dates of a shape, by reading one: the first of its forms that takes it decides."""
+    text = shape.replace("9", "1")  # ones make a date by any form, and an hour with or without AM
+    for each in form.dates:
+        if pl.select(plain_time(pl.lit(text), [each])).item() != text:
+            return next(
+                (words for words, order in _DAYS_AND_MONTHS.items() if order.search(each)), "not at all"
+            )
+    return "not at all"

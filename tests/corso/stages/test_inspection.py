@@ -1,6 +1,7 @@
 """Inspection of files: which profile fits, what each file is like, and what would come of loading them."""
 
 import gzip
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -472,6 +473,26 @@ def test_dates_say_what_tells_days_from_months(written: str, evidence: str, tmp_
     order = next(each for each in inspection.times if each.column == "orders.source_created_on").day_order
     assert order is not None
     assert (order.shape, order.read_as, order.evidence) == ("99/99/99", "month first", evidence)
+
+
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        ("09/22/2026 10:15:30 AM", "month first"),
+        ("22/09/2026 10:15:30", "day first"),
+        ("22.09.2026 10:15:30", "not at all"),
+    ],
+)
+def test_dates_are_read_as_the_form_says_that_takes_them(written: str, read_as: str, tmp_path: Path) -> None:
+    """TikTok's files have the month first with AM and PM, and the day first with 24 hours: the profile names both."""
+    text = (PROJECT / "data" / "samples" / "tiktok" / "orders.csv").read_text(encoding="utf-8")
+    dates = re.sub(r"\d\d/\d\d/\d{4} \d\d:\d\d:\d\d [AP]M", written, text)
+    export_file(tmp_path / "in", "orders.csv", dates)
+
+    inspection = inspect(tmp_path / "in", profile="tiktok")
+
+    orders = {each.day_order.read_as for each in inspection.times if each.day_order}
+    assert orders == {read_as}
 
 
 def test_amounts_say_how_they_are_written(tmp_path: Path) -> None:
