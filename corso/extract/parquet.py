@@ -1,6 +1,9 @@
 """Parquet files: every value as the text that a careful CSV export would hold."""
 
+import hashlib
 import re
+from collections.abc import Sequence
+from pathlib import Path
 from zoneinfo import available_timezones
 
 import polars as pl
@@ -14,6 +17,8 @@ from corso.extract.forms import FAULT, LINE
 
 _EXACT_IN_A_FLOAT = 2**53
 _WHOLE_HOURS = re.compile(r"[+-](0\d|1[0-4]):00")
+_MOST_DIGITS = 38
+"""Of a decimal in polars; BigQuery's BIGNUMERIC has 76."""
 _BATCH_ROWS = 20_000
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 """The years 1 to 9999, in days since 1970. Databases hold days beyond (`infinity`), which polars cannot write."""
@@ -34,11 +39,12 @@ def parquet_names(file: ExportFile) -> list[str]:
     return list(_schema(file).names)
 
 
-def parquet_rows(file: ExportFile) -> pl.LazyFrame:
+def parquet_rows(file: ExportFile, scratch: Path) -> pl.LazyFrame:
     """Return a Parquet file's rows: its columns as text, LINE (from 1) and FAULT.
 
-    The file is read through beforehand, so that a damaged page is found here and not in the middle of a stage.
-    Raises ExportError: not to be read, damaged, names that stand there twice, unknown time zones.
+    The file is read through beforehand, so that a damaged page is found here and not in the middle of a stage. One with
+    decimals that polars cannot hold is rewritten below `scratch`, which must outlive the frame.
+    Raises ExportError: not to be read, damaged, names that stand there twice, unknown time zones, types that cannot be read.
     """
     arrow = _schema(file)
     names = list(arrow.names)
@@ -50,21 +56,72 @@ def parquet_rows(file: ExportFile) -> pl.LazyFrame:
     try:
         # Read twice: pyarrow refuses quietly most of what makes polars panic, which writes a trace to the terminal, and
         # polars refuses what pyarrow takes.
-        for _ in pq.ParquetFile(file.path).iter_batches(_BATCH_ROWS):
-            pass
-        # A damaged statistic would have rows left out, without a word.
-        frame = pl.scan_parquet(file.path, row_index_name=LINE, glob=False, use_statistics=False)
-        schema = frame.collect_schema()
-        rows = frame.select(
-            (pl.col(LINE) + 1).cast(pl.Int64),
-            *(_as_text(name, schema[name]) for name in names),
-            pl.lit(None, pl.String).alias(FAULT),
-        )
-        rows.select(pl.all().is_not_null().sum()).collect(engine="streaming")
+        path = _read_through(file, arrow, scratch)
     except _DAMAGE as error:
-        message = f"{file.name}: damaged Parquet file ({_reason(error)}); export it again, or copy it again"
-        raise ExportError(message) from None
+        raise _damaged(file, error) from None
+    try:
+        return _text_rows(path, names)
+    except _DAMAGE as error:
+        raise _refused_column(file, path, arrow) or _damaged(file, error) from None
+
+
+def _read_through(file: ExportFile, schema: pa.Schema, scratch: Path) -> Path:
+    """Read a file to its end, and return where its rows are: decimals of more digits than polars holds are text there."""
+    batches = pq.ParquetFile(file.path).iter_batches(_BATCH_ROWS)
+    if not any(map(_is_wide, schema.types)):
+        for _ in batches:
+            pass
+        return file.path
+    scratch.mkdir(parents=True, exist_ok=True)
+    target = scratch / f"{hashlib.sha256(str(file.path).encode()).hexdigest()[:16]}.parquet"
+    written = pa.schema([each.with_type(pa.string()) if _is_wide(each.type) else each for each in schema])
+    with pq.ParquetWriter(target, written, compression="zstd") as writer:
+        for batch in batches:
+            writer.write_batch(batch.cast(written))
+    return target
+
+
+def _is_wide(kind: pa.DataType) -> bool:
+    return isinstance(kind, pa.Decimal256Type) and kind.precision > _MOST_DIGITS
+
+
+def _text_rows(path: Path, names: Sequence[str]) -> pl.LazyFrame:
+    """Return the rows of these columns, which were read once."""
+    # A damaged statistic would have rows left out, without a word.
+    frame = pl.scan_parquet(path, row_index_name=LINE, glob=False, use_statistics=False)
+    schema = frame.collect_schema()
+    rows = frame.select(
+        (pl.col(LINE) + 1).cast(pl.Int64),
+        *(_as_text(name, schema[name]) for name in names),
+        pl.lit(None, pl.String).alias(FAULT),
+    )
+    rows.select(pl.all().is_not_null().sum()).collect(engine="streaming")
     return rows
+
+
+def _refused_column(file: ExportFile, path: Path, schema: pa.Schema) -> ExportError | None:
+    """Return the sentence for a column whose type cannot be read, which no new export helps; None if usual ones are refused, too."""
+    for column in sorted(schema, key=lambda each: _is_unusual(each.type)):
+        try:
+            _text_rows(path, [column.name])
+        except _DAMAGE as error:
+            if not _is_unusual(column.type):
+                return None
+            return ExportError(
+                f"{file.name}: column {column.name!r} of the type {column.type} cannot be read ({_reason(error)}); leave "
+                "it out of the export, or export it as text"
+            )
+    return None
+
+
+def _is_unusual(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_nested(kind)) or isinstance(kind, pa.BaseExtensionType)
+
+
+def _damaged(file: ExportFile, error: BaseException) -> ExportError:
+    return ExportError(
+        f"{file.name}: damaged Parquet file ({_reason(error)}); export it again, or copy it again"
+    )
 
 
 def _schema(file: ExportFile) -> pa.Schema:
@@ -98,7 +155,9 @@ def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
     column = pl.col(name)
     if isinstance(dtype, pl.Datetime | pl.Date | pl.Duration):
         return _time_as_text(column, dtype)
-    if isinstance(dtype, pl.List | pl.Array | pl.Struct):
+    if isinstance(dtype, pl.Map) and dtype.key != pl.String:
+        column = column.map.entries()  # JSON has names for keys
+    if isinstance(dtype, pl.List | pl.Array | pl.Struct | pl.Map):
         return (
             pl.struct(column.alias("v"))
             .struct.json_encode()

@@ -43,11 +43,12 @@ def read_header(file: ExportFile, form: CsvForm) -> list[str]:
 def read_rows(file: ExportFile, form: CsvForm, scratch: Path) -> pl.LazyFrame:
     """Return the file's rows: its columns as text (empty is null), plus LINE and FAULT.
 
-    Rows without any value are left out. An irregular CSV is rewritten below `scratch`, which must outlive the
-    frame. Raises ExportError: as `read_header`, and for bytes that are not in the encoding and truncated gzip.
+    Rows without any value are left out. An irregular CSV, or a Parquet file with very long decimals, is rewritten
+    below `scratch`, which must outlive the frame.
+    Raises ExportError: as `read_header`, and for bytes that are not in the encoding and truncated gzip.
     """
     if is_parquet(file.path):
-        return _with_values(parquet_rows(file), parquet_names(file))
+        return _with_values(parquet_rows(file, scratch), parquet_names(file))
     header = read_csv_header(file, form)
     if is_regular(file, form, header):
         rows = _with_values(regular_rows(file, form, header), header.names)

@@ -83,6 +83,38 @@ def test_a_databases_infinity_is_the_number_that_it_is(
     assert texts(tmp_path, values) == [str(infinity), text, None]
 
 
+BY_ARROW: dict[str, tuple[list[Any], pa.DataType, list[str | None]]] = {
+    "maps": ([[("size", "M")], [], None], pa.map_(pa.string(), pa.string()), ['{"size":"M"}', "{}", None]),
+    "maps by number": ([[(7, "M")], None], pa.map_(pa.int64(), pa.string()), ['[{"key":7,"value":"M"}]', None]),
+    "long decimals": (
+        [Decimal("12.5"), Decimal(f"-{'9' * 40}.05"), None], pa.decimal256(60, 2), ["12.50", f"-{'9' * 40}.05", None],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("values", "kind", "expected"), BY_ARROW.values(), ids=BY_ARROW.keys())
+def test_what_only_databases_and_spark_write_is_text_too(
+    tmp_path: Path, values: list[Any], kind: pa.DataType, expected: list[str | None]
+) -> None:
+    """A column that nobody reads must not keep a whole file from being loaded."""
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"value": pa.array(values, kind), "other": ["kept"] * len(values)}), path)
+    rows = read_rows(ExportFile(path, path.name), CsvForm(), tmp_path / "scratch").collect()
+    assert rows["value"].to_list() == expected
+    assert rows[LINE].to_list() == list(range(1, len(values) + 1))
+
+
+def test_a_column_of_a_type_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """The file is whole: what helps is to leave the column out, not to export it all again."""
+    table = pa.table({"id": ["1"], "extra": pa.array(["{}"], pa.json_())})
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(
+        ExportError, match=r"^x\.parquet: column 'extra' of the type .*json.* cannot be read"
+    ) as refused:
+        read_rows(ExportFile(tmp_path / "x.parquet", "x.parquet"), CsvForm(), tmp_path)
+    assert str(refused.value).endswith("leave it out of the export, or export it as text")
+
+
 @pytest.mark.parametrize("zone", ["Z", "-05:30", "Nowhere/Land"])
 def test_a_time_zone_that_nobody_knows_is_named(tmp_path: Path, zone: str) -> None:
     """Of itself polars would stop the whole program."""
