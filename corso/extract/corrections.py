@@ -7,7 +7,9 @@ may stand in another order, be parted by semicolons, and some may be gone; `file
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
@@ -34,6 +36,7 @@ class Corrections:
 
 
 NO_CORRECTIONS = Corrections()
+_TWICE: tuple[Literal["refuse", "number"], ...] = ("refuse", "number")
 
 
 def read_corrections(files: Sequence[ExportFile], scratch: Path) -> Corrections:
@@ -73,17 +76,21 @@ def _header(name: str) -> str:
 
 
 def _form(file: ExportFile) -> CsvForm:
-    """Return how a file is laid out: its delimiter is the one that shows the columns file and line."""
-    sniffed = replace(sniff_form(file), duplicate_headers="number")
+    """Return how a file is laid out: its delimiter is the one that shows the columns file and line.
+
+    Two columns that differ in case or an underscore are two of the export; only a name that stands there twice is numbered.
+    """
+    sniffed = sniff_form(file)
     if not sniffed.encoding_is_sure:
         message = f'{file.name}:{_first_bad_line(file)}: not UTF-8 text; save it as "CSV UTF-8": any other form loses letters'
         raise ExportError(message)
-    for delimiter in dict.fromkeys((sniffed.delimiter, *DELIMITERS)):
-        form = replace(sniffed, delimiter=delimiter)
+    delimiters = dict.fromkeys((sniffed.delimiter, *DELIMITERS))
+    for twice, delimiter in product(_TWICE, delimiters):
+        form = replace(sniffed, delimiter=delimiter, duplicate_headers=twice)
         with suppress(ExportError):
             if {"file", "line"} <= set(read_header(file, form)):
                 return form
-    read_header(file, sniffed)
+    read_header(file, replace(sniffed, duplicate_headers="number"))
     message = f"{file.name}:{sniffed.skip_lines + 1}: no columns 'file' and 'line', which say what row of the export is meant; keep them as quarantine.csv has them"
     raise ExportError(message)
 

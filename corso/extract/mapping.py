@@ -16,7 +16,7 @@ import polars as pl
 from corso.errors import ExportError
 from corso.extract.cells import plain_amount, plain_id, plain_time
 from corso.extract.files import ExportFile
-from corso.extract.headers import listed, normal
+from corso.extract.headers import listed
 from corso.extract.layouts import ITEM, PART, begins_like, spread_numbers, unpacked
 from corso.extract.money_policy import apply_policy, read_amount, written
 from corso.extract.profile import (
@@ -37,7 +37,8 @@ from corso.extract.profile import (
 )
 from corso.extract.roles import FILE, NOBODYS, ORDER, ROW, Role, order_of_a_name, read_roles
 from corso.extract.text import FAULT, LINE
-from schemas.fields import INSTANT, MONEY, NUMBER, PROVENANCE, dtypes
+from corso.extract.used_headers import canonical_columns
+from schemas.fields import INSTANT, MONEY, NUMBER, dtypes
 from schemas.raw import ORIGINAL
 
 _UNREADABLE = "unreadable amount"
@@ -75,49 +76,6 @@ def map_roles(profile: Profile, roles: Mapping[str, Role]) -> dict[TableName, Ma
         else Mapped(_empty(name, roles[profile.tables["orders"].file].headers), {})
         for name in TABLES
     }
-
-
-def used_headers(profile: Profile, role: str, headers: Sequence[str]) -> set[str]:
-    """Return the headers of a role's files that the profile reads, as `normal` writes them."""
-    form = profile.files[role]
-    used = {
-        *form.order_key,
-        *(header for each in form.needs for header in each),
-        *form.order_starts_with,
-        form.order_named_by or "",
-    }
-    if profile.tables["orders"].file == role:
-        used |= {header for each in profile.money.moved for header in each.headers}
-    for name, table in profile.tables.items():
-        for join in table.join:
-            if join.file == role:
-                used |= {
-                    join.also_called or join.by,
-                    *join.where,
-                    *(h for own in join.totals.values() for part in own for h in factors(part)),
-                }
-        read = [header for rule in table.columns.values() for header in rule.headers]
-        prefixes = [f"{join.prefix}." for join in table.join if join.file == role]
-        used |= {header.removeprefix(p) for p in prefixes for header in read if header.startswith(p)}
-        if table.file == role:
-            used |= {
-                *read,
-                *table.first_of,
-                *table.where,
-                table.filled or "",
-                table.spread or "",
-                *(join.by for join in table.join),
-            }
-            used |= {header for form in _unpack_forms(table) for header in form.from_}
-            used |= set(canonical_columns(name)) if table.by_name else set()
-    numbered = {
-        each.replace("{n}", str(number))
-        for each in used
-        if "{n}" in each
-        for number in spread_numbers(each, headers)
-    }
-    names = {normal(header) for header in used | numbered if header}
-    return names | {other for other, name in form.other_names.items() if name in names}
 
 
 def _with_rows_of_nobody(profile: Profile, name: TableName, roles: Mapping[str, Role]) -> Mapping[str, Role]:
@@ -289,11 +247,6 @@ def _spread(
             pl.col([ORIGINAL + each for each in role.headers]),
         )
     )
-
-
-def canonical_columns(name: TableName) -> list[str]:
-    """Return the columns of a canonical table that a profile may fill."""
-    return [column for column in TABLES[name].columns if column not in PROVENANCE]
 
 
 def _order_column(header: str) -> str:

@@ -1,7 +1,7 @@
 """All files of one role as one table of text, and which of its rows belong to one order."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,13 @@ import polars as pl
 from corso.errors import ExportError
 from corso.extract.correcting import Settled, settle, use_of, written_names
 from corso.extract.corrections import NO_CORRECTIONS, Corrections
-from corso.extract.files import ExportFile
+from corso.extract.files import ExportFile, is_parquet
+from corso.extract.forms import entry
 from corso.extract.headers import listed, normal
 from corso.extract.profile import FileForm, Profile
 from corso.extract.recognition import OrderHeaders
 from corso.extract.text import FAULT, LINE, CsvForm, form_of, other_layout, read_header, read_rows
+from corso.extract.used_headers import used_headers
 from schemas.corrections import CorrectionsUse
 from schemas.raw import ORIGINAL
 
@@ -87,7 +89,7 @@ def read_roles(
             message = f"exports.{role}: profile {profile.name!r} needs this file"
             raise ExportError(message)
     read = {
-        role: _read_files(role, form, files[role], csv_form(form, forms.get(role, {})), scratch)
+        role: _read_files(profile, role, files[role], csv_form(form, forms.get(role, {})), scratch)
         for role, form in profile.files.items()
         if role in files
     }
@@ -123,11 +125,17 @@ def csv_form(form: FileForm, overrides: Mapping[str, Any]) -> CsvForm:
     return form_of(own, overrides)
 
 
-def named(form: FileForm, headers: Sequence[str]) -> dict[str, str]:
-    """Return a file's headers by the names that the profile has for them, as `normal` writes them, in their order."""
+def named(form: FileForm, headers: Sequence[str], apart: Container[str] = ()) -> dict[str, str]:
+    """Return a file's headers by the names that the profile has for them, as `normal` writes them, in their order.
+
+    `apart`: names, as `normal` writes them, that several headers have and nobody reads: these are called as they are spelled.
+    """
     own = {normal(header) for header in headers}
     names: dict[str, str] = {}
     for header in headers:
+        if normal(header) in apart:
+            names[header] = header
+            continue
         name = form.other_names.get(normal(header), "")
         names[normal(header) if not name or name in own or name in names else name] = header
     return names
@@ -143,17 +151,19 @@ class _Files:
 
 
 def _read_files(
-    role: str, form: FileForm, files: Sequence[ExportFile], layout: CsvForm, scratch: Path
+    profile: Profile, role: str, files: Sequence[ExportFile], layout: CsvForm, scratch: Path
 ) -> _Files:
+    form = profile.files[role]
+    own = [(file, read_header(file, layout)) for file in files]
+    for file, each in own:
+        _check_alike(profile, role, file, each)
+        _check_needed(role, form, file, each, layout)
+    apart = {name for _, each in own for name in _alike(each)}
     headers: dict[str, str] = {}
-    parts = []
-    for file in files:
-        own = read_header(file, layout)
-        _check_needed(role, form, file, own, layout)
-        names = named(form, own)
+    parts = [(file, named(form, each, apart)) for file, each in own]
+    for _, names in parts:
         for name, header in names.items():
             headers.setdefault(name, header)
-        parts.append((file, names))
     return _Files(
         form,
         headers,
@@ -226,16 +236,29 @@ def _grouped(role: str, files: _Files, corrected: Settled) -> Role:
     return Role(role, form, pl.concat(frames), headers, corrected=corrected, files=len(frames))
 
 
+def _alike(headers: Sequence[str]) -> list[str]:
+    """Return the names, as `normal` writes them, that more than one of a file's headers has."""
+    return [name for name, count in Counter(map(normal, headers)).items() if count > 1]
+
+
+def _check_alike(profile: Profile, role: str, file: ExportFile, headers: Sequence[str]) -> None:
+    """Raise ExportError where it cannot be told which of two headers the profile reads; others may be as alike as they like."""
+    alike = _alike(headers)
+    used = used_headers(profile, role, headers) if alike else set()
+    if twice := [name for name in alike if name in used]:
+        both = " and ".join(repr(header) for header in headers if normal(header) == twice[0])
+        message = (
+            f"{file.name}:1: two columns have the same name but for case, spaces and underscores ({both}): take one of "
+            "them out, or rename it"
+        )
+        if not is_parquet(file.path):
+            message += f"; to have the first one read, {entry(file, duplicate_headers='number')}"
+        raise ExportError(message)
+
+
 def _check_needed(
     role: str, form: FileForm, file: ExportFile, headers: Sequence[str], layout: CsvForm
 ) -> None:
-    if twice := [name for name, count in Counter(map(normal, headers)).items() if count > 1]:
-        alike = " and ".join(repr(header) for header in headers if normal(header) == twice[0])
-        message = (
-            f"{file.name}:1: two columns have the same name but for case, spaces and underscores ({alike}): take one of "
-            "them out, or rename it"
-        )
-        raise ExportError(message)
     if missing := missing_headers(form, headers):
         message = (
             f"{file.name}:1: exports.{role} needs the column {missing[0]!r}; the file has {listed(headers)}"

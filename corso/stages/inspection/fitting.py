@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from corso.errors import ExportError
 from corso.extract.files import ExportFile, is_parquet
 from corso.extract.headers import normal
-from corso.extract.mapping import used_headers
 from corso.extract.profile import Profile
 from corso.extract.roles import csv_form, missing_headers
 from corso.extract.text import CsvForm
+from corso.extract.used_headers import used_headers
 from corso.stages.inspection.facts import Candidate
 from corso.stages.inspection.looking import SeenFile, headers_twice
 from corso.stages.inspection.sources import Sources
@@ -182,10 +182,12 @@ def _seat(profile: Profile, role: str, seen: SeenFile) -> Seat | None:
         headers = seen.headers(form)
         if isinstance(headers, ExportError) or missing_headers(profile.files[role], headers):
             continue
-        twice = headers_twice(seen, form)
+        twice = headers_twice(seen, form, used_headers(profile, role, headers))
         read_as = "number" if twice else profile.files[role].duplicate_headers
         read = replace(form, duplicate_headers=read_as)
-        return Seat(seen, role, read, headers, understood_by(profile, role, headers), twice)
+        names = seen.headers(read)
+        own = headers if isinstance(names, ExportError) else names
+        return Seat(seen, role, read, own, understood_by(profile, role, own), twice)
     return None
 
 

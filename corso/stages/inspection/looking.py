@@ -4,7 +4,7 @@ import codecs
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -108,16 +108,20 @@ def _first_line(head: bytes, form: CsvForm) -> str:
     return re.split(r"[\r\n]", head.decode(form.codec, "replace"), maxsplit=1)[0]
 
 
-def headers_twice(seen: SeenFile, form: CsvForm) -> list[str]:
-    """Return the headers that stand there more than once, but for case, spaces and underscores."""
+def headers_twice(seen: SeenFile, form: CsvForm, used: Container[str] | None = None) -> list[str]:
+    """Return the headers that stand there more than once, but for case, spaces and underscores.
+
+    `used`: names, as `normal` writes them, that are read; of others only those count that are wholly alike.
+    """
     if is_parquet(seen.file.path):
         return []
     header = read_csv_header(seen.file, form)
     with open_text(seen.file, form) as stream:
         lines = itertools.islice(lines_of(seen.file, stream), header.line - 1, header.last_line)
         names = [name.strip() for name in next(parse(lines, form), [])]
-    counts = Counter(normal(name) for name in names if name)
-    return [name for name in dict.fromkeys(names) if counts[normal(name)] > 1]
+    own, counts = Counter(names), Counter(normal(name) for name in names if name)
+    alike = [name for name in dict.fromkeys(names) if counts[normal(name)] > 1]
+    return [name for name in alike if own[name] > 1 or used is None or normal(name) in used]
 
 
 def looks_like_values(headers: Sequence[str]) -> bool:

@@ -8,9 +8,9 @@ import polars as pl
 
 from corso.extract.headers import normal
 from corso.extract.layouts import PART, spread_numbers
-from corso.extract.mapping import canonical_columns
 from corso.extract.profile import TABLES, Join, Profile, Rule, Table, TableName
 from corso.extract.roles import named
+from corso.extract.used_headers import canonical_columns
 from corso.stages.inspection.facts import Missing
 from schemas.fields import MONEY, dtypes
 

@@ -113,6 +113,17 @@ def edit(rows: Sequence[dict[str, str]], file: str, line: int, **cells: str) -> 
     return [row | cells if (row["file"], row["line"]) == (file, f"{line}") else row for row in rows]
 
 
+def test_columns_that_are_alike_are_corrected_each_for_itself(tmp_path: Path) -> None:
+    """An underscore tells two columns apart that nobody reads; quarantine.csv has both, and so has a corrections file."""
+    loop = canonical(tmp_path, [order_text(1, notes="", gift_note="for Ann", _gift_note="x1")])
+    rows = edit(loop.quarantine(), "orders.csv", 2, _gift_note="x2", notes="by hand")
+    tables, used = loop.apply(rows)
+    (original,) = tables["orders"]["original"]
+    assert (original["gift_note"], original["_gift_note"]) == ("for Ann", "x1")
+    assert tables["orders"]["notes"].to_list() == ["by hand"]
+    assert (used.cells, used.notes) == (2, ())
+
+
 def counts(use: CorrectionsUse) -> tuple[int, int, int, int]:
     """Return cells, rows, cells left as exported, rows refused."""
     return use.cells, use.rows, sum(each.cells for each in use.left), use.refused_rows

@@ -72,6 +72,23 @@ def test_the_original_row_is_kept_under_its_own_headers(tmp_path: Path) -> None:
     assert tables["orders"]["original"].to_list() == [{"Source Order ID": "1", "Our Remark": "vip"}]
 
 
+def test_columns_that_nobody_reads_may_be_as_alike_as_they_like(tmp_path: Path) -> None:
+    """WordPress's ACF writes each field twice, the second with an underscore in front: both are kept, whatever other files have."""
+    tables = mapped(
+        tmp_path,
+        orders=[
+            "source_order_id,_gift_note,total_money\n1,field_5f3,9\n",
+            "source_order_id,gift_note,_gift_note\n2,for Ann,field_5f3\n",
+        ],
+        line_items=LINES,
+    )
+    nothing = dict.fromkeys(["total_money", "gift_note"])
+    assert tables["orders"]["original"].to_list() == [
+        {"source_order_id": "1", "_gift_note": "field_5f3", "total_money": "9", "gift_note": None},
+        {"source_order_id": "2", **nothing, "gift_note": "for Ann", "_gift_note": "field_5f3"},
+    ]
+
+
 def test_ids_lose_the_blanks_around_them_and_nothing_else(tmp_path: Path) -> None:
     """Tables are joined by ids; other text is the merchant's."""
     tables = mapped(tmp_path, orders='source_order_id,notes\n" 007 ", x \n', line_items=LINES)
@@ -119,7 +136,7 @@ REFUSED = {
     "unknown role": ({"orders": "source_order_id\n1\n", "line_items": LINES, "refunds": "a\n1\n"}, "exports.refunds: profile 'canonical' reads no such file; it knows orders, line_items, fulfillments"),
     "missing role": ({"orders": "source_order_id\n1\n"}, "exports.line_items: profile 'canonical' needs this file"),
     "missing column": ({"orders": "id,total\n1,2\n", "line_items": LINES}, "orders.csv:1: exports.orders needs the column 'source_order_id'; the file has id, total"),
-    "same name twice": ({"orders": "source_order_id,notes,Notes\n1,x,y\n", "line_items": LINES}, "orders.csv:1: two columns have the same name but for case, spaces and underscores ('notes' and 'Notes'): take one of them out, or rename it"),
+    "same name twice": ({"orders": "source_order_id,notes,Notes\n1,x,y\n", "line_items": LINES}, "orders.csv:1: two columns have the same name but for case, spaces and underscores ('notes' and 'Notes'): take one of them out, or rename it; to have the first one read, in loader.yaml, under exports, write the role: {files: \"orders.csv\", duplicate_headers: number}"),
     "a title above": ({"orders": "Orders of May,,\nsource_order_id,notes,x\n1,2,3\n", "line_items": LINES}, "orders.csv:1: exports.orders needs the column 'source_order_id'; the file has Orders of May, column_2, column_3. It seems that the header stands on line 2; in loader.yaml, under exports, write the role: {files: \"orders.csv\", skip_lines: 1}"),
     "empty file": ({"orders": "", "line_items": LINES}, "orders.csv:1: the file is empty or has no header; export it again"),
 }  # fmt: skip

@@ -8,8 +8,8 @@ from export_factories import STORE, mapped
 from pydantic import ValidationError
 
 from corso.extract.fallbacks import read_fallbacks
-from corso.extract.mapping import used_headers
 from corso.extract.profile import Profile, TableName
+from corso.extract.used_headers import used_headers
 from corso.extract.validate import check_part
 
 

@@ -7,9 +7,9 @@ import pytest
 from export_factories import mapped
 
 from corso.errors import SettingsError
-from corso.extract.mapping import used_headers
 from corso.extract.profile import Profile, load_profile
 from corso.extract.roles import missing_headers
+from corso.extract.used_headers import used_headers
 
 
 def profile_of(

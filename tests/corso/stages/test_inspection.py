@@ -252,6 +252,20 @@ def test_a_header_that_stands_there_twice_is_told_apart_by_number(tmp_path: Path
     assert inspection.everything_is_accepted
 
 
+def test_columns_that_are_alike_and_not_read_need_no_number(tmp_path: Path) -> None:
+    """The file is loaded as it is; nothing is to be written for it."""
+    text = csv_text([order_text() | {"gift_note": "a", "_gift_note": "b"}])
+    export_file(tmp_path / "in", "orders.csv", text)
+    export_file(tmp_path / "in", "line_items.csv", csv_text([line_text()]))
+
+    inspection = inspect(tmp_path / "in")
+
+    file = file_named(inspection, "orders.csv")
+    assert (dict(file.overrides), list(file.twice)) == ({}, [])
+    assert {"gift_note", "_gift_note"} <= set(file.ignored)
+    assert inspection.everything_is_accepted
+
+
 def test_faulty_rows_are_counted_with_their_first_places(tmp_path: Path) -> None:
     """Short and long rows, as unquoted commas make them: by reason, the most frequent first."""
     good, *_ = csv_text([order_text(1)]).splitlines()[1:]
