@@ -7,7 +7,7 @@ from corso.errors import ExportError
 from corso.extract.decoding import damaged, open_bytes
 from corso.extract.files import ExportFile
 from corso.extract.forms import CsvForm, entry
-from corso.extract.sniffing import sniff_encoding
+from corso.extract.sniffing import is_hardly_utf8, sniff_encoding
 
 _CHUNK_BYTES = 1 << 16
 
@@ -38,6 +38,11 @@ def _remedy(file: ExportFile, form: CsvForm) -> str:
     encoding, is_sure = sniff_encoding(file)
     family = CsvForm(encoding=encoding).codec[:6]
     if form.codec.startswith(family) or (encoding == "utf-8" and not is_sure):
+        if encoding == "utf-8" and not is_sure and is_hardly_utf8(file):
+            return (
+                f"it may be in another encoding, such as cp932 (Shift-JIS), gb18030 or cp1251: save it as UTF-8, or "
+                f"{entry(file, encoding='NAME')}; if it is not, some bytes are damaged: export the file again"
+            )
         return "some bytes are damaged: export the file again, or save it as UTF-8"
     seems = "it is" if is_sure else "it may be"
     return f"{seems} {encoding}: save it as UTF-8, or {entry(file, encoding=encoding)}"

@@ -106,7 +106,19 @@ def _utf16_without_mark(head: bytes) -> str | None:
     return None
 
 
+def is_hardly_utf8(file: ExportFile) -> bool:
+    """Say whether more of a file's letters beyond ASCII are no UTF-8 than are: it may be in an encoding that nobody can tell."""
+    good, bad, _ = _letters_of(file)
+    return good < bad
+
+
 def _suspicion(file: ExportFile) -> str:
+    good, bad, can_be_cp1252 = _letters_of(file)
+    return "cp1252" if can_be_cp1252 and good < bad else "utf-8"
+
+
+def _letters_of(file: ExportFile) -> tuple[int, int, bool]:
+    """Return how many letters beyond ASCII are UTF-8, how many places are not, and whether all bytes are in cp1252."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     good = bad = 0
     can_be_cp1252 = True
@@ -116,7 +128,7 @@ def _suspicion(file: ExportFile) -> str:
         bad += replaced
         good += len(text) - len(text.encode("ascii", "ignore")) - replaced
         can_be_cp1252 = can_be_cp1252 and len(chunk.translate(None, _NOT_IN_CP1252)) == len(chunk)
-    return "cp1252" if can_be_cp1252 and good < bad else "utf-8"
+    return good, bad, can_be_cp1252
 
 
 def _chunks(file: ExportFile) -> Iterable[bytes]:

@@ -30,6 +30,7 @@ REFUSED = {
     "Latin-1 with carriage returns alone": ("id,name\r1,x\r2,Müller\r".encode("latin-1"), "orders.csv:3: not UTF-8 text; it may be cp1252"),
     "one bad byte": ("id,name\n1,Müller\n2,Zoë\n".encode() + b"3,\xc3\n", "orders.csv:4: not UTF-8 text; some bytes are damaged: export the file again, or save it as UTF-8"),
     "cut within a character": ("id,name\n1,Müller\n2,Zoë".encode()[:-1], "orders.csv:3: not UTF-8 text; some bytes are damaged"),
+    "Shift-JIS": ("id,name\n1,東京都\n2,ー\n".encode("cp932"), f"orders.csv:2: not UTF-8 text; it may be in another encoding, such as cp932 (Shift-JIS), gb18030 or cp1251: save it as UTF-8, or {WRITE}, encoding: NAME}}; if it is not, some bytes are damaged"),
     "UTF-16": ("id,name\n1,x\n".encode("utf-16"), f"orders.csv:1: not UTF-8 text; it is utf-16: save it as UTF-8, or {WRITE}, encoding: utf-16}}"),
     "UTF-16 without a mark": ("id,name\n1,x\n".encode("utf-16-le"), f"orders.csv:1: not UTF-8 text; it is utf-16-le: save it as UTF-8, or {WRITE}, encoding: utf-16-le}}"),
     "zero bytes in the header": ("id,na\0me\n1,2\n", "orders.csv:1: zero bytes stand in the header; the file is damaged, export it again"),
