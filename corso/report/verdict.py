@@ -122,6 +122,8 @@ def _what_is_wrong(summary: Summary, stage: Stage, apart: int) -> str:
         are = "is" if wrong == 1 else "are"
         named = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number)
         words.append(f"{wrong:,} of {_count(source, 'source order')} {are} not {end}: {named}")
+    if (lines := summary.quarantined.line_items) and not summary.quarantined.orders:
+        words.append(f"{_count(lines, 'line item')} quarantined, though no order is")
     if fulfillments := _fulfillments_to_look_at(summary, stage):
         words.append(fulfillments)
     if apart:

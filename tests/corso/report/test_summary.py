@@ -156,6 +156,16 @@ def test_the_verdict_counts_every_order_once() -> None:
     )
 
 
+@pytest.mark.parametrize("stage", ["plan", "upload", "reconcile"])
+def test_line_items_that_are_quarantined_alone_are_named(stage: Stage) -> None:
+    """A line of no order is nobody's but somebody has to look at it; nothing is said to be in Corso for that."""
+    found = {"reconciliation": {}, "outcome": {"not_sent": 3}} if stage == "plan" else {}
+    summary = summary_of(
+        accepted=3, source={"orders": 3, "line_items": 2}, quarantined={"line_items": 2}, **found
+    )
+    assert verdict(summary, stage=stage) == "Needs a look: 2 line items quarantined, though no order is."
+
+
 def test_the_verdict_of_an_earlier_stage_promises_nothing_that_was_not_looked_at() -> None:
     """After plan and upload, Corso was not read back."""
     planned = summary_of(accepted=1, outcome={"not_sent": 1}, reconciliation={})
