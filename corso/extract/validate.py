@@ -6,7 +6,7 @@ all rows of its order. Exact repetitions of a row are set aside and their order 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 import polars.selectors as cs
@@ -14,7 +14,7 @@ import polars.selectors as cs
 from corso.extract.cells import plain_id
 from corso.extract.convert import converter_of, has_offset, time_is_ambiguous, time_is_impossible
 from corso.extract.fallbacks import Fallback, apply_fallbacks, count_uses
-from corso.extract.money_policy import count_moved, share_tax
+from corso.extract.money_policy import IS_SHARED, count_moved, share_tax
 from corso.extract.places import with_places
 from corso.extract.profile import AS_EXPORTED, TABLES, MoneyPolicy, TableName
 from corso.extract.rules import TEXT_OF, CompiledRule, compile_rules
@@ -291,6 +291,7 @@ def _across_tables(tables: Mapping[TableName, _Table]) -> dict[TableName, _Table
     orders = tables["orders"]
     known = orders.ids().drop_nulls().unique().implode()
     checked = {"orders": _orders_have_lines(orders, tables["line_items"])}
+    tables = {**tables, "line_items": _without_unshared_tax(tables["line_items"], orders)}
     for name in ("line_items", "fulfillments"):
         orphans = tables[name].rows.filter(~pl.col("source_order_id").is_in(known).fill_null(value=False))
         checked[name] = tables[name].with_problem(
@@ -301,6 +302,23 @@ def _across_tables(tables: Mapping[TableName, _Table]) -> dict[TableName, _Table
             "add the order to the batch, or take the row out",
         )
     return checked  # type: ignore[return-value]  # the keys are those of TABLES
+
+
+def _without_unshared_tax(lines: _Table, orders: _Table) -> _Table:
+    """Leave out that a line has no tax where its order's was only not shared out: for an amount or a row that cannot be read.
+
+    That amount or row has a problem of its own, which keeps the order back; with it the tax is mended, too.
+    """
+    if IS_SHARED not in lines.rows.columns:
+        return lines
+    of_lines = pl.col("column").is_in(["price", "quantity"]) | (pl.col("rule") == "row_is_whole")
+    of_orders = (pl.col("column") == "tax_money") & pl.col("value").is_not_null()
+    causes = ((lines, of_lines), (orders, of_orders))
+    ids = pl.concat([table.ids().gather(table.problems.filter(cause)[ROW]) for table, cause in causes])
+    unshared = lines.rows.filter(pl.col("source_order_id").is_in(ids.implode()))[ROW]
+    is_missing_tax = (pl.col("column") == "tax") & pl.col("value").is_null()
+    kept = lines.problems.filter(~(is_missing_tax & pl.col(ROW).is_in(unshared.implode())))
+    return replace(lines, problems=kept)
 
 
 def _orders_have_lines(orders: _Table, lines: _Table) -> _Table:

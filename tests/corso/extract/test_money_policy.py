@@ -55,6 +55,31 @@ def test_an_orders_tax_is_shared_out_over_its_lines(
     assert shared(tax, lines, **order) == expected
 
 
+UNSHARED = {
+    "a price": ({}, {"price": "x"}, {"price"}),
+    "a quantity that is missing": ({}, {"quantity": None}, {"quantity"}),
+    "the tax": ({"tax_money": "x"}, {}, {"tax_money"}),
+    "no tax at all": ({"tax_money": None}, {}, {"tax_money", "tax"}),
+}
+
+
+@pytest.mark.parametrize(("order", "line", "columns"), UNSHARED.values(), ids=UNSHARED.keys())
+def test_a_tax_that_was_only_not_shared_out_is_no_reason(
+    order: dict[str, str | None], line: dict[str, str | None], columns: set[str]
+) -> None:
+    """Where an amount cannot be read, that is what is to be mended; the line's tax comes with it."""
+    lines = [line_text(line=1, tax=None), line_text(line=2, tax=None, **line)]
+    raw = {
+        "orders": raw_table("orders", [order_text(**order)]),
+        "line_items": raw_table("line_items", lines),
+        "fulfillments": raw_table("fulfillments", []),
+    }
+    found = check_part(raw, STORE, (), MoneyPolicy.model_validate({"line_tax": "shared"}))
+    problems = found.quarantine.explode("problems")["problems"].drop_nulls().struct.field("column")
+    assert set(problems) == columns
+    assert found.quarantine.height == len(lines) + 1
+
+
 def test_lines_that_have_a_tax_keep_it() -> None:
     """An order is shared out whole or not at all: a line without a tax beside one with it is missing something."""
     rows = [line_text(line=1, tax="0.10"), line_text(line=2, tax=None)]
