@@ -15,6 +15,7 @@ from schemas.fields import INSTANT, dtypes
 
 _SHAPES_KEPT = 5
 _MONEY_KEPT = 12
+_OR_THOUSANDS = ", a point that may stand for thousands or before decimals"
 _DAYS_AND_MONTHS = {
     "day first": re.compile(r"%-?d[/.\-]%-?m"),
     "month first": re.compile(r"%-?m[/.\-]%-?d"),
@@ -26,15 +27,19 @@ def money_forms(files: Iterable[Rows]) -> list[MoneyForm]:
     frames = [file.money for file in files]
     if not frames:
         return []
+    decimals = pl.col("shape").str.extract(r"\.(9+)\D*$")
+    # Where no value of a column has two decimals, its three are likely no decimals: IDR 139.000.
+    in_doubt = (decimals == "999").all().over("header") & (decimals == "999")
     forms = (
         pl.concat(frames)
+        .with_columns(in_doubt.fill_null(value=False).alias("in_doubt"))
         .group_by("shape")
-        .agg(pl.col("values").sum(), pl.col("header").unique().sort())
+        .agg(pl.col("values").sum(), pl.col("header").unique().sort(), pl.col("in_doubt").any())
         .sort("values", "shape", descending=[True, False])
     )
     return [
-        MoneyForm(shape, money_kind(shape), values, headers)
-        for shape, values, headers in forms.head(_MONEY_KEPT).iter_rows()
+        MoneyForm(shape, f"{money_kind(shape)}{_OR_THOUSANDS if in_doubt else ''}", values, headers)
+        for shape, values, headers, in_doubt in forms.head(_MONEY_KEPT).iter_rows()
     ]
 
 

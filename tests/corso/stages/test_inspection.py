@@ -520,6 +520,20 @@ def test_amounts_say_how_they_are_written(tmp_path: Path) -> None:
     assert (forms["9,99"].values, forms["9,99"].kind) == (1, "comma before the decimals")
 
 
+def test_three_digits_behind_each_point_may_be_thousands(tmp_path: Path) -> None:
+    """TikTok writes Rp 139,000 as `IDR 139.000`: read as decimals it would be a thousandth. One value with others tells."""
+    orders = [order_text(1, total_money="IDR 139.000", tax_money="IDR 1.255")]
+    orders += [order_text(2, total_money="IDR 0", tax_money="IDR 1.50")]
+
+    forms = {form.shape: form for form in inspect(canonical(tmp_path, orders)).money}
+
+    assert forms["AAA 9.999"].kind.endswith("a point that may stand for thousands or before decimals")
+    assert forms["AAA 9.99"].kind == "with a currency's mark"
+    only_tax = [order_text(1, tax_money="IDR 1.255"), order_text(2, tax_money="IDR 1.50")]
+    again = {form.shape: form for form in inspect(canonical(tmp_path, only_tax)).money}
+    assert again["AAA 9.999"].kind == "with a currency's mark"
+
+
 def test_a_profile_of_ones_own_is_tried(tmp_path: Path) -> None:
     """Instead of the built-in ones, whether it fits or not."""
     olist = str(PROJECT / "docs" / "profiles" / "olist.yaml")
