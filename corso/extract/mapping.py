@@ -16,7 +16,7 @@ import polars as pl
 from corso.errors import ExportError
 from corso.extract.cells import plain_amount, plain_id, plain_time
 from corso.extract.files import ExportFile
-from corso.extract.headers import listed
+from corso.extract.headers import listed, normal
 from corso.extract.layouts import ITEM, PART, begins_like, spread_numbers, unpacked
 from corso.extract.money_policy import apply_policy, read_amount, written
 from corso.extract.profile import (

@@ -182,7 +182,7 @@ def test_newer_headers_are_read(tmp_path: Path) -> None:
 @needs_examples
 @pytest.mark.parametrize(
     ("fallbacks", "accepted", "rules"),
-    [({}, 0, 7), (ADDRESS, 3, 2)],
+    [({}, 0, 6), (ADDRESS, 3, 1)],
 )
 def test_a_real_export_is_read_whole(
     tmp_path: Path, fallbacks: dict[str, str], accepted: int, rules: int
