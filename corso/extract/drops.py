@@ -58,25 +58,31 @@ def changed_batches(settings: Settings, since_ns: int = -1, *, also: Container[s
     """Return batch -> when it changed last, of the batches that changed after `since_ns`, and those in `also`; by name.
 
     Times are those of the files' status (ctime, nanoseconds): a file that is moved into place, or copied with its old
-    modification time, counts as a change. In a bucket, when this machine first saw them as they are.
+    modification time, counts as a change. A folder that is moved into place as a whole leaves those of its files as they
+    were, so its own counts, too: whatever comes or goes in it costs a look, and `Drop.signature` tells whether it is another
+    drop. In a bucket, when this machine first saw the files as they are.
     """
     newest: dict[str, int] = {}
     outline = outline_of(settings.home)
 
-    def changed(path: Path) -> int:
-        return outline.changed_ns(path) if outline else path.stat().st_ctime_ns
+    def changed(path: Path, batch: str) -> int:
+        if outline:
+            return outline.changed_ns(path)
+        named = [folder for folder in path.parents if batch in str(folder)]
+        return max(each.stat().st_ctime_ns for each in (path, *named))
 
     folders, others = _folders(settings)
     for folder in folders:
         if is_batch_name(folder.name):
-            newest[folder.name] = max(newest.get(folder.name, -1), _changed_in(folder.path, outline))
+            newest[folder.name] = max(newest.get(folder.name, -1), _changed_in(folder, outline))
     if others:
         for name in batch_folders(settings):
-            changes = [changed(path) for path in files_there(settings, name)]
+            changes = [changed(path, name) for path in files_there(settings, name)]
             newest[name] = max([newest.get(name, -1), *changes])
     if any(BATCH_PLACEHOLDER in pattern for pattern in settings.loader.corrections):
         for name, so_far in newest.items():
-            changes = [changed(file.path) for file in find_corrections(settings, name, of_it_alone=True)]
+            corrections = find_corrections(settings, name, of_it_alone=True)
+            changes = [changed(file.path, name) for file in corrections]
             newest[name] = max([so_far, *changes])
     return {name: newest[name] for name in sorted(newest) if newest[name] > since_ns or name in also}
 
@@ -128,16 +134,21 @@ def _folders(settings: Settings) -> tuple[list[os.DirEntry[str]], bool]:
     return folders, others
 
 
-def _changed_in(folder: str, outline: Outline | None) -> int:
-    """Return when a file below a folder changed last; -1 where there is none."""
-    newest = -1
-    for entry in os.scandir(folder):
+def _changed_in(folder: os.DirEntry[str], outline: Outline | None) -> int:
+    """Return when a folder or what is below it changed last; -1 where it is drawn from a bucket and has no file."""
+    newest = -1 if outline else _status_changed_ns(folder)
+    for entry in os.scandir(folder.path):
         if entry.is_dir():
-            changed = _changed_in(entry.path, outline)
+            changed = _changed_in(entry, outline)
         else:
-            changed = outline.changed_ns(Path(entry.path)) if outline else entry.stat().st_ctime_ns
+            changed = outline.changed_ns(Path(entry.path)) if outline else _status_changed_ns(entry)
         newest = max(newest, changed)
     return newest
+
+
+def _status_changed_ns(entry: os.DirEntry[str]) -> int:
+    """Return when an entry changed last; of a link, it or what it leads to. One call to the system where it is none."""
+    return max(entry.stat(follow_symlinks=False).st_ctime_ns, entry.stat().st_ctime_ns)
 
 
 def _signature(home: Path, paths: set[Path]) -> str:

@@ -120,6 +120,9 @@ def test_a_corrected_batch_is_started_again_and_one_that_was_only_looked_at_is_n
     time.sleep(0.02)
     (tmp_path / "2026-11-21" / "orders.csv").chmod(0o600)
     assert night.look() == []
+    (tmp_path / "2026-11-21").chmod(0o700)
+    (tmp_path / "2026-11-21" / "_COMPLETE").unlink()
+    assert night.look() == []
 
 
 @pytest.mark.slow

@@ -55,6 +55,47 @@ def test_only_what_changed_since_is_found(tmp_path: Path) -> None:
     assert list(changed_batches(settings, since)) == ["2026-11-21"]
 
 
+@pytest.mark.parametrize(
+    ("exports", "staged", "place"),
+    [
+        (PATHS, "stage/2026-11-22", "2026-11-22"),
+        ('orders: "{batch}/*/orders.csv"', "stage/2026-11-22/deep", "2026-11-22/deep"),
+        ('orders: "drop-{batch}/orders.csv"', "stage/drop-2026-11-22", "drop-2026-11-22"),
+    ],
+    ids=["a folder", "a folder in it", "a folder named otherwise"],
+)
+def test_a_folder_that_was_moved_into_place_counts_by_when_it_was_moved(
+    tmp_path: Path, exports: str, staged: str, place: str
+) -> None:
+    """Its files were written before the batch that is settled, and the move leaves their times as they were."""
+    home = tmp_path / "home"
+    home.mkdir()
+    settings = shop(home, exports)
+    drop(tmp_path, staged)
+    (home / place).parent.mkdir(exist_ok=True)
+    after_a_tick()
+    drop(home, "2026-11-21", "orders.csv", "lines.csv", "deep/orders.csv")
+    drop(home, "drop-2026-11-21")
+    since = max(changed_batches(settings).values())
+    after_a_tick()
+    (tmp_path / staged).rename(home / place)
+    assert list(changed_batches(settings, since)) == ["2026-11-22"]
+
+
+def test_a_folder_that_a_link_leads_to_counts_by_when_the_link_was_made(tmp_path: Path) -> None:
+    """What it leads to has lain there for longer."""
+    home = tmp_path / "home"
+    home.mkdir()
+    settings = shop(home)
+    drop(tmp_path, "stage")
+    after_a_tick()
+    drop(home, "2026-11-21")
+    since = max(changed_batches(settings).values())
+    after_a_tick()
+    (home / "2026-11-22").symlink_to(tmp_path / "stage")
+    assert list(changed_batches(settings, since)) == ["2026-11-22"]
+
+
 def test_corrections_of_a_batch_are_part_of_its_drop(tmp_path: Path) -> None:
     """Dropping the corrected quarantine.csv has the batch loaded again; corrections of all batches do not."""
     settings = loader_settings(
