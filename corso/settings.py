@@ -501,8 +501,11 @@ class Settings:
 
     @property
     def has_credentials(self) -> bool:
-        """Whether `credentials` would find both."""
-        return all(self._found_credentials().values())
+        """Whether `credentials` would find both; not where a `.env` file cannot be read."""
+        try:
+            return all(self._found_credentials().values())
+        except SettingsError:
+            return False
 
     def _found_credentials(self) -> dict[str, str]:
         return self._variables("CORSO_CLIENT_ID", "CORSO_CLIENT_SECRET")
@@ -534,7 +537,12 @@ def read_settings(path: Path) -> Settings:
     if is_in_a_bucket(path):
         return _read_from_bucket(path)
     path = path.absolute()
-    if not path.exists():
+    try:
+        is_there = path.exists()
+    except OSError as error:
+        message = f"{path}: cannot be read ({error.strerror})"
+        raise SettingsError(message) from None
+    if not is_there:
         message = f"{path}: no such file; name another with -c, or make one: corso-loader inspect EXPORTS --write loader.yaml"
         raise SettingsError(message)
     node, data = _parse(path)
@@ -698,9 +706,19 @@ def _model_at(location: tuple[int | str, ...]) -> type[BaseModel]:
 
 def _read_dotenv(path: Path) -> dict[str, str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
+        # Editors on Windows begin a file with a mark, which would hide the first variable.
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return {}
+    except OSError as error:
+        if not os.access(path.parent, os.X_OK):
+            # Somebody else's current folder, from which the loader was started by the path of its loader.yaml.
+            return {}
+        message = f"{path.absolute()}: cannot be read ({error.strerror})"
+        raise SettingsError(message) from None
+    except UnicodeDecodeError:
+        message = f"{path.absolute()}: is not written in UTF-8; save it as UTF-8 text"
+        raise SettingsError(message) from None
     pairs = (line.strip().removeprefix("export ").partition("=") for line in lines)
     return {
         key.strip(): value.strip().strip("'\"")

@@ -19,7 +19,7 @@ from assets.resources import LoaderFile
 from assets.run_history import LOAD_JOB, end_killed_runs, last_run_of
 from assets.run_tags import DROP_TAG, tags_of_batch
 from corso.errors import CorsoError
-from corso.extract.drops import changed_batches, has_batch_folders, look_at
+from corso.extract.drops import Drop, changed_batches, has_batch_folders, look_at
 from corso.scrubbing import scrubbed
 from corso.stages.landing import Landing
 from corso.stages.nightly import Look, Seen, StoreMemory, look
@@ -94,21 +94,14 @@ def _look_at_all(context: dg.SensorEvaluationContext, landing: Landing) -> dg.Se
             continue
         try:
             found = _look_at_store(instance, landing, store, memory, now)
+            if found.start is not None:
+                requests.append(_request(landing, store, found.start, found.after))
         except (CorsoError, OSError) as error:
             # The others go on.
             said.append(f"{landing.shown(store)}: {scrubbed(str(error))}")
             continue
         after.stores[store] = found.memory
         said += [f"{landing.key(store, batch)}: {why}" for batch, why in found.waiting.items()]
-        if found.start is not None:
-            key = landing.key(store, found.start.batch)
-            requests.append(
-                dg.RunRequest(
-                    run_key=f"{key}@{found.start.signature} after {found.after or 'nothing'}",
-                    partition_key=key,
-                    tags={**tags_of_batch(landing, key), DROP_TAG: found.start.signature},
-                )
-            )
     for sentence in said[:_SHOWN]:
         context.log.info(sentence)
     return dg.SensorResult(
@@ -116,6 +109,16 @@ def _look_at_all(context: dg.SensorEvaluationContext, landing: Landing) -> dg.Se
         skip_reason=None if requests else _nothing_to_do(said, len(stores)),
         dynamic_partitions_requests=_partitions(instance, landing, requests, stores),
         cursor=after.written(),
+    )
+
+
+def _request(landing: Landing, store: str, drop: Drop, after: str) -> dg.RunRequest:
+    """Ask for a drop's run; `after`: the id of the batch's run before."""
+    key = landing.key(store, drop.batch)
+    return dg.RunRequest(
+        run_key=f"{key}@{drop.signature} after {after or 'nothing'}",
+        partition_key=key,
+        tags={**tags_of_batch(landing, key), DROP_TAG: drop.signature},
     )
 
 

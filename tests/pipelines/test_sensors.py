@@ -259,6 +259,18 @@ def test_of_many_stores_each_has_its_own_night(
     assert night.look() == ["east/2026-11-21"]
 
 
+@pytest.mark.slow
+def test_a_broken_env_file_is_left_to_its_stores_run(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """Which fails by a sentence that names the file; the other stores' batches are started."""
+    for store in ("north", "south"):
+        shop(tmp_path / store, "2026-11-21")
+    (tmp_path / "north" / ".env").write_text("CORSO_CLIENT_ID=mühle", encoding="latin-1")
+    night = Night(instance, tmp_path)
+    assert night.look() == ["north/2026-11-21", "south/2026-11-21"]
+    tags = night.result.run_requests[0].tags
+    assert (tags[STORE_TAG], CREDENTIALS_TAG in tags) == ("north", False)
+
+
 def test_a_batch_whose_store_cannot_be_read_has_no_tags(tmp_path: Path) -> None:
     """Its run says what is wrong with it."""
     (tmp_path / "east").mkdir()
