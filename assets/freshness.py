@@ -14,6 +14,8 @@ import dagster as dg
 from assets.partitions import BATCHES, STORES
 from assets.resources import LoaderFile
 from assets.run_history import last_run_of
+from corso.errors import CorsoError
+from corso.stages.alerts import Alert, alert_of_error
 from corso.stages.freshness import Freshness, is_of_the_night, judge_freshness, last_due
 from corso.stages.landing import Landing
 from corso.stages.nightly import LastRun
@@ -54,6 +56,11 @@ def freshness_of(
     return judge_freshness(due, batches)
 
 
+def unread(alert: Alert, now: datetime) -> Freshness:
+    """Return what is known of the night of a store that cannot be read: why, as the alert says it."""
+    return Freshness(now, "", is_loaded=False, sentence=alert.happened.rstrip("."), to_do=alert.to_do)
+
+
 def evaluation_of(found: Mapping[str, Freshness]) -> dg.AssetCheckEvaluation:
     """Return what the check says of all stores, as Dagster keeps it without a run."""
     late = {store: each for store, each in found.items() if not each.is_loaded}
@@ -87,11 +94,15 @@ def last_nights_load_ran(context: dg.AssetCheckExecutionContext, loader: LoaderF
     """Of each store the batch of the last night was loaded by the time that its loader.yaml says (nightly.due_by)."""
     landing, now = loader.landing, datetime.now(UTC)
     known = list(context.instance.get_dynamic_partitions(BATCHES.name or ""))
-    found = {
-        landing.shown(store): each
-        for store in landing.stores()
-        if (each := freshness_of(context.instance, landing, store, known, now)) is not None
-    }
+    found: dict[str, Freshness] = {}
+    for store in landing.stores():
+        shown = landing.shown(store)
+        try:
+            night = freshness_of(context.instance, landing, store, known, now)
+        except (CorsoError, OSError) as error:
+            night = unread(alert_of_error(shown, "", error), now)
+        if night is not None:
+            found[shown] = night
     evaluation = evaluation_of(found)
     return dg.AssetCheckResult(
         passed=evaluation.passed, description=evaluation.description, metadata=evaluation.metadata

@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.freshness import evaluation_of, freshness_of, observation_of
+from assets.freshness import evaluation_of, freshness_of, observation_of, unread
 from assets.partitions import BATCHES
 from assets.resources import LoaderFile
 from assets.run_history import last_run_of
@@ -127,9 +127,7 @@ def watch(context: dg.SensorEvaluationContext, landing: Landing, now: datetime) 
             found = freshness_of(context.instance, landing, store, known, now)
         except (errors.CorsoError, OSError) as error:
             alert = alert_of_error(shown, "", error)
-            found = Freshness(
-                now, "", is_loaded=False, sentence=alert.happened.rstrip("."), to_do=alert.to_do
-            )
+            found = unread(alert, now)
             judged[shown] = found.sentence
             findings.append(_Finding(f"{shown} {found.sentence}", alert))
         else:

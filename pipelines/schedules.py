@@ -38,7 +38,7 @@ def nightly_load(
             settings = landing.settings(store)
             if landing.is_one_store or not has_batch_folders(settings):
                 batches[store] = default_batch(settings)
-        except CorsoError as error:
+        except (CorsoError, OSError) as error:
             said.append(f"{landing.shown(store)}: {error}")
     for sentence in said:
         context.log.warning(sentence)
@@ -60,7 +60,7 @@ def weekly_reconciliation(
     for store in landing.stores():
         try:
             batches = landing.planned_since(store, now - _WEEK)
-        except CorsoError as error:
+        except (CorsoError, OSError) as error:
             said.append(f"{landing.shown(store)}: {error}")
             continue
         requests += [

@@ -11,6 +11,7 @@ Of one store, a batch is known by its name; of many, by `<store>/<batch>`, which
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -61,7 +62,10 @@ class Landing:
         return not self.path.is_dir()
 
     def stores(self) -> dict[str, Path]:
-        """Return store -> its loader.yaml, by name. The one store has no name: ''. Raises SettingsError and Stopped."""
+        """Return store -> its loader.yaml, by name. The one store has no name: ''. Raises SettingsError and Stopped.
+
+        A folder that cannot be looked into is a store whose `settings` say so: one that was served must not go silent.
+        """
         if self.is_one_store:
             return {"": self.path}
         if self.address:
@@ -69,9 +73,9 @@ class Landing:
             # Beforehand and at once: each store's settings ask for its own.
             look_at_all(self.address / name for name in names)
         else:
-            names = sorted(entry.name for entry in os.scandir(self.path) if entry.is_dir())
+            names = sorted(entry.name for entry in os.scandir(self.path) if _may_be(entry.is_dir))
         paths = {name: self._file_of(name) for name in names if is_batch_name(name)}
-        return {name: path for name, path in paths.items() if path.is_file()}
+        return {name: path for name, path in paths.items() if _may_be(path.is_file)}
 
     def settings(self, store: str) -> Settings:
         """Return a store's settings; a loader.yaml is read again when it has changed. Raises SettingsError, Stopped."""
@@ -135,6 +139,14 @@ class Landing:
             return str(self.settings(store).loader.store.id)
         except SettingsError:
             return self.path.parent.name or str(self.path)
+
+
+def _may_be(is_it: Callable[[], bool]) -> bool:
+    """Say whether it is so; where the system does not let us look, it may be."""
+    try:
+        return is_it()
+    except OSError:
+        return True
 
 
 def _settings_or_error(path: Path) -> Settings | SettingsError:

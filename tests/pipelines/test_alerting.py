@@ -10,8 +10,9 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
-from assets.freshness import CHECK, LANDING
+from assets.freshness import CHECK, LANDING, last_nights_load_ran
 from assets.partitions import BATCHES
+from assets.resources import LoaderFile
 from assets.run_history import last_run_of
 from assets.run_tags import COMMAND_TAG, DROP_TAG, ENDED_TAG, PARTITION_TAG, RESUME_TAG, SAID_TAG, note_end
 from corso.delivery.ledger import Ledger
@@ -24,6 +25,7 @@ from pipelines.alerting import alert_of_a_look, alert_of_failure, watch
 from tests.clocks import JumpingClock
 from tests.fake_corso import operation
 from tests.loader_process import Shop
+from tests.locked_folders import lock
 
 FILES = {"orders": "{batch}/orders.csv", "line_items": "{batch}/lines.csv"}
 KEY = "north/2026-11-26"
@@ -247,6 +249,25 @@ def test_a_store_that_cannot_be_read_is_told_once_and_again_when_it_breaks_anew(
         config.write_text(text, encoding="utf-8")
         watched.look()
         assert len(watched.told) == count, text
+
+
+def test_a_folder_that_cannot_be_looked_into_silences_no_store(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told as a store that cannot be read, and the one that is late is told, too."""
+    (watched.landing.path / "east").mkdir()
+    lock(watched.landing.path / "east", monkeypatch)
+    assert watched.look() == [("east", False), ("north", False)]
+    assert ["cannot be read (Permission denied)" in each for each in watched.told] == [True, False]
+    assert watched.landing.path.joinpath("east").as_posix() in watched.told[0]
+    result = last_nights_load_ran(
+        dg.build_asset_check_context(
+            instance=watched.instance, resources={"loader": LoaderFile(path=str(watched.landing.path))}
+        )
+    )
+    assert isinstance(result, dg.AssetCheckResult)
+    assert not result.passed
+    assert "cannot be read (Permission denied)" in (result.description or "")
 
 
 def begin(instance: dg.DagsterInstance, key: str) -> None:

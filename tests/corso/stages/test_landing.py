@@ -11,6 +11,7 @@ from corso.errors import SettingsError
 from corso.stages import landing as module
 from corso.stages.landing import Landing
 from tests.export_factories import loader_settings
+from tests.locked_folders import lock
 
 EXPORTS = 'orders: "{batch}/orders.csv"'
 
@@ -39,6 +40,18 @@ def test_of_many_stores_a_batch_goes_by_store_and_name(tmp_path: Path) -> None:
     assert landing.key("north", "2026-11-22") == "north/2026-11-22"
     assert landing.split("north/2026-11-22") == ("north", "2026-11-22")
     assert landing.batch("north/2026-11-22").tables.is_relative_to(tmp_path / "north")
+
+
+def test_a_folder_that_cannot_be_looked_into_is_a_store_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so by itself, and the others are served."""
+    landing = landing_of(tmp_path, "north", "south")
+    lock(tmp_path / "north", monkeypatch)
+    assert list(landing.stores()) == ["north", "south"]
+    with pytest.raises(SettingsError, match=r"north/loader\.yaml: cannot be read \(Permission denied\)$"):
+        landing.settings("north")
+    assert landing.settings("south").home == tmp_path / "south"
 
 
 @pytest.mark.parametrize("key", ["2026-11-22", "../x/2026-11-22", "north/..", "a/b/c"])
