@@ -6,7 +6,7 @@ on by itself, and where that is too late, the night is late. Runs of the command
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -142,15 +142,23 @@ def watch(context: dg.SensorEvaluationContext, landing: Landing, now: datetime) 
             events.append(observation_of(shown, found))
     if said != judged:
         events.append(evaluation_of(nights))
-    for alert in told_together([finding.alert for finding in findings if finding.name not in told]):
-        _send(context.log, alert)
-    cursor = {"told": sorted(each.name for each in findings), "said": judged}
+    taken = _tell(context.log, [finding for finding in findings if finding.name not in told])
+    still_told = {finding.name for finding in findings if finding.name in told}
+    cursor = {"told": sorted(still_told | taken), "said": judged}
     late = sum(not night.is_loaded for night in nights.values())
     return dg.SensorResult(
         skip_reason=f"{len(nights)} stores are due or cannot be read, {late} are late; {len(findings)} things to tell",
         asset_events=events,
         cursor=json.dumps(cursor, separators=(",", ":")),
     )
+
+
+def _tell(log: Any, findings: list[_Finding]) -> set[str]:
+    """Tell of findings; return the names of those that somebody was told of. The others are told at the next look."""
+    alerts = told_together([finding.alert for finding in findings])
+    if len(alerts) < len(findings):
+        return {finding.name for finding in findings} if all(_send(log, alert) for alert in alerts) else set()
+    return {finding.name for finding, alert in zip(findings, alerts, strict=True) if _send(log, alert)}
 
 
 def _hanging(instance: dg.DagsterInstance, landing: Landing, now: datetime) -> Iterator[_Finding]:
@@ -230,13 +238,13 @@ def _link(run_id: str) -> str:
     return f"{root}/runs/{run_id}" if root else ""
 
 
-def _send(log: Any, alert: Alert | None) -> None:
+def _send(log: Any, alert: Alert | None) -> bool:
+    """Write an alert into the log and send it; say whether one of the ways took it, or there is none but the log."""
     if alert is None:
-        return
+        return True
     log.warning("%s", alert.text)
-    _log_failures(log, AlertWays.of(os.environ).send(alert))
-
-
-def _log_failures(log: Any, why: Iterable[str]) -> None:
+    ways = AlertWays.of(os.environ)
+    why = ways.send(alert)
     for sentence in why:
         log.error("%s", sentence)
+    return len(why) < ways.count or not ways.count

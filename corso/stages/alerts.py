@@ -161,10 +161,15 @@ class AlertWays:
     def __repr__(self) -> str:
         return f"AlertWays(webhook={bool(self.webhook)}, mail={bool(self.mail)})"
 
+    @property
+    def count(self) -> int:
+        """How many ways there are."""
+        return bool(self.webhook) + bool(self.mail)
+
     def send(
         self, alert: Alert, *, post: Callable[[str, dict[str, str]], str | None] = post_to_webhook
     ) -> list[str]:
-        """Send by every way; return why some did not work, in sentences without secrets."""
+        """Send by every way; return why some did not work, a sentence each without secrets."""
         why: list[str] = []
         if self.webhook:
             try:

@@ -270,6 +270,24 @@ def test_a_folder_that_cannot_be_looked_into_silences_no_store(
     assert "cannot be read (Permission denied)" in (result.description or "")
 
 
+@pytest.mark.parametrize("stores", [1, 5], ids=["one alert", "many told as one"])
+def test_what_no_way_took_is_told_again(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, stores: int
+) -> None:
+    """Until one takes it, and then not again; that the other way fails all the time does not matter."""
+    for store in range(1, stores):
+        Shop(watched.landing.path / f"s{store}", files=FILES).configure('nightly: {due_by: "07:00"}')
+    monkeypatch.setenv("CORSO_ALERT_WEBHOOK", "https://hooks.example/T0KEN")
+    monkeypatch.setenv("CORSO_ALERT_MAIL", "smtp://mail.example")
+    sent: list[str] = []
+    failures = iter([["no webhook", "no mail"], ["no webhook", "no mail"], ["no webhook"], []])
+    monkeypatch.setattr(AlertWays, "send", lambda _ways, alert: sent.append(alert.text) or next(failures))
+    for minutes, count in ((0, 1), (5, 2), (10, 3), (15, 3)):
+        watched.look(NOW + timedelta(minutes=minutes))
+        assert len(sent) == count
+    assert len(set(sent)) == 1
+
+
 def begin(instance: dg.DagsterInstance, key: str) -> None:
     """Have a load of a batch begin, and not end."""
     started = run(instance, dg.DagsterRunStatus.STARTING, key)
