@@ -40,11 +40,13 @@ class _Memory:
     """The store to look at first."""
 
     @classmethod
-    def read(cls, cursor: str | None) -> "_Memory":
+    def read(cls, cursor: str | None, now: datetime) -> "_Memory":
+        """Read what was written; what a store has settled after `now` is forgotten, as our clock was ahead then."""
         kept: dict[str, Any] = json.loads(cursor) if cursor else {}
         stores = {
             store: StoreMemory(settled, {batch: Seen(*each) for batch, each in seen.items()})
             for store, (settled, seen) in kept.get("stores", {}).items()
+            if settled <= now.timestamp() * 10**9
         }
         return cls(stores, kept.get("first", ""))
 
@@ -78,7 +80,7 @@ def build_new_batches(look_every_s: int = LOOK_EVERY_S, *, running: bool = False
 def _look_at_all(context: dg.SensorEvaluationContext, landing: Landing) -> dg.SensorResult:
     instance, now = context.instance, datetime.now(UTC)
     end_killed_runs(instance, landing)
-    before, after = _Memory.read(context.cursor), _Memory()
+    before, after = _Memory.read(context.cursor, now), _Memory()
     requests: list[dg.RunRequest] = []
     said: list[str] = []
     began = time.monotonic()

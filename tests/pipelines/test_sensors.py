@@ -83,6 +83,19 @@ def test_a_batch_is_not_started_again_by_a_sensor_that_forgot(
 
 
 @pytest.mark.slow
+def test_what_was_settled_by_a_clock_that_was_ahead_hides_no_batch(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """It would hide all that arrives until then; what it hid is looked at, and what was loaded is not started again."""
+    night = Night(instance, shop(tmp_path, "2026-11-21"))
+    night.look()
+    night.end("2026-11-21")
+    night.cursor = json.dumps({"stores": {"": (time.time_ns() + 3600 * 10**9, {})}, "first": ""})
+    drop(tmp_path / "2026-11-22", "_COMPLETE")
+    assert night.look() == ["2026-11-22"]
+
+
+@pytest.mark.slow
 def test_without_a_marker_a_batch_has_to_come_to_rest(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     """Two looks at the same files; half a drop is waited for, and named."""
     night = Night(instance, shop(tmp_path, "2026-11-22", quiet_s=0.2, marked=False))
@@ -360,7 +373,7 @@ def test_a_look_at_a_year_of_batches_of_many_stores_is_quick(
     for store in range(stores):
         shop(tmp_path / f"s{store:02}", *(f"b{batch:03}" for batch in range(batches)))
     night = Night(instance, tmp_path)
-    settled = {f"s{store:02}": (time.time_ns() + 10**9, {}) for store in range(stores)}
+    settled = {f"s{store:02}": (time.time_ns(), {}) for store in range(stores)}
     night.cursor = json.dumps({"stores": settled, "first": ""})
     began = time.process_time()
     assert night.look() == []
