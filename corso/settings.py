@@ -39,6 +39,8 @@ _FAST_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 _BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+NAME_RULE = "use letters, digits, dot, dash and underscore (up to 100, not starting with a dot)"
+"""How batches, and folders of stores, may be named."""
 
 
 class _Section(BaseModel):
@@ -578,7 +580,7 @@ def _read_from_bucket(path: Path) -> Settings:
 def check_batch_name(name: str) -> str:
     """Return `name` if it can be a folder's name, else raise SettingsError."""
     if not _BATCH_NAME.match(name):
-        message = f"batch {name!r}: use letters, digits, dot, dash and underscore (up to 100, not starting with a dot)"
+        message = f"batch {name!r}: {NAME_RULE}"
         raise SettingsError(message)
     return name
 

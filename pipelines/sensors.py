@@ -19,9 +19,10 @@ from assets.resources import LoaderFile
 from assets.run_history import LOAD_JOB, end_killed_runs, last_run_of
 from assets.run_tags import DROP_TAG, tags_of_batch
 from corso.errors import CorsoError
-from corso.extract.drops import Drop, changed_batches, has_batch_folders, look_at
+from corso.extract.drops import Drop, changed_batches, has_batch_folders, look_at, misnamed_batches
 from corso.scrubbing import scrubbed
-from corso.stages.landing import Landing
+from corso.settings import NAME_RULE
+from corso.stages.landing import LOADER_FILE, Landing
 from corso.stages.nightly import Look, Seen, StoreMemory, look
 
 LOOK_EVERY_S = 60
@@ -86,6 +87,10 @@ def _look_at_all(context: dg.SensorEvaluationContext, landing: Landing) -> dg.Se
     began = time.monotonic()
     try:
         stores = sorted(landing.stores())
+        misnamed = [
+            f"{name}: holds a {LOADER_FILE}, but no store is named so: {NAME_RULE}"
+            for name in landing.misnamed()
+        ]
     except OSError as error:
         return dg.SensorResult(skip_reason=f"{landing.path}: {error.strerror}", cursor=before.written())
     for store in _from(stores, before.first):
@@ -96,6 +101,7 @@ def _look_at_all(context: dg.SensorEvaluationContext, landing: Landing) -> dg.Se
             continue
         try:
             found = _look_at_store(instance, landing, store, memory, now)
+            odd = misnamed_batches(landing.settings(store))
             if found.start is not None:
                 requests.append(_request(landing, store, found.start, found.after))
         except (CorsoError, OSError) as error:
@@ -104,6 +110,11 @@ def _look_at_all(context: dg.SensorEvaluationContext, landing: Landing) -> dg.Se
             continue
         after.stores[store] = found.memory
         said += [f"{landing.key(store, batch)}: {why}" for batch, why in found.waiting.items()]
+        misnamed += [
+            f"{landing.key(store, name)}: holds export files, but no batch is named so: {NAME_RULE}"
+            for name in odd
+        ]
+    said += misnamed
     for sentence in said[:_SHOWN]:
         context.log.info(sentence)
     return dg.SensorResult(

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Container
 from dataclasses import dataclass
-from glob import has_magic
+from glob import escape, has_magic
 from hashlib import sha256
 from pathlib import Path
 
@@ -85,6 +85,18 @@ def changed_batches(settings: Settings, since_ns: int = -1, *, also: Container[s
             changes = [changed(file.path, name) for file in corrections]
             newest[name] = max([so_far, *changes])
     return {name: newest[name] for name in sorted(newest) if newest[name] > since_ns or name in also}
+
+
+def misnamed_batches(settings: Settings) -> list[str]:
+    """Return the folders that hold export files where batches lie, and whose names no batch can have; hidden ones aside."""
+    folders, _ = _folders(settings)
+    return sorted(
+        folder.name
+        for folder in folders
+        if not is_batch_name(folder.name)
+        and not folder.name.startswith(".")
+        and files_there(settings, escape(folder.name))
+    )
 
 
 def look_at(settings: Settings, batch: str) -> Drop:

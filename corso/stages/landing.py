@@ -77,6 +77,17 @@ class Landing:
         paths = {name: self._file_of(name) for name in names if is_batch_name(name)}
         return {name: path for name, path in paths.items() if _may_be(path.is_file)}
 
+    def misnamed(self) -> list[str]:
+        """Return the folders on disk that hold a loader.yaml and whose names no store can have; hidden ones aside."""
+        if self.address or self.is_one_store:
+            return []
+        odd = [entry for entry in os.scandir(self.path) if not is_batch_name(entry.name)]
+        return sorted(
+            entry.name
+            for entry in odd
+            if not entry.name.startswith(".") and os.access(Path(entry.path) / LOADER_FILE, os.F_OK)
+        )
+
     def settings(self, store: str) -> Settings:
         """Return a store's settings; a loader.yaml is read again when it has changed. Raises SettingsError, Stopped."""
         if self.address:

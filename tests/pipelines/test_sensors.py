@@ -273,6 +273,20 @@ def test_of_many_stores_each_has_its_own_night(
 
 
 @pytest.mark.slow
+def test_folders_whose_names_are_not_taken_are_told(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """A store and a batch that nobody would load, with the rule for names."""
+    shop(tmp_path / "north", "2026-11-21 (1)")
+    shop(tmp_path / "süd", "2026-11-21")
+    night = Night(instance, tmp_path)
+    assert night.look() == []
+    rule = "use letters, digits, dot, dash and underscore (up to 100, not starting with a dot)"
+    assert night.said == (
+        f"süd: holds a loader.yaml, but no store is named so: {rule}; "
+        f"north/2026-11-21 (1): holds export files, but no batch is named so: {rule}"
+    )
+
+
+@pytest.mark.slow
 def test_a_broken_env_file_is_left_to_its_stores_run(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     """Which fails by a sentence that names the file; the other stores' batches are started."""
     for store in ("north", "south"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from export_factories import loader_settings
 
-from corso.extract.drops import changed_batches, has_batch_folders, is_later, look_at
+from corso.extract.drops import changed_batches, has_batch_folders, is_later, look_at, misnamed_batches
 from corso.settings import Settings
 
 PATHS = 'orders: "{batch}/orders*.csv", line_items: "{batch}/lines.csv"'
@@ -53,6 +53,14 @@ def test_only_what_changed_since_is_found(tmp_path: Path) -> None:
     after_a_tick()
     os.utime(tmp_path / "2026-11-21" / "lines.csv", (1, 1))
     assert list(changed_batches(settings, since)) == ["2026-11-21"]
+
+
+def test_a_folder_with_export_files_whose_name_is_no_batchs_is_found(tmp_path: Path) -> None:
+    """A copy made by a desktop, or a name with what patterns are made of; hidden ones and others' folders are not meant."""
+    for name in ("2026-11-21", "2026-11-21 (1)", "süd [2]", ".trash"):
+        drop(tmp_path, name)
+    drop(tmp_path, "old papers", "invoice.pdf")
+    assert misnamed_batches(shop(tmp_path)) == ["2026-11-21 (1)", "süd [2]"]
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,14 @@ def test_of_many_stores_a_batch_goes_by_store_and_name(tmp_path: Path) -> None:
     assert landing.batch("north/2026-11-22").tables.is_relative_to(tmp_path / "north")
 
 
+def test_a_store_whose_folders_name_is_not_taken_is_found(tmp_path: Path) -> None:
+    """Nobody serves it; hidden folders and those without a loader.yaml are not meant."""
+    landing = landing_of(tmp_path, "north", "store two", "süd", ".trash")
+    (tmp_path / "old papers").mkdir()
+    assert (list(landing.stores()), landing.misnamed()) == (["north"], ["store two", "süd"])
+    assert Landing(tmp_path / "north" / "loader.yaml").misnamed() == []
+
+
 def test_a_folder_that_cannot_be_looked_into_is_a_store_that_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
