@@ -139,6 +139,8 @@ class FakeCorso:
     lists: bool = True
     hidden_looks: int = 0
     """So many look-ups from now on see nothing: the listing lags."""
+    is_behind: timedelta = timedelta(0)
+    """How far its clock, by which `createdOn` goes, is behind ours."""
     shows_after_s: float = 0.0
     """A look-up but by Corso's id shows an order only so long after its creation."""
     under_way: int = 0
@@ -156,7 +158,7 @@ class FakeCorso:
         record = {
             **body,
             "orderId": 100 + len(self.orders),
-            "createdOn": _text(self.clock.utc() - age),
+            "createdOn": _text(self.clock.utc() - age - self.is_behind),
             "fulfillments": [],
         } | changes
         self.orders.append(record)
@@ -229,7 +231,7 @@ class FakeCorso:
             return []
         if look in {"Corso id", "fulfillments"} or not self.shows_after_s:
             return list(records)
-        latest = self.clock.utc() - timedelta(seconds=self.shows_after_s)
+        latest = self.clock.utc() - self.is_behind - timedelta(seconds=self.shows_after_s)
         return [each for each in records if datetime.fromisoformat(each["createdOn"]) <= latest]
 
     async def orders_by_source_id(self, source_order_id: str) -> list[JsonObject] | None:

@@ -152,7 +152,7 @@ class ModelCorso(FakeCorso):
             except CorsoError as error:
                 self._answers[number] = error
             if len(self.orders) > before:
-                self.orders[-1]["createdOn"] = when.isoformat()
+                self.orders[-1]["createdOn"] = (when - self.is_behind).isoformat()
 
     def _carry_out(self, operation: Operation) -> Receipt:
         if POISON.encode() in operation.payload:

@@ -25,7 +25,7 @@ from corso.errors import NotFound, Rejected
 from schemas.wire import JsonObject, Operation
 
 CLOCK_ALLOWANCE = timedelta(minutes=10)
-"""How far Corso's clock may be from ours: the pass over the listing reads so far past the first attempt."""
+"""What is allowed for in the measured difference of Corso's clock and ours: the pass reads so far past the first attempt."""
 ORDERS_PER_PAGE = 50
 """Corso's documented default: what a page surely holds, for counting requests beforehand."""
 LAG_PATIENCE_S = 120.0
@@ -196,7 +196,7 @@ class LookUps:
     ) -> None:
         left = list(entries)
         if self._lists and len(left) > self._pages_back_to(left):
-            left = await self._look_in_listing(left, missing, found)
+            left = await self._look_in_listing(left, missing, found, most_pages=len(left))
         left = await self._look_by_filter(left, missing, found, self._by_source_id)
 
         async def by_email(entry: Entry) -> list[JsonObject] | None:
@@ -266,14 +266,19 @@ class LookUps:
             return len(entries)
         return 2 + self._ledger.count_held_since(began - CLOCK_ALLOWANCE) // ORDERS_PER_PAGE
 
-    async def _look_in_listing(self, entries: Sequence[Entry], missing: Missing, found: Found) -> list[Entry]:
-        """Read the listing once, newest first, back to the first attempt; return all where it is refused."""
+    async def _look_in_listing(
+        self, entries: Sequence[Entry], missing: Missing, found: Found, *, most_pages: int | None = None
+    ) -> list[Entry]:
+        """Read the listing once, newest first, back to the first attempt; return all where it is refused.
+
+        After `most_pages` it is left, as another way is cheaper: what was not found by then is returned.
+        """
         if not entries or not self._lists:
             return list(entries)
         left = {entry.key.source_order_id: entry for entry in entries}
         there: dict[str, list[JsonObject]] = {}
-        began = _first_attempt(entries)
-        order = _NewestFirst(began - CLOCK_ALLOWANCE if began else None)
+        order = _NewestFirst(self._ledger, _first_attempt(entries))
+        has_ended = True
         try:
             async for page in self._api.newest_first():
                 self._stop_check()
@@ -283,11 +288,16 @@ class LookUps:
                         there.setdefault(source_order_id, []).append(record)
                 if len(there) == len(left) or order.has_passed(page):
                     break
+                if order.pages == most_pages:
+                    has_ended = False
+                    break
         except Rejected:
             self._lists = False
             return list(entries)
         for source_order_id, records in there.items():
             await found(left.pop(source_order_id), records)
+        if not has_ended:
+            return list(left.values())
         missing.absent += left.values()
         return []
 
@@ -308,16 +318,14 @@ class LookUps:
 
     async def _shows_in_listing(self, witness: Entry) -> bool | None:
         """Say whether an accepted order is in the listing; None where that is refused, or too many are newer."""
-        order = _NewestFirst(_created_at(witness) - CLOCK_ALLOWANCE)
-        pages = 0
+        order = _NewestFirst(self._ledger, _created_at(witness))
         try:
             async for page in self._api.newest_first():
-                pages += 1
                 if any(str(record.get("orderId")) == witness.corso_id for record in page):
                     return True
                 if order.has_passed(page):
                     return False
-                if order.falls and pages == _WITNESS_PAGES:
+                if order.falls and order.pages == _WITNESS_PAGES:
                     return None
         except Rejected:
             self._lists = False
@@ -329,25 +337,56 @@ class _NewestFirst:
     """Says when a pass over the listing has gone far enough: as long as it really is newest first.
 
     By what the listing is ordered is not documented: where the times of creation do not fall all the way, it is
-    read to its end.
+    read to its end. So it is where no record tells how far Corso's clock is behind ours: without that, a new order may
+    look as if it were older than our first attempt at it.
     """
 
-    def __init__(self, until: datetime | None) -> None:
-        self._until = until
+    def __init__(self, ledger: Ledger, first_attempt: datetime | None) -> None:
+        self._ledger = ledger
+        self._first_attempt = first_attempt
         self._last: datetime | None = None
+        self._behind: timedelta | None = None
+        """How far Corso's clock is behind ours at the most, by what was created from here; None: not known yet."""
         self.falls = True
         """Whether the times of creation have fallen all the way."""
+        self.pages = 0
+        """How many were taken."""
 
     def has_passed(self, page: Sequence[JsonObject]) -> bool:
-        """Take one page; say whether all that follows is older than `until`."""
+        """Take one page; say whether all that follows is older than the first attempt."""
+        self.pages += 1
         for record in page:
             created = _instant(record.get("createdOn"))
             if created is None or (self._last is not None and created > self._last):
                 self.falls = False
             self._last = created
-        return bool(
-            self.falls and self._until is not None and self._last is not None and self._last < self._until
+        if not self.falls or self._first_attempt is None or self._last is None:
+            return False
+        self._measure(page)
+        return (
+            self._behind is not None
+            and self._last < self._first_attempt - max(self._behind, timedelta(0)) - CLOCK_ALLOWANCE
         )
+
+    def _measure(self, page: Sequence[JsonObject]) -> None:
+        """Hold the times of creation against when the ledger says that these orders were sent."""
+        entries = self._ledger.entries_of(Key(str(record.get("sourceOrderId"))) for record in page)
+        for record in page:
+            entry = entries.get(Key(str(record.get("sourceOrderId"))))
+            created = _instant(record.get("createdOn"))
+            if entry and created and _was_created_from_here(entry, record):
+                behind = _created_at(entry) - created
+                self._behind = behind if self._behind is None else max(behind, self._behind)
+
+
+def _was_created_from_here(entry: Entry, record: JsonObject) -> bool:
+    """Say whether a record is what this entry's last attempt created, and not what was adopted, or changed since."""
+    return (
+        entry.state is State.ACCEPTED
+        and entry.kind == "create_order"
+        and entry.first_sent_at is not None
+        and entry.corso_id == str(record.get("orderId"))
+    )
 
 
 def _first_attempt(entries: Sequence[Entry]) -> datetime | None:

@@ -772,6 +772,7 @@ def test_one_pass_over_the_listing_serves_all_and_ends_before_the_first_attempt(
             api.has(order_body(number), age=CLOCK_ALLOWANCE + timedelta(days=90 - number))
         for number in (90, 91):
             api.has(order_body(number), age=CLOCK_ALLOWANCE - timedelta(minutes=1))
+        accepted(ledger, api, 5)
         orders = [operation(number) for number in range(1, 5)]
         in_doubt(ledger, *orders)
         for number in (1, 2, 3):
@@ -779,9 +780,57 @@ def test_one_pass_over_the_listing_serves_all_and_ends_before_the_first_attempt(
         resolve(api, ledger, *orders)
         states = [entry_of(ledger, number).state for number in range(1, 5)]
     assert states == [State.ACCEPTED] * 3 + [State.PLANNED]
-    # Newest first, two a page: 3 2 | 1 91 | 90 and one that is too old; whether the accepted ones show, 3, 2 and 1; then
+    # Newest first, two a page: 3 2 | 1 5 | 91 90 | two that are too old; whether the accepted ones show, 3, 2 and 1; then
     # the second look, for order 4.
-    assert len(api.looks) == 3 + 4 + 3
+    assert len(api.looks) == 4 + 4 + 4
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+@pytest.mark.parametrize("newer", [0, 1])
+def test_corsos_clock_may_go_wrong(tmp_path: Path, hours: int, newer: int) -> None:
+    """An hour behind ours or ahead, with a newer order that was created from here or without: the pass goes on."""
+    with a_scene(tmp_path) as (api, ledger):
+        cannot_filter(api)
+        api.is_behind = timedelta(hours=hours)
+        in_doubt(ledger, CREATE)
+        api.has(order_body(1))
+        for number in range(2, 9):
+            api.has(order_body(number))
+        for number in range(10, 10 + newer):
+            accepted(ledger, api, number)
+        recovered = resolve(api, ledger, CREATE)
+        assert entry_of(ledger).state is State.ACCEPTED
+    assert recovered.planned_again == 0
+
+
+def test_a_pass_ends_by_corsos_clock_where_that_goes_wrong(tmp_path: Path) -> None:
+    """It is an hour behind, as an order shows that was created from here: nothing is read that is older by more."""
+    with a_scene(tmp_path) as (api, ledger):
+        cannot_filter(api)
+        api.is_behind = timedelta(hours=1)
+        for number in range(50, 90):
+            api.has(order_body(number), age=CLOCK_ALLOWANCE + timedelta(days=90 - number))
+        witness = accepted(ledger, api, 5)
+        in_doubt(ledger, CREATE)
+        resolve(api, ledger, CREATE, witness)
+        assert entry_of(ledger).state is State.PLANNED
+    # 5 and one that is too old; whether 5 shows; the second look.
+    assert len(api.looks) == 1 + 1 + 1
+
+
+def test_a_pass_that_gets_longer_than_it_is_worth_is_left_for_the_filter(tmp_path: Path) -> None:
+    """Nothing tells how far Corso's clock is off, and the listing is long: the four are asked for one by one."""
+    orders = [operation(number) for number in range(1, 5)]
+    with a_scene(tmp_path) as (api, ledger):
+        in_doubt(ledger, *orders)
+        api.has(order_body(1))
+        for number in range(50, 90):
+            api.has(order_body(number))
+        api.has(order_body(2))
+        resolve(api, ledger, *orders, wait=False)
+        states = [entry_of(ledger, number).state for number in range(1, 5)]
+    assert states == [State.ACCEPTED] * 2 + [State.UNKNOWN] * 2
+    assert api.looks == ["page"] * 4 + ["source id"] * 3
 
 
 def test_a_listing_that_tells_no_times_is_read_to_its_end(tmp_path: Path) -> None:
