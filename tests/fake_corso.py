@@ -139,6 +139,8 @@ class FakeCorso:
     lists: bool = True
     hidden_looks: int = 0
     """So many look-ups from now on see nothing: the listing lags."""
+    known_after_s: float = 0.0
+    """It knows an order by its id only so long after its creation."""
     is_behind: timedelta = timedelta(0)
     """How far its clock, by which `createdOn` goes, is behind ours."""
     shows_after_s: float = 0.0
@@ -199,12 +201,7 @@ class FakeCorso:
                 message = "400"
                 raise Rejected(message, status=400, body="the order is there already")
             return Receipt(201, str(self.has(body)["orderId"]))
-        record = next(
-            (each for each in self.orders if str(each["orderId"]) == operation.corso_order_id), None
-        )
-        if record is None:
-            message = "404"
-            raise NotFound(message, status=404)
+        record = self._known(operation.corso_order_id)
         corso_id = str(record["orderId"])
         if corso_id in self.closed:
             message = "400"
@@ -223,6 +220,15 @@ class FakeCorso:
 
     def _by_source(self, source_order_id: str) -> list[Record]:
         return [each for each in self.orders if str(each.get("sourceOrderId")) == source_order_id]
+
+    def _known(self, corso_order_id: str | None) -> Record:
+        latest = self.clock.utc() - self.is_behind - timedelta(seconds=self.known_after_s)
+        for each in self.orders:
+            is_new = self.known_after_s and datetime.fromisoformat(each["createdOn"]) > latest
+            if str(each["orderId"]) == corso_order_id and not is_new:
+                return each
+        message = "404"
+        raise NotFound(message, status=404)
 
     def _seen(self, look: str, records: Sequence[Record]) -> list[JsonObject]:
         self.looks.append(look)
@@ -253,18 +259,16 @@ class FakeCorso:
 
     async def order(self, corso_order_id: str) -> JsonObject | None:
         """See `OrderApi.order`."""
-        found = self._seen(
-            "Corso id", [each for each in self.orders if str(each["orderId"]) == corso_order_id]
-        )
+        try:
+            known = [self._known(corso_order_id)]
+        except NotFound:
+            known = []
+        found = self._seen("Corso id", known)
         return found[0] if found else None
 
     async def fulfillments(self, corso_order_id: str) -> list[JsonObject]:
         """See `OrderApi.fulfillments`."""
-        for each in self.orders:
-            if str(each["orderId"]) == corso_order_id:
-                return self._seen("fulfillments", each["fulfillments"])
-        message = "404"
-        raise NotFound(message, status=404)
+        return self._seen("fulfillments", self._known(corso_order_id)["fulfillments"])
 
     async def newest_first(self) -> AsyncIterator[Sequence[JsonObject]]:
         """See `OrderApi.newest_first`; two records a page."""

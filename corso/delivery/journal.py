@@ -6,9 +6,10 @@ disk flush for as many operations as are under way, and nobody waits for a timer
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
-from corso.delivery.ledger import Change, Ledger
+from corso.delivery.ledger import Change, Key, Ledger
 from corso.errors import IllegalTransition
 from schemas.wire import Operation
 
@@ -33,6 +34,11 @@ class Journal:
     async def settle(self, change: Change) -> None:
         """Return once this change is durable. A cancelled task's change is written all the same."""
         await self._written(self._settling, change)
+
+    async def held_at(self, key: Key) -> datetime | None:
+        """Return when Corso accepted an entry last; None where it never did."""
+        entries = await asyncio.to_thread(self._ledger.entries_of, [key])
+        return entries[key].held_at if key in entries else None
 
     async def _written(self, queue: list[tuple[Item, asyncio.Future[None]]], item: Item) -> None:
         done = asyncio.get_running_loop().create_future()

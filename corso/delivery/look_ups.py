@@ -31,7 +31,10 @@ ORDERS_PER_PAGE = 50
 LAG_PATIENCE_S = 120.0
 """Seconds that an accepted order may stay out of sight before look-ups by that way prove nothing."""
 LONGEST_LAG_GUESSED_S = 30.0
-"""How late a listing is taken to be where nothing tells: no order was created yet, or the last one longer ago."""
+"""How late a listing is taken to be where nothing tells: no order was created yet, or the last one longer ago.
+
+And for how long Corso's not knowing an order by its id says only that it is new.
+"""
 _WITNESSES = 3
 _WITNESS_PAGES = 5
 _NAP_S = 1.0
@@ -169,10 +172,7 @@ class LookUps:
             # Where the order surely is not, its fulfillments are not either.
             missing.absent += entries
             return
-        try:
-            records = await self._api.fulfillments(order.corso_id)
-        except NotFound:
-            records = []
+        records = await self._fulfillments(order.corso_id, order.held_at)
         for entry in entries:
             wanted = entry.key.source_fulfillment_id
             ours = [record for record in records if str(record.get("sourceFulfillmentId")) == wanted]
@@ -180,6 +180,16 @@ class LookUps:
                 await found(entry, ours)
             else:
                 missing.absent.append(entry)
+
+    async def _fulfillments(self, corso_id: str, held_at: datetime | None) -> list[JsonObject]:
+        """Return an order's fulfillments; of one that is new it is waited for."""
+        while True:
+            try:
+                return await self._api.fulfillments(corso_id)
+            except NotFound:
+                if not is_new(held_at, self._clock):
+                    return []
+            await self.pause(_NAP_S)
 
     async def _look_by_id(self, entries: Sequence[Entry], missing: Missing, found: Found) -> None:
         async def ask(entry: Entry) -> None:
@@ -387,6 +397,13 @@ def _was_created_from_here(entry: Entry, record: JsonObject) -> bool:
         and entry.first_sent_at is not None
         and entry.corso_id == str(record.get("orderId"))
     )
+
+
+def is_new(held_at: datetime | None, clock: Clock) -> bool:
+    """Say whether Corso accepted an order so lately that it may not know it by its id yet."""
+    # One that lies ahead is from before the clock was set back: nobody waits for it.
+    age = clock.utc() - held_at if held_at else None
+    return age is not None and timedelta(0) <= age < timedelta(seconds=LONGEST_LAG_GUESSED_S)
 
 
 def _first_attempt(entries: Sequence[Entry]) -> datetime | None:

@@ -15,7 +15,8 @@ from corso.clock import Clock
 from corso.delivery.breaker import Passage
 from corso.delivery.circuit import Circuit
 from corso.delivery.journal import Journal
-from corso.delivery.ledger import Change, key_of
+from corso.delivery.ledger import Change, Key, key_of
+from corso.delivery.look_ups import is_new
 from corso.delivery.ports import OrderApi, Watch
 from corso.delivery.states import State
 from corso.delivery.tally import Tally
@@ -25,6 +26,7 @@ from corso.errors import (
     DoneWithoutId,
     Interrupted,
     NotAuthorised,
+    NotFound,
     Parked,
     Verdict,
     verdict,
@@ -244,6 +246,9 @@ class Sender:
             case Verdict.STOP:
                 await self._put_back(operation, "refused", reason)
                 self.stop(error if isinstance(error, NotAuthorised) else NotAuthorised(str(error)))
+            case Verdict.SETTLE if await self._is_too_early(operation, error):
+                await self._put_back(operation, "refused", reason)
+                tally.too_early.add(key_of(operation))
             case Verdict.SETTLE if operation.kind not in LOOKED_UP_WHEN_REFUSED:
                 await self._settle(operation, State.REJECTED, error, tally)
             case _:
@@ -251,6 +256,12 @@ class Sender:
                     operation, State.UNKNOWN, error, tally, refused=next_step is Verdict.SETTLE
                 )
         return None
+
+    async def _is_too_early(self, operation: Operation, error: ApiError) -> bool:
+        """Say whether Corso refused it for not knowing an order yet that it accepted just now."""
+        if not isinstance(error, NotFound) or operation.corso_order_id is None:
+            return False
+        return is_new(await self._journal.held_at(Key(operation.source_order_id)), self._clock)
 
     async def _settle(
         self, operation: Operation, state: State, error: ApiError, tally: Tally, *, refused: bool = False

@@ -28,6 +28,8 @@ class Tally:
         self.unknown = 0
         self.refused: set[Key] = set()
         """Refused and not looked up yet: they may be done already. Counted among `unknown`, too."""
+        self.too_early: set[Key] = set()
+        """Planned again, as Corso does not know their orders yet. They count for nothing else."""
         self._allowed = allowed
         self._allowed_of_recent = max(RECENT_REJECTS, _part(allowed_share, RECENT_ENDS))
         self._recent: deque[tuple[Key, State]] = deque()

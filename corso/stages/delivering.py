@@ -37,6 +37,8 @@ _ROWS_AT_ONCE = 2_000
 _TOLD_EVERY_S = 0.1
 _ROUNDS = 10
 """After looking up, what is surely not there is sent again; so often at the most within one run."""
+_TOO_EARLY_PAUSE_S = 5.0
+"""Seconds before a round that sends again what Corso did not know the order of yet: all rounds are longer than it may take."""
 _VAIN_ROUNDS = 3
 """So many rounds in which none of what was sent again got any further end it: the API fails on these, and each costs a wait."""
 
@@ -247,8 +249,10 @@ class Delivery:
                 await self._send_fulfillments(self._plan.of_orders(orders))
             # What was surely not there is planned again, what was there with other content is to be updated, what
             # was brought up to date for its cancellation is to be cancelled.
-            again = await self._deliver(todo, total, subject)
-            vain = vain + 1 if before == set(again) else 0
+            again, is_too_early = await self._deliver(todo, total, subject)
+            if is_too_early:
+                await self._pause(_TOO_EARLY_PAUSE_S)
+            vain = vain + 1 if before == set(again) and not is_too_early else 0
             before = set(again)
             if not again:
                 return
@@ -258,8 +262,11 @@ class Delivery:
             total = todo.count()
         self._given_up = before
 
-    async def _deliver(self, todo: Selection, total: int, subject: Subject) -> list[Key]:
-        """Send operations and look up what is in doubt of them; return what of it has to be sent again."""
+    async def _deliver(self, todo: Selection, total: int, subject: Subject) -> tuple[list[Key], bool]:
+        """Send operations and look up what is in doubt of them.
+
+        Return what of it has to be sent again, and whether some of that came too early, to an order that is new.
+        """
         again: list[Key] = []
         tally = Tally.of(total, self._max_rejected)
         with closing(self._admitted(todo, total, again)) as operations:
@@ -270,7 +277,7 @@ class Delivery:
                 tally.note_looked_up(recovered.rejected)
                 again += recovered.to_send
                 if not paused:
-                    return again
+                    return [*again, *tally.too_early], bool(tally.too_early)
 
     def _admitted(self, todo: Selection, total: int, again: list[Key]) -> Generator[Operation, None, None]:
         """Yield what has to be sent, at most `total`; note in `again` what a second step has to follow.

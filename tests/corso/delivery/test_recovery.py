@@ -697,6 +697,18 @@ def test_a_fulfillment_of_another_batch_is_found_out_about_too(tmp_path: Path, t
         assert entry.state is State.PLANNED
 
 
+def test_the_fulfillments_of_an_order_that_corso_does_not_know_yet_are_waited_for(tmp_path: Path) -> None:
+    """Its 404 says nothing of the one in doubt, which is there: sent again, it would be there twice."""
+    with a_scene(tmp_path) as (api, ledger):
+        its_order_is_there(ledger)
+        there = {"sourceFulfillmentId": "f-1", "fulfillmentLocationId": 12, "fulfillmentId": "F7"}
+        api.has(order_body(1), fulfillments=[there])
+        api.known_after_s = 20
+        in_doubt(ledger, FULFILLMENT)
+        resolve(api, ledger, FULFILLMENT)
+        assert entry_of(ledger, 1, "f-1").state is State.ACCEPTED
+
+
 def test_the_fulfillments_of_an_order_are_asked_for_once(tmp_path: Path) -> None:
     """Ten in doubt are one request."""
     ten = [replace(FULFILLMENT, source_fulfillment_id=f"f-{number}") for number in range(10)]

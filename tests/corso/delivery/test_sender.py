@@ -176,6 +176,50 @@ def test_what_may_be_there_is_never_sent_again(tmp_path: Path) -> None:
     assert (entry.state, entry.reason) == (State.UNKNOWN, "connection reset")
 
 
+def is_held(ledger: Ledger, count: int) -> None:
+    """Have orders `o-1` to `o-<count>` accepted now, under Corso's ids from 100 on."""
+    creates = orders(count)
+    ledger.plan(creates, "b1")
+    ledger.start(creates)
+    ledger.settle(
+        [
+            Change(key_of(each), State.ACCEPTED, corso_id=str(100 + number), held_hash=each.payload_hash)
+            for number, each in enumerate(creates)
+        ]
+    )
+
+
+@pytest.mark.parametrize("kind", ["update_order", "cancel_order", "create_fulfillment"])
+def test_what_corso_does_not_know_the_order_of_yet_is_planned_again(
+    tmp_path: Path, kind: OperationKind
+) -> None:
+    """It accepted these orders just now. None is a reject, however many they are, and nobody waits for them here."""
+    with a_scene(tmp_path, []) as (api, ledger):
+        is_held(ledger, 20)
+        has_records(api, 20)
+        planned = changes(kind, 20)
+        ledger.plan(planned, "b1")
+        api.known_after_s = 20
+        tally = deliver(api, ledger, planned)
+        entry = entry_of(ledger, 1, planned[0].source_fulfillment_id)
+    assert (tally.done, tally.refused, tally.too_early) == (0, set(), {key_of(each) for each in planned})
+    assert (entry.state, entry.reason) == (State.PLANNED, "404")
+    assert api.clock.elapsed < 2
+
+
+@pytest.mark.parametrize("age_s", [-60, 31])
+def test_of_an_order_that_is_not_new_a_404_is_a_reject(tmp_path: Path, age_s: float) -> None:
+    """Nor of one from before the clock was set back."""
+    with a_scene(tmp_path, []) as (api, ledger):
+        is_held(ledger, 1)
+        api.clock.jump(age_s)
+        (change,) = changes("update_order", 1)
+        ledger.plan([change], "b1")
+        tally = deliver(api, ledger, [change])
+        assert entry_of(ledger).state is State.REJECTED
+    assert (tally.rejected, tally.too_early) == (1, set())
+
+
 REFUSALS = [Rejected("400", status=400, body="why"), NotFound("404", status=404, body="why")]
 
 

@@ -75,6 +75,30 @@ def test_an_order_that_the_api_fails_on_a_few_times_arrives(failures: int, tmp_p
     assert len(api.orders) == 12
 
 
+def test_a_change_of_an_order_that_corso_does_not_know_yet_arrives_in_the_same_run(tmp_path: Path) -> None:
+    """They were found with other content, and are to be updated: Corso knows them by their ids ten seconds later."""
+    api = FakeCorso(JumpingClock(), known_after_s=10)
+    lost = Fault(OutcomeUnknown("connection reset"), carried_out=True)
+    for number in range(1, 13):
+        api.fail(number, lost)
+    for number in range(1, 13):
+        api.has(order_body(number, totalMoney=99))
+    entry = upload(tmp_path, api, 12)
+    assert (entry.state, entry.kind) == (State.ACCEPTED, "update_order")
+    assert [each["totalMoney"] for each in api.orders] == [27] * 12
+    assert api.clock.elapsed < 60
+
+
+def test_what_corso_never_knows_by_its_id_is_rejected_in_the_end(tmp_path: Path) -> None:
+    """After half a minute it is no longer new."""
+    api = FakeCorso(JumpingClock(), known_after_s=1e6)
+    api.fail(1, Fault(OutcomeUnknown("connection reset"), before=False))
+    api.has(order_body(1, totalMoney=99))
+    entry = upload(tmp_path, api, 2)
+    assert (entry.state, entry.status) == (State.REJECTED, 404)
+    assert 30 <= api.clock.elapsed < 90
+
+
 def test_progress_is_told_as_often_as_one_can_read_and_to_its_end() -> None:
     """Of three thousand operations in three seconds some thirty, the first and the last of each kind among them."""
     clock = JumpingClock()

@@ -105,13 +105,23 @@ class Promise(RuleBasedStateMachine):
         way=st.sampled_from(sorted(WAYS)),
         lag_s=st.sampled_from([0.0, 1.0, 20.0]),
         hours_behind=st.sampled_from([0, 1, -1]),
+        known_after_s=st.sampled_from([0.0, 4.0]),
         orders=st.integers(1, 6),
     )
-    def _open(self, duplicates: Any, way: str, lag_s: float, hours_behind: int, orders: int) -> None:
+    def _open(
+        self,
+        duplicates: Any,
+        way: str,
+        lag_s: float,
+        hours_behind: int,
+        known_after_s: float,
+        orders: int,
+    ) -> None:
         self._corso.duplicates = duplicates
         self._corso.refuses_duplicates = duplicates == "refused"
         self._corso.shows_after_s = lag_s
         self._corso.is_behind = timedelta(hours=hours_behind)
+        self._corso.known_after_s = known_after_s
         self._all_can_be_looked_up = way != "e-mail alone"
         for name, value in WAYS[way].items():
             setattr(self._corso, name, value)
