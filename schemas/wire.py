@@ -1,7 +1,12 @@
-"""Plain types of what travels between the engine's rooms and over the wire. No frames, no pandera, no httpx."""
+"""Plain types of what travels between the engine's rooms and over the wire. No frames, no pandera, no httpx.
+
+And how ids and instants are read out of an answer: the same everywhere, or one order would have two ids.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 OperationKind = Literal["create_order", "update_order", "cancel_order", "create_fulfillment"]
@@ -62,3 +67,21 @@ class Receipt:
     status: int
     corso_id: str
     """Corso's id of the order (for operations on orders) or of the fulfillment."""
+
+
+def id_text(value: Any) -> str | None:
+    """Return an id of Corso's as text, whether it came as number or string; None when it is neither."""
+    if isinstance(value, str):
+        return value or None
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+        value = int(value) if value.adjusted() < 40 else None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def instant(text: object) -> datetime | None:
+    """Read an instant as Corso writes it, in UTC; None for what is none. RFC 3339 allows small letters."""
+    try:
+        read = datetime.fromisoformat(str(text).upper())
+        return read.astimezone(UTC) if read.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None

@@ -24,7 +24,7 @@ from corso.api.limiter import Limiter
 from corso.api.listing import PAGE_SIZES, CursorRefused, CursorTrail, ListingRefused, Page, read_page
 from corso.api.translate import AnswerTooLong
 from corso.api.transport import open_transport
-from corso.api.wire_json import decode_object, id_text
+from corso.api.wire_json import decode_object
 from corso.clock import Clock, SystemClock
 from corso.errors import (
     ApiError,
@@ -37,7 +37,7 @@ from corso.errors import (
     Rejected,
 )
 from corso.settings import Credentials, Settings
-from schemas.wire import JsonObject, Operation, Receipt
+from schemas.wire import JsonObject, Operation, Receipt, id_text
 
 T = TypeVar("T")
 OrderBy = Literal["asc", "desc"]

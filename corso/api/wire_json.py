@@ -21,12 +21,3 @@ def decode_object(body: bytes) -> dict[str, Any] | None:
         # ArithmeticError: an exponent that no Decimal has; RecursionError: a million nested lists.
         return None
     return value if isinstance(value, dict) else None
-
-
-def id_text(value: Any) -> str | None:
-    """Return an id of Corso's as text, whether it came as number or string; None when it is neither."""
-    if isinstance(value, str):
-        return value or None
-    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
-        value = int(value) if value.adjusted() < 40 else None
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None

@@ -15,14 +15,14 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from corso.clock import Clock
 from corso.delivery.ledger import Entry, Key, Ledger
 from corso.delivery.ports import OrderApi, Watch
 from corso.delivery.states import State
 from corso.errors import NotFound, Rejected
-from schemas.wire import JsonObject, Operation
+from schemas.wire import JsonObject, Operation, id_text, instant
 
 CLOCK_ALLOWANCE = timedelta(minutes=10)
 """What is allowed for in the measured difference of Corso's clock and ours: the pass reads so far past the first attempt."""
@@ -331,7 +331,7 @@ class LookUps:
         order = _NewestFirst(self._ledger, _created_at(witness))
         try:
             async for page in self._api.newest_first():
-                if any(str(record.get("orderId")) == witness.corso_id for record in page):
+                if any(id_text(record.get("orderId")) == witness.corso_id for record in page):
                     return True
                 if order.has_passed(page):
                     return False
@@ -366,7 +366,7 @@ class _NewestFirst:
         """Take one page; say whether all that follows is older than the first attempt."""
         self.pages += 1
         for record in page:
-            created = _instant(record.get("createdOn"))
+            created = instant(record.get("createdOn"))
             if created is None or (self._last is not None and created > self._last):
                 self.falls = False
             self._last = created
@@ -383,7 +383,7 @@ class _NewestFirst:
         entries = self._ledger.entries_of(Key(str(record.get("sourceOrderId"))) for record in page)
         for record in page:
             entry = entries.get(Key(str(record.get("sourceOrderId"))))
-            created = _instant(record.get("createdOn"))
+            created = instant(record.get("createdOn"))
             if entry and created and _was_created_from_here(entry, record):
                 behind = _created_at(entry) - created
                 self._behind = behind if self._behind is None else max(behind, self._behind)
@@ -395,7 +395,7 @@ def _was_created_from_here(entry: Entry, record: JsonObject) -> bool:
         entry.state is State.ACCEPTED
         and entry.kind == "create_order"
         and entry.first_sent_at is not None
-        and entry.corso_id == str(record.get("orderId"))
+        and entry.corso_id == id_text(record.get("orderId"))
     )
 
 
@@ -413,11 +413,3 @@ def _first_attempt(entries: Sequence[Entry]) -> datetime | None:
 def _created_at(witness: Entry) -> datetime:
     """Return since when it may have been in Corso: later than all attempts but the last, which were surely in vain."""
     return witness.last_started_at or witness.updated_at
-
-
-def _instant(text: object) -> datetime | None:
-    try:
-        instant = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return instant.astimezone(UTC) if instant.tzinfo is not None else None

@@ -17,12 +17,13 @@ from corso.delivery.ledger import FOUND_UNFINISHED, Change, Entry, Key
 from corso.delivery.look_ups import LookUps, Operations, Payloads
 from corso.delivery.sameness import holds
 from corso.delivery.states import State
-from schemas.wire import JsonObject, Operation
+from schemas.wire import JsonObject, Operation, id_text
 
 NO_WAY = "the API offers no way to look it up (upload.when_unverifiable says what then)"
 ORDER_IN_DOUBT = "it cannot be looked up while its order is in doubt itself"
 NOT_THERE = "looked up twice: not there"
 STILL_AS_BEFORE = "looked up twice: Corso still has the former state"
+NO_ID = "it is there, and the API does not say under which id"
 NO_PROOF = "look-ups prove nothing: orders that were accepted lately do not show either"
 _CONTENT_NOT_VERIFIED = ""
 _REQUEST_TIMEOUT, _GATEWAY_TIMEOUT = 408, 504
@@ -81,7 +82,11 @@ class Recovery:
         undone: list[Entry] = []
 
         async def found(entry: Entry, records: Sequence[JsonObject]) -> None:
-            record = _oldest(records)
+            named = [record for record in records if _corso_id(entry, record)]
+            if not named:
+                await self._cannot_tell([entry], NO_ID, recovered)
+                return
+            record = _oldest(named)
             if _was_done(entry, record, _wanted_by(entry, operations.get(entry.key))):
                 await self._settle_found(entry, record, operations.get(entry.key), recovered)
             else:
@@ -151,13 +156,12 @@ class Recovery:
         if operation is not None and (not verified or wanted is not operation):
             recovered.differing.append(entry.key)
         recovered.accepted += 1
-        corso_id = record.get("fulfillmentId" if entry.key.source_fulfillment_id else "orderId")
         await self._journal.settle(
             Change(
                 entry.key,
                 State.ACCEPTED,
                 ended_as="found",
-                corso_id=str(corso_id),
+                corso_id=_corso_id(entry, record),
                 held_hash=wanted.payload_hash if wanted and verified else _unverified(entry, operation),
                 is_uncancelled=not record.get("sourceCanceledOn"),
             )
@@ -247,6 +251,12 @@ def _was_done(entry: Entry, record: JsonObject, wanted: Operation | None) -> boo
             return wanted is not None and holds(record, wanted.payload)
         case _:
             return True
+
+
+def _corso_id(entry: Entry, record: JsonObject) -> str | None:
+    """Return under which id Corso has a record; of one that was asked for by its id, that one."""
+    name = "fulfillmentId" if entry.key.source_fulfillment_id else "orderId"
+    return id_text(record.get(name)) or entry.corso_id
 
 
 def _oldest(records: Sequence[JsonObject]) -> JsonObject:

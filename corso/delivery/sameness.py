@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from schemas.wire import JsonObject
+from schemas.wire import JsonObject, instant
 
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
 _INSTANT_TOLERANCE = timedelta(seconds=1)
@@ -76,13 +76,7 @@ def _number(value: Any) -> Decimal | None:
 
 def _instant(value: str) -> datetime | None:
     """Read RFC 3339; a date-time without an offset is no instant."""
-    if not _INSTANT.match(value):
-        return None
-    try:
-        instant = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return instant if instant.tzinfo else None
+    return instant(value) if _INSTANT.match(value) else None
 
 
 def _text(value: str, name: str) -> str:

@@ -17,7 +17,7 @@ from corso.delivery.states import State
 from corso.errors import Rejected
 from corso.stages.operations import operations_of
 from corso.stages.selection import Selection
-from schemas.wire import JsonObject, Operation
+from schemas.wire import JsonObject, Operation, id_text
 
 _RECORDS_AT_ONCE = 10_000
 _ROWS_AT_ONCE = 2_000
@@ -89,9 +89,11 @@ class Adoption:
         orders = self._unknown_to_the_ledger(self._planned(map(Key, by_id), "order"))
         if not orders:
             return
-        self._adopted += len(orders)
+        # What has no id there is no less there: it stays in doubt.
         self._doubt(orders)
-        self._ledger.settle([_found(each, by_id[each.source_order_id]) for each in orders])
+        named = [each for each in orders if id_text(by_id[each.source_order_id].get("orderId"))]
+        self._adopted += len(named)
+        self._ledger.settle([_found(each, by_id[each.source_order_id]) for each in named])
         adopted = pl.Series([each.source_order_id for each in orders], dtype=pl.String)
         fulfillments = self._plan.where(subject="fulfillment").of_orders(adopted).rows
         self._doubt(self._unknown_to_the_ledger(operations_of(fulfillments.collect())))
@@ -127,7 +129,7 @@ def _found(operation: Operation, record: JsonObject) -> Change:
         key_of(operation),
         State.ACCEPTED,
         ended_as="found",
-        corso_id=str(record.get("orderId")),
+        corso_id=id_text(record.get("orderId")),
         held_hash=held,
         is_uncancelled=not record.get("sourceCanceledOn"),
     )

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal, Self
 
 from corso.api.listing import Page
-from schemas.wire import JsonObject
+from schemas.wire import JsonObject, instant
 
 OrderBy = Literal["asc", "desc"]
 
@@ -105,15 +105,6 @@ class Top:
     def updated_at(self) -> datetime | None:
         """The instant of `updated`."""
         return _kept(self.updated)
-
-
-def instant(text: object) -> datetime | None:
-    """Read an instant as Corso writes it; None for what is none."""
-    try:
-        read = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return read.astimezone(UTC) if read.tzinfo is not None else None
 
 
 def _latest(records: Sequence[JsonObject], key: str) -> str | None:

@@ -17,15 +17,13 @@ from typing import Protocol
 
 import polars as pl
 
-from corso.api.wire_json import id_text
 from corso.clock import Clock
 from corso.delivery.entry import CHANGES, Key
 from corso.delivery.ledger import Ledger
 from corso.report.read_back import read_records
 from corso.stages.reading_back.checkpoint import Checkpoint
-from corso.stages.reading_back.lanes import instant
 from corso.stages.reading_back.lateness import NotShownYet, is_as_before
-from schemas.wire import JsonObject
+from schemas.wire import JsonObject, id_text, instant
 
 LANE = "looked up"
 _ANSWERS_AT_ONCE = 50

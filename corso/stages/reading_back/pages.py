@@ -24,12 +24,11 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from corso.api.listing import CursorRefused, CursorTrail, ListingBroken, ListingRefused, Page
-from corso.api.wire_json import id_text
 from corso.report.drift import Drift
 from corso.report.read_back import read_records
 from corso.stages.reading_back.checkpoint import Checkpoint
 from corso.stages.reading_back.lanes import Lane, OrderBy, Top
-from schemas.wire import JsonObject
+from schemas.wire import JsonObject, id_text
 
 RESTARTS = 5
 """How often one cursor may be refused in one pass, and begin again, before that is an error."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,15 @@ from corso.delivery.journal import Journal
 from corso.delivery.ledger import Change, Entry, Key, Ledger, key_of
 from corso.delivery.look_ups import CLOCK_ALLOWANCE, LONGEST_LAG_GUESSED_S, LookUps
 from corso.delivery.ports import unwatched
-from corso.delivery.recovery import NO_PROOF, NO_WAY, ORDER_IN_DOUBT, STILL_AS_BEFORE, Recovered, Recovery
+from corso.delivery.recovery import (
+    NO_ID,
+    NO_PROOF,
+    NO_WAY,
+    ORDER_IN_DOUBT,
+    STILL_AS_BEFORE,
+    Recovered,
+    Recovery,
+)
 from corso.delivery.sender import interrupted
 from corso.delivery.states import State
 from corso.errors import Interrupted
@@ -864,13 +873,26 @@ def test_nothing_in_doubt_asks_nothing(tmp_path: Path) -> None:
     assert (api.looks, api.clock.slept) == ([], [])
 
 
-def test_corsos_ids_of_any_type_become_text(tmp_path: Path) -> None:
-    """The ledger keeps them as text, as they go into a URL."""
+@pytest.mark.parametrize("written", [900719925474099312345, Decimal("900719925474099312345.0")])
+def test_corsos_ids_of_any_type_become_text(tmp_path: Path, written: int | Decimal) -> None:
+    """The ledger keeps them as text, as they go into a URL: however the API writes its numbers."""
     with a_scene(tmp_path) as (api, ledger):
         in_doubt(ledger, CREATE)
-        api.has(order_body(1), orderId=900719925474099312345)
+        api.has(order_body(1), orderId=written)
         resolve(api, ledger, CREATE)
         assert entry_of(ledger).corso_id == "900719925474099312345"
+
+
+@pytest.mark.parametrize("order_id", [None, "", {}])
+def test_a_record_without_an_id_leaves_its_order_in_doubt(tmp_path: Path, order_id: object) -> None:
+    """It is there, so it is not sent again; nor does anybody know under which id."""
+    with a_scene(tmp_path) as (api, ledger):
+        in_doubt(ledger, CREATE)
+        api.has(order_body(1), orderId=order_id)
+        recovered = resolve(api, ledger, CREATE)
+        entry = entry_of(ledger)
+    assert (entry.state, entry.corso_id, entry.reason) == (State.UNKNOWN, None, f"; {NO_ID}")
+    assert recovered == Recovered(still_unknown=1)
 
 
 def test_content_that_changed_meanwhile_is_held_against_the_plan_at_hand(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def record_of(payload: Json) -> Json:
         ({"sourceCreatedOn": "2026-11-20T17:30:00.25Z"}, {"sourceCreatedOn": "2026-11-20T17:30:00.000Z"}),
         ({"sourceCreatedOn": "2026-11-20T17:30:00.9Z"}, {"sourceCreatedOn": "2026-11-20T17:30:01Z"}),
         ({"sourceCreatedOn": "2026-11-20T17:30:00Z"}, {"sourceCreatedOn": "2026-11-20 17:30:00+00:00"}),
+        ({"sourceCreatedOn": "2026-11-20T17:30:00Z"}, {"sourceCreatedOn": "2026-11-20t17:30:00z"}),
         ({"email": "Ann@Example.com"}, {"email": " ann@example.COM"}),
         ({"phone": "+12025550123"}, {"phone": "+1 (202) 555-0123"}),
         ({"notes": "ring twice "}, {"notes": "ring twice"}),

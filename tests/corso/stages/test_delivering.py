@@ -6,6 +6,7 @@ And how often progress is told.
 import asyncio
 import json
 from collections import deque
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from tests.fake_corso import STORE_ID, FakeCorso, Fault, entry_of, order_body
 BROKEN = Fault(OutcomeUnknown("POST /v1/orders: the API answered 500", status=500))
 
 
-def upload(folder: Path, api: FakeCorso, count: int) -> Entry:
+def upload(folder: Path, api: FakeCorso, count: int, *, is_trusted: bool = True) -> Entry:
     """Load so many orders; return the first one's entry. All others have to be accepted."""
     settings = Settings(
         folder / "loader.yaml",
@@ -47,7 +48,8 @@ def upload(folder: Path, api: FakeCorso, count: int) -> Entry:
         schema_overrides=dict.fromkeys(["cancel_payload", "content", "content_hash"], pl.String),
     ).with_row_index("line")
     with Ledger.open(settings.ledger, STORE_ID, clock=api.clock) as ledger:
-        ledger.trust()
+        if is_trusted:
+            ledger.trust()
         known = known_entries(ledger, texts["source_order_id"])
         plan = plan_orders(texts, known, cancel_with_delete=True).lazy()
         delivery = Delivery(Batch(settings, "b1"), plan, "order", ledger, api, api.clock, unwatched)
@@ -97,6 +99,19 @@ def test_what_corso_never_knows_by_its_id_is_rejected_in_the_end(tmp_path: Path)
     entry = upload(tmp_path, api, 2)
     assert (entry.state, entry.status) == (State.REJECTED, 404)
     assert 30 <= api.clock.elapsed < 90
+
+
+@pytest.mark.parametrize("order_id", [Decimal("1000001.0"), None])
+def test_an_order_that_is_there_already_is_adopted_by_its_id(
+    order_id: Decimal | None, tmp_path: Path
+) -> None:
+    """However the API writes it; where it tells none, the order stays in doubt, and is not created again."""
+    api = FakeCorso(JumpingClock(), refuses_duplicates=False)
+    api.has(order_body(1), orderId=order_id)
+    entry = upload(tmp_path, api, 2, is_trusted=False)
+    state = State.UNKNOWN if order_id is None else State.ACCEPTED
+    assert (entry.state, entry.corso_id) == (state, "1000001" if order_id else None)
+    assert [each.source_order_id for each in api.sent] == ["o-2"]
 
 
 def test_progress_is_told_as_often_as_one_can_read_and_to_its_end() -> None:
