@@ -380,13 +380,19 @@ class _NewestFirst:
 
     def _measure(self, page: Sequence[JsonObject]) -> None:
         """Hold the times of creation against when the ledger says that these orders were sent."""
-        entries = self._ledger.entries_of(Key(str(record.get("sourceOrderId"))) for record in page)
+        entries = self._ledger.entries_of(map(_key_of, page))
         for record in page:
-            entry = entries.get(Key(str(record.get("sourceOrderId"))))
+            entry = entries.get(_key_of(record))
             created = instant(record.get("createdOn"))
             if entry and created and _was_created_from_here(entry, record):
                 behind = _created_at(entry) - created
                 self._behind = behind if self._behind is None else max(behind, self._behind)
+
+
+def _key_of(record: JsonObject) -> Key:
+    """Return a record's key, without what no database takes: others may have given their orders any id."""
+    text = str(record.get("sourceOrderId")).replace("\0", "")
+    return Key(text.encode(errors="ignore").decode())
 
 
 def _was_created_from_here(entry: Entry, record: JsonObject) -> bool:

@@ -824,6 +824,19 @@ def test_corsos_clock_may_go_wrong(tmp_path: Path, hours: int, newer: int) -> No
     assert recovered.planned_again == 0
 
 
+@pytest.mark.parametrize("odd", ["\ud800", "a\0b", None, 7])
+def test_a_pass_goes_on_over_ids_that_no_ledger_can_keep(tmp_path: Path, odd: object) -> None:
+    """Another integration's order."""
+    with a_scene(tmp_path) as (api, ledger):
+        cannot_filter(api)
+        in_doubt(ledger, CREATE)
+        api.has(order_body(1))
+        for number in range(2, 5):
+            api.has(order_body(number, sourceOrderId=odd))
+        resolve(api, ledger, CREATE)
+        assert entry_of(ledger).state is State.ACCEPTED
+
+
 def test_a_pass_ends_by_corsos_clock_where_that_goes_wrong(tmp_path: Path) -> None:
     """It is an hour behind, as an order shows that was created from here: nothing is read that is older by more."""
     with a_scene(tmp_path) as (api, ledger):
