@@ -46,6 +46,8 @@ _SCHEMA_KEY = "ARROW:schema"
 _KEPT_OF_RAW = re.compile(r"file|line|source_(order|line_item|fulfillment)_id")
 _SAID = frozenset({"reason", "reasons", "fault", "note"})
 """Columns of sentences, in which values may be quoted."""
+_COUNTS = frozenset({"filled", "moved"})
+"""Lists of what the loader itself did to a row: they stay."""
 LINES = "line_items."
 """Prefix of fields of lines in findings."""
 _VALUES = frozenset({"source_value", "corso_value"})
@@ -198,15 +200,37 @@ def blanked(
 
     `differing`: column -> the orders in which its value is not the one that Corso has; it stays another one.
     """
+    return _blanked_where(whose.rows(frame.collect_schema().names()), frame, differing or {})
+
+
+def blanked_but_once(frame: pl.LazyFrame, whose: Whose) -> pl.LazyFrame:
+    """Return a table of the source with the personal data of `whose` taken out, to be compared with what was read back.
+
+    A row that was blanked before stays as it is: what differed in it still differs.
+    """
     schema = frame.collect_schema()
-    theirs = whose.rows(schema.names())
+    was_blanked = pl.all_horizontal(_was_blanked(name, dtype) for name, dtype in _blanked_columns(schema))
+    return _blanked_where(whose.rows(schema.names()) & ~was_blanked, frame, {})
+
+
+def _was_blanked(name: str, dtype: pl.DataType) -> pl.Expr:
+    value = pl.col(name)
+    is_blank = value.eq_missing(_blank(name, dtype))
+    return is_blank if name in _COUNTS else is_blank | value.eq_missing(_other(dtype))
+
+
+def _blanked_columns(schema: pl.Schema) -> list[tuple[str, pl.DataType]]:
     is_raw = _OF_RAW in schema
+    return [(name, dtype) for name, dtype in schema.items() if _is_blanked(name, dtype, is_raw=is_raw)]
+
+
+def _blanked_where(
+    theirs: pl.Expr, frame: pl.LazyFrame, differing: dict[str, Collection[str]]
+) -> pl.LazyFrame:
     columns = []
-    for name, dtype in schema.items():
-        if not _is_blanked(name, dtype, is_raw=is_raw):
-            continue
+    for name, dtype in _blanked_columns(frame.collect_schema()):
         blank = _blank(name, dtype)
-        if ids := (differing or {}).get(name):
+        if ids := differing.get(name):
             other = _other(dtype)
             blank = pl.when(pl.col("source_order_id").is_in(sorted(ids))).then(other).otherwise(blank)
         columns.append(pl.when(theirs).then(blank).otherwise(pl.col(name)).alias(name))
@@ -244,7 +268,7 @@ def _blank(name: str, dtype: pl.DataType) -> pl.Expr:
         return pl.col(name).list.eval(
             pl.element().struct.with_fields(pl.lit(None, _options(dtype)).alias("options"))
         )
-    if name in {"filled", "moved"}:
+    if name in _COUNTS:
         return pl.col(name)
     return nothing
 

@@ -1,7 +1,7 @@
 """The store's erasures: which orders' customers were erased, and when. No customer is named, only orders.
 
 erasures.json lies in the store's folder. An erasure is written down before anything is changed, so that one that was
-killed is finished by the next; and what is read back of these orders later is blanked before it is written to disk.
+killed is finished by the next; and what is read back of these orders later is blanked before it is written to disk, and compared with a source that is, too.
 """
 
 import json
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from corso.report.atomic import replacing
 from corso.settings import Settings
-from corso.stages.blanking import Whose, blanked
+from corso.stages.blanking import Whose, blanked, blanked_but_once
 
 
 class Erasure(BaseModel):
@@ -69,6 +69,20 @@ def without_erased(listing: pl.LazyFrame, settings: Settings) -> pl.LazyFrame:
     """Return what was read back, with what Corso still has of erased customers taken out."""
     orders = erased_orders(settings)
     return blanked(listing, Whose(orders)) if orders else listing
+
+
+def source_without_erased(
+    table: pl.LazyFrame, settings: Settings, *, only_done: bool = False
+) -> pl.LazyFrame:
+    """Return a table of the source blanked as what is read back is, so that what is equal compares equal.
+
+    An export may have an erased customer again. `only_done`: without erasures that were killed, which may not have reached
+    what was read back before.
+    """
+    orders = frozenset(
+        order for each in read_erasures(settings) if each.is_done or not only_done for order in each.orders
+    )
+    return blanked_but_once(table, Whose(orders)) if orders else table
 
 
 def said_of_erased(orders: int) -> str:

@@ -16,6 +16,7 @@ from corso.report.life import Earlier
 from corso.report.review import drop_fallen, read_reviews
 from corso.report.summary import ReconciliationCounts, money_rows
 from corso.stages.batch import Batch, batches_of
+from corso.stages.erasures import source_without_erased
 from corso.stages.known_entries import known_keys
 from corso.stages.outcomes import write_outcomes
 from corso.stages.reviewing import review_path, take_up_reviews
@@ -38,8 +39,8 @@ def reconcile(batch: Batch, listing: pl.LazyFrame, now: datetime, scratch: Path)
     plan = pl.scan_parquet(batch.table("upload_plan"), glob=False)
     facts = batch.read_facts()
     sides = Sides(
-        orders=pl.scan_parquet(batch.table("accepted_orders"), glob=False),
-        line_items=pl.scan_parquet(batch.table("accepted_line_items"), glob=False),
+        orders=_accepted(batch, "orders"),
+        line_items=_accepted(batch, "line_items"),
         quarantine=pl.scan_parquet(batch.table("quarantined_orders"), glob=False),
         listing=listing,
         outcomes=write_outcomes(batch, plan, "order", scratch),
@@ -62,12 +63,17 @@ def reconcile(batch: Batch, listing: pl.LazyFrame, now: datetime, scratch: Path)
     return result
 
 
+def _accepted(batch: Batch, name: str) -> pl.LazyFrame:
+    table = pl.scan_parquet(batch.table(f"accepted_{name}"), glob=False)
+    return source_without_erased(table, batch.settings)
+
+
 def _fulfillments(batch: Batch, plan: pl.LazyFrame, scratch: Path) -> FulfillmentSides | None:
     held, read = batch.table("corso_fulfillments"), batch.table("fulfillments_read")
     if not (held.exists() and read.exists()):
         return None
     return FulfillmentSides(
-        accepted=pl.scan_parquet(batch.table("accepted_fulfillments"), glob=False),
+        accepted=_accepted(batch, "fulfillments"),
         outcomes=write_outcomes(batch, plan, "fulfillment", scratch),
         held=pl.scan_parquet(held, glob=False),
         read=pl.scan_parquet(read, glob=False),

@@ -26,6 +26,7 @@ from corso.report.summary import TableCounts, fulfillments_apart, money_rows
 from corso.settings import Settings
 from corso.stages.batch import Batch
 from corso.stages.counting import count_by, count_quarantined, count_rows
+from corso.stages.erasures import source_without_erased
 from schemas.fields import empty_frame
 from schemas.money import money_text
 from schemas.reconciliation import OUTCOME_TABLE
@@ -201,14 +202,19 @@ def _compare(certificate: Certificate, batch: Batch, scratch: Path) -> Reconcili
     rules = loader.reconcile.model_copy(update={"ignore": list(certificate.not_compared)})
     settings = replace(batch.settings, loader=loader.model_copy(update={"reconcile": rules}))
     sides = Sides(
-        orders=pl.scan_parquet(batch.table("accepted_orders"), glob=False),
-        line_items=pl.scan_parquet(batch.table("accepted_line_items"), glob=False),
+        orders=_accepted(batch, "orders"),
+        line_items=_accepted(batch, "line_items"),
         quarantine=pl.scan_parquet(batch.table("quarantined_orders"), glob=False),
         listing=pl.scan_parquet(batch.table("corso_orders"), glob=False),
         outcomes=empty_frame(OUTCOME_TABLE).lazy(),
         known=knows_nothing,
     )
     return compare(sides, Earlier(), settings, datetime.now(UTC), scratch)
+
+
+def _accepted(batch: Batch, name: str) -> pl.LazyFrame:
+    table = pl.scan_parquet(batch.table(f"accepted_{name}"), glob=False)
+    return source_without_erased(table, batch.settings, only_done=True)
 
 
 def _each(what: str, certified: Mapping[str, int], found: Mapping[str, int]) -> Iterator[Line]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from corso.delivery.batch_lock import Run
@@ -263,6 +264,29 @@ def test_what_corso_still_has_does_not_come_back_and_an_export_that_has_it_says_
     assert "1 order of an erased customer is in the export again" in answer.out
     assert shop.summary()["plan"]["unchanged"] == ORDERS - 2 - 4
     assert still_there(shop, email(THEIRS))
+
+
+def test_a_load_that_brings_an_erased_customer_back_compares_equal_and_still_finds_what_differs(
+    loaded: Shop, tmp_path: Path
+) -> None:
+    """Corso's side is blank and the export's is not: that is no difference; another total is one, and the proof holds."""
+    shop = Shop(shutil.copytree(loaded.folder, tmp_path / "shop"))
+    before = shop.summary()["reconciliation"]
+    erase(settings_of(shop), [email(THEIRS)], NOW, history=history(shop), dry_run=False)
+    shop.run("plan", "--offline")
+    shop.run("reconcile")
+    assert shop.summary()["reconciliation"] == before
+    assert still_there(shop, email(THEIRS))
+    assert all(line.is_right for line in lines_of(shop)), [
+        line for line in lines_of(shop) if not line.is_right
+    ]
+    theirs, total = pl.col("source_order_id") == f"o-{THEIRS}", pl.col("total_money")
+    for part in Batch(settings_of(shop), BATCH).table("accepted_orders").glob("*.parquet"):
+        changed = pl.read_parquet(part).with_columns(pl.when(theirs).then(total + 1).otherwise(total))
+        changed.write_parquet(part)
+    shop.run("reconcile")
+    found = pl.read_parquet(shop.reports() / "reconciliation.parquet").filter(theirs, kind="different")
+    assert found["field"].to_list() == ["total_money"]
 
 
 def test_a_purged_batch_has_nobody_in_it_and_everything_still_ties(shop: Shop) -> None:
