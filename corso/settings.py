@@ -414,6 +414,8 @@ class Settings:
     loader: Loader
     found_in: BucketAddress | None = None
     """The folder in a bucket that `path` was fetched from, where it was."""
+    is_one_of_many: bool = False
+    """Whether it is a store of a folder of stores: its own `.env` comes before the environment, which is that of all."""
 
     @property
     def source(self) -> Path | BucketAddress:
@@ -487,12 +489,16 @@ class Settings:
         return self._database("CORSO_DAGSTER_URL")
 
     def credentials(self) -> Credentials:
-        """Read CORSO_CLIENT_ID and CORSO_CLIENT_SECRET from the environment or a `.env` file.
+        """Read CORSO_CLIENT_ID and CORSO_CLIENT_SECRET, both from one place: the first that has any of them.
 
-        The environment wins over `.env` beside loader.yaml, which wins over `.env` in the current folder.
+        The environment comes before `.env` beside loader.yaml, and that before `.env` in the current folder; where many
+        stores share the environment, a store's own `.env` comes first. Raises SettingsError.
         """
-        found = self._found_credentials()
+        place, found = self._found_credentials()
         missing = [name for name, value in found.items() if not value]
+        if len(missing) == 1:
+            message = f"{missing[0]} not set, though {place} has the other: put both there, or both elsewhere"
+            raise SettingsError(message)
         if missing:
             message = f"{' and '.join(missing)} not set: put them in the environment or in a .env file beside {self.path.name}"
             if self.loader.corso.environment == "sandbox":
@@ -505,12 +511,35 @@ class Settings:
     def has_credentials(self) -> bool:
         """Whether `credentials` would find both; not where a `.env` file cannot be read."""
         try:
-            return all(self._found_credentials().values())
+            return all(self._found_credentials()[1].values())
         except SettingsError:
             return False
 
-    def _found_credentials(self) -> dict[str, str]:
-        return self._variables("CORSO_CLIENT_ID", "CORSO_CLIENT_SECRET")
+    @property
+    def credentials_place(self) -> str:
+        """From where `credentials` has them, as people are told it."""
+        return self._found_credentials()[0]
+
+    @property
+    def has_other_credentials(self) -> bool:
+        """Whether the `.env` beside loader.yaml has credentials that those of the environment hide."""
+        (_, chosen), own = self._found_credentials(), self._own_variables()
+        return any(own.get(name) and own[name] != value for name, value in chosen.items())
+
+    def _found_credentials(self) -> tuple[str, dict[str, str]]:
+        """Return the first place that has any of the two, and what it has."""
+        environment = ("the environment", os.environ)
+        own = (str((self.found_in or self.home) / ".env"), self._own_variables())
+        first = [own, environment] if self.is_one_of_many else [environment, own]
+        names = ("CORSO_CLIENT_ID", "CORSO_CLIENT_SECRET")
+        for place, values in [*first, (str(Path(".env").absolute()), _read_dotenv(Path(".env")))]:
+            found = {name: values.get(name, "") for name in names}
+            if any(found.values()):
+                return place, found
+        return "", dict.fromkeys(names, "")
+
+    def _own_variables(self) -> dict[str, str]:
+        return _read_dotenv(self.home / ".env")
 
     def _database(self, variable: str) -> DatabaseUrl | None:
         text = self._variables(variable)[variable]
@@ -525,7 +554,7 @@ class Settings:
     def _variables(self, *names: str) -> dict[str, str]:
         values = {
             **_read_dotenv(Path(".env")),
-            **_read_dotenv(self.home / ".env"),
+            **self._own_variables(),
             **os.environ,
         }
         return {name: values.get(name, "") for name in names}

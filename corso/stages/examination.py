@@ -184,8 +184,15 @@ def _credentials(settings: Settings) -> Iterator[Remark]:
     if open_files:
         path = open_files[0]
         yield Remark("credentials", "look", f"set, but {path} can be read by others: chmod 600 {path}")
+    elif settings.has_other_credentials:
+        own = settings.home / ".env"
+        sentence = (
+            f"those of {settings.credentials_place} are used, and {own} has others: unset one of the two"
+        )
+        yield Remark("credentials", "look", sentence)
     else:
-        yield Remark("credentials", "good", "CORSO_CLIENT_ID and CORSO_CLIENT_SECRET are set")
+        sentence = f"CORSO_CLIENT_ID and CORSO_CLIENT_SECRET are set, by {settings.credentials_place}"
+        yield Remark("credentials", "good", sentence)
 
 
 def _others_may_read(path: Path) -> bool:

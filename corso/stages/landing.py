@@ -12,7 +12,7 @@ Of one store, a batch is known by its name; of many, by `<store>/<batch>`, which
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -101,7 +101,8 @@ class Landing:
         known = self._read.get(path)
         if known is None or known.version != version:
             source = self.path / store / LOADER_FILE if store else self.path
-            known = self._read[path] = _Read(version, _settings_or_error(source))
+            read = _settings_or_error(source, is_one_of_many=bool(store))
+            known = self._read[path] = _Read(version, read)
         if isinstance(known.settings, SettingsError):
             raise SettingsError(str(known.settings))
         return known.settings
@@ -160,8 +161,8 @@ def _may_be(is_it: Callable[[], bool]) -> bool:
         return True
 
 
-def _settings_or_error(path: Path) -> Settings | SettingsError:
+def _settings_or_error(path: Path, *, is_one_of_many: bool) -> Settings | SettingsError:
     try:
-        return read_settings(path)
+        return replace(read_settings(path), is_one_of_many=is_one_of_many)
     except SettingsError as error:
         return error

@@ -77,7 +77,8 @@ def shop(landing: Path, name: str, corso: ParrotCorso, quarantined: float = 0.9)
 def shops(landing: Path, corso: ParrotCorso, refusing: ParrotCorso) -> None:
     """Make all of them."""
     shop(landing, "look", corso)
-    (landing / "look" / ".env").write_text(f"CORSO_CLIENT_SECRET={OF_ITS_OWN}\n", encoding="utf-8")
+    own = f"CORSO_CLIENT_ID=planted\nCORSO_CLIENT_SECRET={OF_ITS_OWN}\n"
+    (landing / "look" / ".env").write_text(own, encoding="utf-8")
     (landing / "look" / BATCH / "_FAIL_THE_LOOK").touch()
     shop(landing, "guard", corso, quarantined=0.01)
     shop(landing, "header", corso)
