@@ -118,6 +118,8 @@ def watch(context: dg.SensorEvaluationContext, landing: Landing, now: datetime) 
     told, said = set(kept.get("told", [])), dict(kept.get("said", {}))
     known = list(context.instance.get_dynamic_partitions(BATCHES.name or ""))
     findings = list(_hanging(context.instance, landing, now))
+    for store, why in landing.twins().items():
+        findings.append(_Finding(f"{store} {why}", alert_of_error(store, "", errors.SettingsError(why))))
     events: list[dg.AssetCheckEvaluation | dg.AssetObservation | dg.AssetMaterialization] = []
     judged: dict[str, str] = {}
     nights: dict[str, Freshness] = {}

@@ -3,7 +3,7 @@
 Off until somebody turns them on; their times are UTC.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,7 +33,7 @@ def nightly_load(
     Where many stores are served, this is for those without batch folders: the others' batches are seen as they arrive.
     """
     landing, batches, said = loader.landing, dict[str, str](), list[str]()
-    for store in landing.stores():
+    for store in _alone(landing, said):
         try:
             settings = landing.settings(store)
             if landing.is_one_store or not has_batch_folders(settings):
@@ -57,7 +57,7 @@ def weekly_reconciliation(
     landing, said = loader.landing, list[str]()
     requests: list[dg.RunRequest] = []
     now = _time_of(context)
-    for store in landing.stores():
+    for store in _alone(landing, said):
         try:
             batches = landing.planned_since(store, now - _WEEK)
         except (CorsoError, OSError) as error:
@@ -76,6 +76,13 @@ def weekly_reconciliation(
     for sentence in said:
         context.log.warning(sentence)
     return _asked(context, requests, said)
+
+
+def _alone(landing: Landing, said: list[str]) -> Iterator[str]:
+    """Yield the stores that are no other folder's too; of the others, say why not."""
+    twins = landing.twins()
+    said += [f"{landing.shown(store)}: {why}" for store, why in twins.items()]
+    yield from (store for store in landing.stores() if store not in twins)
 
 
 def _time_of(context: dg.ScheduleEvaluationContext) -> datetime:

@@ -86,7 +86,7 @@ def _look_at_all(context: dg.SensorEvaluationContext, landing: Landing) -> dg.Se
     said: list[str] = []
     began = time.monotonic()
     try:
-        stores = sorted(landing.stores())
+        stores, twins = sorted(landing.stores()), landing.twins()
         misnamed = [
             f"{name}: holds a {LOADER_FILE}, but no store is named so: {NAME_RULE}"
             for name in landing.misnamed()
@@ -98,6 +98,9 @@ def _look_at_all(context: dg.SensorEvaluationContext, landing: Landing) -> dg.Se
         after.stores[store] = memory
         if time.monotonic() - began > LONGEST_LOOK_S:
             after.first = after.first or store
+            continue
+        if store in twins:
+            said.append(f"{landing.shown(store)}: {twins[store]}")
             continue
         try:
             found = _look_at_store(instance, landing, store, memory, now)

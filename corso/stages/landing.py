@@ -11,15 +11,17 @@ Of one store, a batch is known by its name; of many, by `<store>/<batch>`, which
 """
 
 import os
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from corso.errors import SettingsError
+from corso.errors import CorsoError, SettingsError
 from corso.extract.files import is_batch_name
-from corso.settings import Settings, check_batch_name, read_settings
+from corso.settings import DRAFT_STORE_ID, Settings, check_batch_name, read_settings
 from corso.stages.batch import Batch, batches_of
 from corso.storage.address import BucketAddress, is_in_a_bucket
 from corso.storage.bucket import bucket_at
@@ -107,6 +109,20 @@ class Landing:
             raise SettingsError(str(known.settings))
         return known.settings
 
+    def twins(self) -> dict[str, str]:
+        """Return store -> what is wrong, of those whose loader.yaml name the same store of the same Corso.
+
+        They would write over each other's orders. One that cannot be read is nobody's twin; it says so itself.
+        """
+        named = defaultdict[tuple[str, int], list[str]](list)
+        for store in self.stores():
+            with suppress(CorsoError, OSError):
+                loader = self.settings(store).loader
+                if loader.store.id != DRAFT_STORE_ID:
+                    named[loader.corso.base_url, loader.store.id].append(store)
+        alike = {key: stores for key, stores in named.items() if len(stores) > 1}
+        return {store: _said_of_twins(*key, stores) for key, stores in alike.items() for store in stores}
+
     def _file_of(self, store: str) -> Path:
         """Return a store's loader.yaml as a file of this machine."""
         if self.address is None:
@@ -159,6 +175,13 @@ def _may_be(is_it: Callable[[], bool]) -> bool:
         return is_it()
     except OSError:
         return True
+
+
+def _said_of_twins(base_url: str, store_id: int, stores: Sequence[str]) -> str:
+    return (
+        f"the folders {', '.join(stores)} are one store, {store_id} of {base_url}, and would write over each other's orders: put "
+        "each store's own number into its loader.yaml, or move the copy out of the landing; until then none of them is started"
+    )
 
 
 def _settings_or_error(path: Path, *, is_one_of_many: bool) -> Settings | SettingsError:

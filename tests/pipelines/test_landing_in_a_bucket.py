@@ -18,7 +18,7 @@ from corso.stages import nightly
 from corso.stages.landing import Landing
 from corso.storage import outline
 from corso.storage.address import _own_folder
-from tests.loader_process import Shop
+from tests.loader_process import STORE_ID, Shop
 from tests.s3_server import BUCKET, S3Server, s3_server
 from tests.sensor_looks import FILES, Night, drop
 
@@ -55,9 +55,9 @@ def address(landing: Path) -> str:
     return f"s3://{BUCKET}/{landing.name}"
 
 
-def shop(landing: Path, store: str, *batches: str) -> Path:
+def shop(landing: Path, store: str, *batches: str, store_id: int = STORE_ID) -> Path:
     """Make a store with batches that are complete by their markers; return its folder."""
-    made = Shop(landing / store, files=FILES)
+    made = Shop(landing / store, files=FILES, store_id=store_id)
     made.configure("nightly: {quiet_s: 0}")
     for batch in batches:
         drop(made.folder / batch, "_COMPLETE")
@@ -67,7 +67,7 @@ def shop(landing: Path, store: str, *batches: str) -> Path:
 def test_the_batches_of_all_stores_are_started_once(landing: Path, instance: dg.DagsterInstance) -> None:
     """In order; half a drop waits; one that is put anew is another one, though it is as long and as old."""
     north = shop(landing, "north", "2026-11-21", "2026-11-22")
-    shop(landing, "south", "2026-11-22")
+    shop(landing, "south", "2026-11-22", store_id=1)
     (landing / "north" / "2026-11-23").mkdir()
     (landing / "north" / "2026-11-23" / "orders.csv").write_text("x")
     night = Night(instance, address(landing))

@@ -27,7 +27,7 @@ from assets.run_tags import (
 from corso.stages.landing import Landing
 from corso.stages.nightly import MOST_KILLED
 from pipelines.schedules import nightly_load, weekly_reconciliation
-from tests.loader_process import SECRET, Shop
+from tests.loader_process import SECRET, STORE_ID, Shop
 from tests.sensor_looks import FILES, SENSOR, Night, drop
 
 
@@ -40,9 +40,11 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def shop(folder: Path, *batches: str, quiet_s: float = 0, marked: bool = True) -> Path:
+def shop(
+    folder: Path, *batches: str, quiet_s: float = 0, marked: bool = True, store_id: int = STORE_ID
+) -> Path:
     """Make a shop with these batches, complete by their markers; return its loader.yaml."""
-    shop = Shop(folder, files=FILES)
+    shop = Shop(folder, files=FILES, store_id=store_id)
     shop.configure(f"nightly: {{quiet_s: {quiet_s}}}")
     for batch in batches:
         drop(folder / batch, *(["_COMPLETE"] if marked else []))
@@ -249,8 +251,8 @@ def test_of_many_stores_each_has_its_own_night(
     monkeypatch.setenv("CORSO_CLIENT_ID", SECRET)
     monkeypatch.setenv("CORSO_CLIENT_SECRET", SECRET)
     landing = tmp_path / "landing"
-    for store in ("north", "south"):
-        shop(landing / store, "2026-11-21", "2026-11-22")
+    for number, store in enumerate(("north", "south"), 1):
+        shop(landing / store, "2026-11-21", "2026-11-22", store_id=number)
     shop(landing / "east", "2026-11-21")
     (landing / "east" / "loader.yaml").write_text("store: {id: one}", encoding="utf-8")
     (landing / "README.txt").write_text("no store", encoding="utf-8")
@@ -289,13 +291,33 @@ def test_folders_whose_names_are_not_taken_are_told(tmp_path: Path, instance: dg
 @pytest.mark.slow
 def test_a_broken_env_file_is_left_to_its_stores_run(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     """Which fails by a sentence that names the file; the other stores' batches are started."""
-    for store in ("north", "south"):
-        shop(tmp_path / store, "2026-11-21")
+    for number, store in enumerate(("north", "south"), 1):
+        shop(tmp_path / store, "2026-11-21", store_id=number)
     (tmp_path / "north" / ".env").write_text("CORSO_CLIENT_ID=mühle", encoding="latin-1")
     night = Night(instance, tmp_path)
     assert night.look() == ["north/2026-11-21", "south/2026-11-21"]
     tags = night.result.run_requests[0].tags
     assert (tags[STORE_TAG], CREDENTIALS_TAG in tags) == ("north", False)
+
+
+@pytest.mark.slow
+def test_two_folders_that_are_one_store_are_told_and_not_started(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """A folder that was copied, the id forgotten: they would write over each other's orders. The others go on."""
+    shop(tmp_path / "north", "2026-11-22")
+    shop(tmp_path / "copy", "2026-11-22")
+    shop(tmp_path / "south", "2026-11-22", store_id=1)
+    night = Night(instance, tmp_path)
+    assert night.look() == ["south/2026-11-22"]
+    night.end("south/2026-11-22")
+    assert night.look() == []
+    assert night.said.startswith(f"copy: the folders copy, north are one store, {STORE_ID} of ")
+    assert "north: the folders copy, north" in night.said
+    said = tonight(instance, tmp_path, weekly_reconciliation).skip_message or ""
+    assert "the folders copy, north are one store" in said
+    shop(tmp_path / "copy", store_id=2)
+    assert night.look() == ["copy/2026-11-22", "north/2026-11-22"]
 
 
 def test_a_batch_whose_store_cannot_be_read_has_no_tags(tmp_path: Path) -> None:
@@ -343,7 +365,8 @@ def test_of_many_stores_the_schedule_loads_those_that_the_sensor_cannot_see(
 ) -> None:
     """Those whose files lie in one place; a store that cannot be read is told and left out."""
     shop(tmp_path / "folders", "2026-11-21")
-    flat = Shop(tmp_path / "flat", files={"orders": "in/orders.csv", "line_items": "in/lines.csv"})
+    files = {"orders": "in/orders.csv", "line_items": "in/lines.csv"}
+    flat = Shop(tmp_path / "flat", files=files, store_id=1)
     flat.configure()
     drop(flat.exports)
     (tmp_path / "broken").mkdir()
@@ -359,13 +382,13 @@ def test_the_weekly_schedule_compares_the_weeks_batches_the_newest_with_everythi
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     """Of each store; what was planned longer ago was compared in its week."""
-    for store in ("north", "south"):
-        config = shop(tmp_path / store)
+    for number, store in enumerate(("north", "south"), 1):
+        config = shop(tmp_path / store, store_id=number)
         for batch in ("2026-11-20", "2026-11-21", "2026-11-22"):
-            plan = config.parent / "work" / "9359" / batch / "tables" / "upload_plan.parquet"
+            plan = config.parent / "work" / str(number) / batch / "tables" / "upload_plan.parquet"
             plan.parent.mkdir(parents=True)
             plan.write_text("x", encoding="utf-8")
-        os.utime(tmp_path / store / "work/9359/2026-11-20/tables/upload_plan.parquet", (1, 1))
+        os.utime(tmp_path / store / f"work/{number}/2026-11-20/tables/upload_plan.parquet", (1, 1))
     requests = tonight(instance, tmp_path, weekly_reconciliation)
     asked = {request.partition_key: bool(request.run_config) for request in requests}
     assert asked == {
@@ -385,7 +408,8 @@ def test_a_look_at_a_year_of_batches_of_many_stores_is_quick(
     """Of what is settled nothing is asked but its times; the cursor stays small."""
     stores, batches = 20, 100
     for store in range(stores):
-        shop(tmp_path / f"s{store:02}", *(f"b{batch:03}" for batch in range(batches)))
+        batch_names = (f"b{batch:03}" for batch in range(batches))
+        shop(tmp_path / f"s{store:02}", *batch_names, store_id=store + 1)
     night = Night(instance, tmp_path)
     settled = {f"s{store:02}": (time.time_ns(), {}) for store in range(stores)}
     night.cursor = json.dumps({"stores": settled, "first": ""})

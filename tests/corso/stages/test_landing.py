@@ -110,3 +110,16 @@ def test_the_batches_that_were_planned_lately_are_found(tmp_path: Path) -> None:
         plan.touch()
         os.utime(plan, (plan.stat().st_mtime - age_s,) * 2)
     assert landing.planned_since("north", datetime(2020, 1, 1, tzinfo=UTC)) == ["2026-11-21"]
+
+
+def test_two_folders_that_are_one_store_are_twins(tmp_path: Path) -> None:
+    """By Corso's number and the address; a store that cannot be read, or has no number yet, is nobody's twin."""
+    landing = landing_of(tmp_path, "copy", "north", "south", "east", "draft", "other")
+    for store, number in (("south", 77), ("draft", 0), ("other", 0)):
+        path = tmp_path / store / "loader.yaml"
+        path.write_text(path.read_text().replace("9359", str(number)))
+    (tmp_path / "east" / "loader.yaml").write_text("stor: {}\n")
+    twins = landing.twins()
+    assert list(twins) == ["copy", "north"]
+    assert twins["copy"].startswith("the folders copy, north are one store, 9359 of http")
+    assert Landing(tmp_path / "north" / "loader.yaml").twins() == {}
