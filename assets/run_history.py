@@ -17,6 +17,7 @@ from assets.run_tags import (
     RESUME_TAG,
 )
 from corso.database import SharedLedger
+from corso.delivery.batch_lock import Run
 from corso.delivery.process import is_gone
 from corso.errors import CorsoError
 from corso.stages.batch import is_running
@@ -93,8 +94,8 @@ def _ended(run: dg.DagsterRun) -> Ended:
 def end_killed_runs(instance: dg.DagsterInstance, landing: Landing | None = None) -> None:
     """Mark runs that were killed as failed: Dagster would show them as under way for ever, and let others wait for them.
 
-    Of this machine it is the process that is gone; of others the lease that a run has on its batch, where the ledger of
-    `landing` is on a server, and has not renewed. One that was lost before it began is started again as if nothing had been.
+    Of this machine it is the process that is gone. Of others, and of other containers of this one, it is the batch: where the
+    ledger of `landing` is on a server, by the lease that the run has not renewed, else by the file lock that fell with it. One that was lost before it began is started again as if nothing had been.
     """
     statuses = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
     for record in instance.get_run_records(dg.RunsFilter(statuses=statuses)):
@@ -125,19 +126,26 @@ def _process_is_gone(told: str) -> bool:
     return is_gone(told) if " " in told else not is_running(told)
 
 
+def _is_silent(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Say whether a run's last event was long ago."""
+    (last,) = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records or [None]
+    return last is not None and time.time() - last.timestamp > LONGEST_START_S
+
+
 def _lost_its_batch(instance: dg.DagsterInstance, landing: Landing, record: dg.RunRecord) -> bool:
     """Say whether a run that began does not hold its batch any more, although nothing says that it ended."""
     run, began = record.dagster_run, record.start_time or time.time()
     try:
         batch = landing.batch(run.tags.get(PARTITION_TAG, ""))
         if not isinstance(ledger := batch.settings.ledger, SharedLedger):
-            return False
+            # It lets go a moment before its last event.
+            return batch.lock().was_let_go_by(Run(run.run_id)) and _is_silent(instance, run)
         # What speaks to a server is imported where there is one.
         from corso.delivery.batch_lease import Life, life_of  # noqa: PLC0415
 
         life = life_of(ledger, batch.settings.loader.store.id, batch.name, run.run_id)
-    except CorsoError:
-        # Not a batch of ours, or a server that is away: the next look tells.
+    except (CorsoError, OSError):
+        # Not a batch of ours, or a server or a disk that is away: the next look tells.
         return False
     if life is not Life.NOT_THERE:
         return life is Life.GONE

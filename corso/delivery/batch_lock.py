@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corso.database import LedgerPlace, SharedLedger
-from corso.delivery.lock import Lock, holder_of, this_process
+from corso.delivery.lock import Lock, holder_of, last_holder_of, this_process
 from corso.errors import LeaseLost
 
 
@@ -102,6 +102,15 @@ class BatchTables:
             yield Held()
         finally:
             lock.release()
+
+    def was_let_go_by(self, run: Run) -> bool:
+        """Say whether a run was the last to have the lock, beside a ledger in a file, and neither it nor a step of it does now.
+
+        It has ended, or its process is gone: the system drops the lock then, and shows that in every container on this disk.
+        Of a run that works on another disk, or does not have the lock yet, the file says nothing.
+        """
+        last = last_holder_of(self.folder / ".lock")
+        return last is not None and run.is_named_in(last) and holder_of(self._steps) is None
 
     @property
     def _steps(self) -> Path:

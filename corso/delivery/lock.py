@@ -68,6 +68,20 @@ def holder_of(path: Path) -> str | None:
     return None
 
 
+def last_holder_of(path: Path) -> str | None:
+    """Return what the last holder of the lock on a file wrote there; None where somebody has it, or nobody ever had."""
+    with suppress(FileNotFoundError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return _told(descriptor)
+        except BlockingIOError:
+            return None
+        finally:
+            os.close(descriptor)
+    return None
+
+
 class CredentialLock:
     """The right to send with one set of credentials; release it, or use it as a context manager.
 

@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._core.test_utils import MockedRunLauncher
 
+from assets import run_history
 from assets.partitions import BATCHES, STORES
 from assets.resources import LoaderFile
 from assets.run_tags import (
@@ -24,6 +26,9 @@ from assets.run_tags import (
     STORE_TAG,
     tags_of_batch,
 )
+from corso.delivery.batch_lock import Run
+from corso.settings import read_settings
+from corso.stages.batch import Batch
 from corso.stages.landing import Landing
 from corso.stages.nightly import MOST_KILLED
 from pipelines.schedules import nightly_load, weekly_reconciliation
@@ -194,6 +199,30 @@ def test_a_run_whose_process_is_gone_is_ended_and_its_batch_goes_on(
     night.look()
     (run,) = instance.get_runs()
     instance.add_run_tags(run.run_id, {HOST_TAG: socket.gethostname(), PROCESS_TAG: "999999999"})
+    assert night.look() == ["2026-11-21"]
+    assert [each.status for each in instance.get_runs()][-1] is dg.DagsterRunStatus.FAILURE
+
+
+@pytest.mark.slow
+def test_a_run_of_a_container_that_was_restarted_is_ended_once_it_is_silent_and_its_batch_is_free(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under another host's name its process tells nothing; the lock does. A run elsewhere, that never had it here, is left alone."""
+    night = Night(instance, path := shop(tmp_path, "2026-11-21"))
+    night.look()
+    (run,) = instance.get_runs()
+    instance.add_run_tags(run.run_id, {HOST_TAG: "before-the-restart", PROCESS_TAG: "pid:[1] 17 4711"})
+    lock = Batch(read_settings(path), "2026-11-21").lock()
+    later = time.time() + 2 * run_history.LONGEST_START_S
+    monkeypatch.setattr(run_history, "time", SimpleNamespace(time=lambda: later))
+    with lock.held(Run("of-another-disk")):
+        pass
+    assert night.look() == []
+    with lock.held(Run(run.run_id)):
+        assert night.look() == []
+    with monkeypatch.context() as at_its_end:
+        at_its_end.setattr(run_history, "time", time)
+        assert night.look() == []
     assert night.look() == ["2026-11-21"]
     assert [each.status for each in instance.get_runs()][-1] is dg.DagsterRunStatus.FAILURE
 
