@@ -128,8 +128,8 @@ def _process_is_gone(told: str) -> bool:
 
 def _is_silent(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Say whether a run's last event was long ago."""
-    (last,) = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records or [None]
-    return last is not None and time.time() - last.timestamp > LONGEST_START_S
+    last = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
+    return all(time.time() - event.timestamp > LONGEST_START_S for event in last)
 
 
 def _lost_its_batch(instance: dg.DagsterInstance, landing: Landing, record: dg.RunRecord) -> bool:
