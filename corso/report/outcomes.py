@@ -1,5 +1,7 @@
 """How each accepted order and fulfillment of a batch ended: the plan held against the ledger."""
 
+from datetime import datetime
+
 import polars as pl
 
 LEDGER_COLUMNS = pl.Schema(
@@ -30,13 +32,18 @@ PLAN_NEEDED = (
 _DONE = {"create": "created", "update": "updated", "cancel": "cancelled"}
 
 
-def order_outcomes(plan: pl.LazyFrame, ledger: pl.LazyFrame) -> pl.LazyFrame:
-    """Return OUTCOME_TABLE: one row = one accepted order."""
+def order_outcomes(
+    plan: pl.LazyFrame, ledger: pl.LazyFrame, planned_at: datetime | None = None
+) -> pl.LazyFrame:
+    """Return OUTCOME_TABLE: one row = one accepted order.
+
+    What Corso took of another plan since `planned_at` is newer: this batch leaves it alone.
+    """
     orders = _held_against(plan, ledger, "order")
     return orders.select(
         "source_order_id",
         "action",
-        _outcome().alias("outcome"),
+        pl.when(_was_overtaken(planned_at)).then(pl.lit("unchanged")).otherwise(_outcome()).alias("outcome"),
         pl.col("corso_id").alias("corso_order_id"),
         _reason().alias("reason"),
         pl.col("held_at").alias("accepted_at"),
@@ -81,6 +88,13 @@ def _is_current() -> pl.Expr:
     return (attempted == pl.col("payload_hash")).fill_null(value=False) | (
         attempted == pl.col("content_hash")
     ).fill_null(value=False)
+
+
+def _was_overtaken(planned_at: datetime | None) -> pl.Expr:
+    """Whether another plan of the order was made, sent and taken after this one."""
+    since = pl.lit(planned_at, pl.Datetime("us", "UTC"))
+    taken = (pl.col("state") == "accepted") & (pl.col("attempts") > 0) & (pl.col("held_at") > since)
+    return (taken & ~_holds_planned() & ~_is_current()).fill_null(value=False)
 
 
 def _outcome() -> pl.Expr:

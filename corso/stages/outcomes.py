@@ -1,5 +1,7 @@
 """How the orders or fulfillments of a plan ended, as a table on disk: in memory is never more than a slice of it."""
 
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -23,7 +25,9 @@ def write_outcomes(batch: Batch, plan: pl.LazyFrame, subject: Subject, folder: P
     settings = batch.settings
     table = folder / f"{subject}_outcomes"
     table.mkdir(parents=True)
-    ended = order_outcomes if subject == "order" else fulfillment_outcomes
+    written_at = batch.table_written_at("upload_plan")
+    planned_at = None if written_at is None else datetime.fromtimestamp(written_at, UTC)
+    ended = partial(order_outcomes, planned_at=planned_at) if subject == "order" else fulfillment_outcomes
     rows = plan.select(pl.len()).collect().item()
     needed = plan.select(PLAN_NEEDED)
     with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:

@@ -1,5 +1,7 @@
 """How a plan's orders and fulfillments ended, slice by slice, and what the ledger is asked for it."""
 
+import os
+import time
 from pathlib import Path
 
 import polars as pl
@@ -91,6 +93,24 @@ def test_each_order_and_each_fulfillment_ends_as_the_ledger_says(
         ("o-1", "created", "1"),
         ("o-2", "not_sent", None),
     ]
+
+
+@pytest.mark.parametrize(("planned_ago_s", "outcome"), [(3600, "unchanged"), (-3600, "not_sent")])
+def test_an_order_that_a_later_plan_brought_is_left_alone_and_one_that_waits_for_this_plan_was_not_sent(
+    batch: Batch, tmp_path: Path, planned_ago_s: int, outcome: str
+) -> None:
+    """Corso took another content of it after this plan was made, or before."""
+    load(batch)
+    path = batch.table("upload_plan")
+    path.parent.mkdir(parents=True)
+    path.touch()
+    planned_at = time.time() - planned_ago_s
+    os.utime(path, (planned_at, planned_at))
+    plan = plan_of(1, 2, 3, 4, 5).with_columns(
+        payload_hash=pl.when(source_order_id="o-1").then(pl.lit("another")).otherwise("payload_hash")
+    )
+    found = write_outcomes(batch, plan, "order", tmp_path / "found").collect()
+    assert found["outcome"].to_list() == [outcome, "created", "rejected", "unknown", "not_sent"]
 
 
 def test_of_a_plan_without_rows_and_a_store_without_a_ledger_there_are_the_columns(
