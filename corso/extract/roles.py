@@ -27,7 +27,7 @@ ORDER = "\0order"
 """The same on all rows of an order, whatever it is; less than 0 on rows that say their order's name alone (`order_of_a_name`)."""
 FILE = "\0file"
 NOBODYS = "\0nobodys"
-NOT_BELOW_ITS_ORDER = "does not stand below the first row of its order, as in a file that was sorted or cut"
+_NOT_BELOW_ITS_ORDER = "does not stand below the first row of its order, as in a file that was sorted or cut"
 
 NOTHING_CORRECTED = Settled()
 
@@ -308,7 +308,7 @@ def _rows_under_a_start(
     return rows.with_columns(
         pl.when(is_apart).then(own).otherwise(order).alias(ORDER),
         pl.when(~is_apart).then(row).alias(ROW),
-        pl.when(is_apart).then(pl.lit(NOT_BELOW_ITS_ORDER)).otherwise(FAULT).alias(FAULT),
+        pl.when(is_apart).then(pl.lit(_NOT_BELOW_ITS_ORDER)).otherwise(FAULT).alias(FAULT),
     )
 
 
