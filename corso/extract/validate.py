@@ -316,7 +316,8 @@ def _without_unshared_tax(lines: _Table, orders: _Table) -> _Table:
     causes = ((lines, of_lines), (orders, of_orders))
     ids = pl.concat([table.ids().gather(table.problems.filter(cause)[ROW]) for table, cause in causes])
     unshared = lines.rows.filter(pl.col("source_order_id").is_in(ids.implode()))[ROW]
-    is_missing_tax = (pl.col("column") == "tax") & pl.col("value").is_null()
+    # A row that is not whole has no column.
+    is_missing_tax = pl.col("column").eq_missing("tax") & pl.col("value").is_null()
     kept = lines.problems.filter(~(is_missing_tax & pl.col(ROW).is_in(unshared.implode())))
     return replace(lines, problems=kept)
 

@@ -7,7 +7,7 @@ import pytest
 from export_factories import STORE, csv_text, mapped
 
 from corso.extract.fallbacks import read_fallbacks
-from corso.extract.profile import TableName
+from corso.extract.profile import TableName, load_profile
 from corso.extract.validate import Checked, check_part
 
 FALLBACKS = {
@@ -42,9 +42,9 @@ def more_row(name: str = "#1001", **changes: str | None) -> dict[str, str | None
 
 
 def validated(tables: dict[TableName, pl.DataFrame]) -> Checked:
-    """Validate raw tables with the fallbacks that Shopify's export cannot do without."""
+    """Validate raw tables by Shopify's money policy, with the fallbacks that its export cannot do without."""
     store = STORE.model_copy(update={"fulfillment_locations": {"default": 12}})
-    return check_part(tables, store, read_fallbacks(FALLBACKS))
+    return check_part(tables, store, read_fallbacks(FALLBACKS), load_profile("shopify", Path()).money)
 
 
 def test_an_order_is_its_first_row_and_its_lines_are_all_its_rows(tmp_path: Path) -> None:
@@ -140,6 +140,16 @@ def test_rows_that_stand_apart_from_their_order_quarantine_it(tmp_path: Path) ->
     assert result.accepted["line_items"]["source_line_item_id"].to_list() == ["#1001-1", "#1003-1", "#1003-2"]
     assert set(result.quarantine["source_order_id"]) == {"72"}
     assert "does not stand below the first row of its order" in ";".join(result.quarantine["reasons"])
+
+
+def test_a_line_that_stands_apart_is_a_reason_beside_its_unshared_tax(tmp_path: Path) -> None:
+    """That the order's tax was not shared out is no reason; that the line stands apart stays one."""
+    rows = [first_row(Id="71"), first_row("#1002", Id="72"), more_row("#1001"), first_row("#1003", Id="73")]
+    result = validated(mapped(tmp_path, "shopify", orders=csv_text(rows)))
+    assert result.accepted["orders"]["source_order_id"].to_list() == ["72", "73"]
+    reasons = result.quarantine.filter(table="line_items", source_order_id="71")["reasons"]
+    assert sum("does not stand below the first row of its order" in reason for reason in reasons) == 1
+    assert not any("tax" in reason for reason in reasons)
 
 
 @pytest.mark.parametrize("whole", [False, True])
