@@ -1,7 +1,8 @@
 """Exports as they might arrive: the samples of all platforms with rows and cells changed at random.
 
 `is_accounted_for` is the promise about each: it is refused in a sentence, or every row that was read is accepted,
-quarantined or a repetition, what is accepted satisfies the contract, and its payloads say what its tables say.
+quarantined or a repetition, no order with a damaged row is accepted, what is accepted satisfies the contract, and its payloads
+say what its tables say.
 """
 
 import csv
@@ -90,12 +91,12 @@ def _of_sample(sample: str) -> st.SearchStrategy[Mutated]:
 
 def _changed(path: Path, changes: Sequence[Change]) -> str:
     text = path.read_bytes().decode("utf-8-sig")
-    dialect = "\t" if "\t" in text.partition("\n")[0] else ","
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=dialect))
+    delimiter = max("\t,;", key=text.partition("\n")[0].count)
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     for change in changes:
         rows = change(rows)
     written = io.StringIO(newline="")
-    csv.writer(written, delimiter=dialect, lineterminator="\n").writerows(rows)
+    csv.writer(written, delimiter=delimiter, lineterminator="\n").writerows(rows)
     return written.getvalue()
 
 
@@ -199,6 +200,7 @@ def is_accounted_for(export: Mutated, folder: Path) -> None:
         return
     assert not any(unaccounted_rows(batch).values())
     assert not any(broken_contracts(batch).values())
+    assert not _orders_with_damaged_rows(batch) & _accepted_orders(batch)
     _payloads_say_what_the_tables_say(batch)
 
 
@@ -218,6 +220,15 @@ def _refusal_of(batch: Batch) -> str | None:
     except UsageError as error:
         return str(error)
     return None
+
+
+def _orders_with_damaged_rows(batch: Batch) -> set[str | None]:
+    raw = [pl.read_parquet(batch.table(f"raw_{name}")) for name in TABLES]
+    return {order for rows in raw for order in rows.filter(pl.col("fault").is_not_null())["source_order_id"]}
+
+
+def _accepted_orders(batch: Batch) -> set[str | None]:
+    return set(pl.read_parquet(batch.table("accepted_orders"))["source_order_id"])
 
 
 def _payloads_say_what_the_tables_say(batch: Batch) -> None:

@@ -272,21 +272,24 @@ def _join(rows: pl.LazyFrame, role: Role, join: Join, other: Role) -> pl.LazyFra
         message = f"join of {join.file}: both files need the column {join.by!r}"
         raise ExportError(message)
     own_keys, other_keys = [_key(pl.col(key))], [_key(pl.col(other_key))]
-    if join.totals and other is role:
+    is_within = bool(join.totals) and other is role
+    if is_within:
         # Files that overlap hold an order twice: the totals of its rows are those of its own file.
         own_keys.append(pl.col(FILE))
         other_keys.append(pl.col(FILE))
     right_keys = [each.alias(f"\0key.{number}") for number, each in enumerate(other_keys)]
     if join.where:
         met = _Scope(other, Table(file=join.file), {}).applies(join.where)
-        other = replace(other, rows=other.rows.filter(met))
+        other = replace(other, rows=other.rows.filter(met | pl.col(FAULT).is_not_null()))
     if join.totals:
-        if other is not role and other.files > 1:
+        if other.files > 1 and not is_within:
             other = replace(other, rows=_in_one_file_or_more(other))
         right = _totals(other, right_keys, join)
     else:
         right = other.rows.select(
-            *right_keys, *(pl.col(own).alias(f"{join.prefix}.{own}") for own in other.headers)
+            *right_keys,
+            *(pl.col(own).alias(f"{join.prefix}.{own}") for own in other.headers),
+            _fault_there().alias("\0fault_there"),
         ).unique("\0key.0", keep="first", maintain_order=True)
     left_keys = [each.alias(f"\0own_key.{number}") for number, each in enumerate(own_keys)]
     joined = rows.with_columns(left_keys).join(
@@ -299,7 +302,17 @@ def _join(rows: pl.LazyFrame, role: Role, join: Join, other: Role) -> pl.LazyFra
     if join.without_rows == "zero":
         totals = pl.col([f"{join.prefix}.{name}" for name in join.totals])
         joined = joined.with_columns(pl.when("\0has_rows").then(totals).otherwise(pl.lit("0")))
-    return joined.drop("\0has_rows", *(f"\0own_key.{number}" for number in range(len(own_keys))))
+    if not is_within:
+        # What was joined may stand in the wrong columns.
+        joined = joined.with_columns(pl.coalesce(FAULT, "\0fault_there").alias(FAULT))
+    return joined.drop(
+        "\0has_rows", "\0fault_there", *(f"\0own_key.{number}" for number in range(len(own_keys)))
+    )
+
+
+def _fault_there() -> pl.Expr:
+    """Return the fault of a row of a joined file, and where it stands."""
+    return pl.format("{}, line {}: {}", FILE, LINE, FAULT)
 
 
 def _in_one_file_or_more(role: Role) -> pl.LazyFrame:
@@ -323,14 +336,18 @@ def _totals(role: Role, keys: Sequence[pl.Expr], join: Join) -> pl.LazyFrame:
             for name, parts in sums.items()
             for number, part in enumerate(parts)
         ),
+        _fault_there().alias("\0fault_there"),
     )
     return rows.group_by(f"\0key.{number}" for number in range(len(keys))).agg(
-        pl.when(pl.col(f"{name}.1").is_not_null().any())
-        .then(pl.col(f"{name}.1").drop_nulls().first())
-        .when(pl.col(f"{name}.2").any())
-        .then(written(pl.col(f"{name}.0").sum()))
-        .alias(f"{join.prefix}.{name}")
-        for name in sums
+        pl.col("\0fault_there").drop_nulls().first(),
+        *(
+            pl.when(pl.col(f"{name}.1").is_not_null().any())
+            .then(pl.col(f"{name}.1").drop_nulls().first())
+            .when(pl.col(f"{name}.2").any())
+            .then(written(pl.col(f"{name}.0").sum()))
+            .alias(f"{join.prefix}.{name}")
+            for name in sums
+        ),
     )
 
 

@@ -226,6 +226,53 @@ def test_totals_of_another_role_take_a_row_of_two_files_once(tmp_path: Path) -> 
     assert tables["orders"]["notes"].to_list() == ["11.0000", "13.0000", "3.0000"]
 
 
+@pytest.mark.parametrize(
+    "join",
+    [
+        {"totals": {"value": "Amount"}},
+        {"totals": {"value": "Amount"}, "where": {"State": ["paid"]}},
+        {"totals": {"value": "Amount"}, "without_rows": "zero"},
+        {"columns": {}},
+    ],
+)
+def test_a_damaged_row_of_a_joined_file_is_the_fault_of_what_it_is_joined_to(
+    tmp_path: Path, join: dict[str, Any]
+) -> None:
+    """What stands in it may belong into another column, or stand in no column at all."""
+    value = "paid.value" if "totals" in join else "paid.Amount"
+    join = {each: said for each, said in join.items() if each != "columns"}
+    profile = profile_of(
+        {
+            "join": [{"file": "paid", "by": "Id"} | join],
+            "columns": {"source_order_id": "Id", "notes": value},
+        },
+        files={"paid": {}},
+    )
+    paid = "Id,Amount,State\na,5,paid\nb,7,paid\nb,1\nc,3,paid,more\n"
+    orders = mapped(tmp_path, profile, orders="Id\na\nb\nc\nd\n", paid=paid)["orders"]
+    faults = dict(orders.select("source_order_id", "fault").rows())
+    assert (faults["a"], faults["d"]) == (None, None)
+    assert faults["c"] == "paid.csv, line 5: the row has 4 fields where the header has 3"
+    if "totals" in join:
+        assert faults["b"] == "paid.csv, line 4: the row has 2 fields where the header has 3"
+
+
+def test_totals_within_a_file_may_leave_rows_out_and_files_overlap(tmp_path: Path) -> None:
+    """Each file's order has the total of its own rows, in the second file as in the first."""
+    of_it = {"file": "orders", "by": "Id", "totals": {"sold": "Price"}, "where": {"State": ["sold"]}}
+    profile = profile_of(
+        {
+            "rows": "first_of_order",
+            "join": [of_it],
+            "columns": {"source_order_id": "Id", "notes": "orders.sold"},
+        },
+        files={"orders": {"order_key": "Id"}},
+    )
+    text = HEADER + "a,1,sold\na,2,\na,4,sold\n"
+    tables = mapped(tmp_path, profile, orders=[text, text])
+    assert tables["orders"]["notes"].to_list() == ["5.0000", "5.0000"]
+
+
 @pytest.mark.parametrize("later", ["a,1,sent\na,2,\n", "a,3,new\n"])
 def test_an_order_that_differs_from_file_to_file_is_quarantined(tmp_path: Path, later: str) -> None:
     """Which of the two holds, or whether both do, nobody knows."""
