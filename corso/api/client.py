@@ -20,7 +20,7 @@ from corso.api.auth import NoToken
 from corso.api.backoff import ATTEMPTS, Jitter, RetryBudget, full_jitter_s, random_jitter
 from corso.api.exchange import AboutToSend, Answer, Exchange
 from corso.api.found_rate import Found
-from corso.api.limiter import Limiter
+from corso.api.limiter import KeptPause, Limiter
 from corso.api.listing import PAGE_SIZES, CursorRefused, CursorTrail, ListingRefused, Page, read_page
 from corso.api.translate import AnswerTooLong
 from corso.api.transport import open_transport
@@ -91,12 +91,14 @@ class CorsoApi:
         jitter: Jitter = random_jitter,
         until: datetime | None = None,
         found: Found | None = None,
+        pause: KeptPause | None = None,
     ) -> Self:
         """Make a client; nothing is sent yet.
 
         `transport` replaces the network, for tests. From `until` on, which knows its offset, nothing is sent: Parked.
         On the real network and in real time, all clients of one pair of credentials go on with the same pacer, one
-        client after the other. `found`: what an earlier run learnt of an API that tells no quota.
+        client after the other. `found`: what an earlier run learnt of an API that tells no quota. `pause`: what it was
+        asked to wait for.
         """
         loader = settings.loader
         is_real = transport is None and (clock is None or isinstance(clock, SystemClock))
@@ -110,6 +112,7 @@ class CorsoApi:
             until=until,
             pacer=shared_pacers.borrow(key) if is_real else None,
             found=found,
+            pause=pause,
         )
         return cls(
             settings,

@@ -8,6 +8,7 @@ the moment, and when the run has to be over.
 import asyncio
 import math
 from datetime import datetime, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from corso.api.backoff import Jitter, random_jitter
@@ -26,12 +27,31 @@ SHORTEST_NAP_S = 0.001
 """A wait that rounding made too short to end at its time is not asked for again and again."""
 
 
+KEPT_FROM_S = 2.0
+"""Pauses that may outlive a process: none is begun anew sooner."""
+
+LONGEST_KEPT = timedelta(days=1)
+"""What asks for more, or was kept by a clock that was ahead, is asked again after it."""
+
+
+class KeptPause(Protocol):
+    """Until when nothing may be sent, kept beyond the process."""
+
+    def read(self) -> datetime | None:
+        """Return what was kept last; None where nothing is known."""
+        ...
+
+    def keep(self, until: datetime) -> None:
+        """Keep it; never raises for a disk."""
+        ...
+
+
 class Limiter:
     """Admits requests, and counts them for the summary and the progress bar.
 
     The hours of `limits.calendar` are those of `time_zone`. From `until` on, which knows its offset, nothing is
     admitted any more. A `pacer` that another limiter had before knows the quota already; a new one goes on from what an
-    earlier run `found` of an API that tells none.
+    earlier run `found` of an API that tells none. A `pause` that the API asked an earlier process for is sat out.
     """
 
     def __init__(
@@ -44,6 +64,7 @@ class Limiter:
         until: datetime | None = None,
         pacer: Pacer | None = None,
         found: Found | None = None,
+        pause: KeptPause | None = None,
     ) -> None:
         self.pacer = pacer or Pacer(
             share=limits.share,
@@ -60,6 +81,8 @@ class Limiter:
         self._until = until
         self._turn = asyncio.Lock()
         self._ended = asyncio.Event()
+        self._pause = pause
+        self._paused_until = self._go_on_pausing()
         self.told = NOTHING
         """The newest answer's numbers, of those that told of a window."""
 
@@ -127,12 +150,14 @@ class Limiter:
         if notice.describes_a_window:
             self.told = notice
         pause_s = self.pacer.answered(ticket, self._clock.monotonic(), status, notice)
+        self._keep_pause(pause_s)
         self._ended.set()
         return pause_s
 
     def answered_elsewhere(self, ticket: Ticket, status: int, notice: QuotaNotice = NOTHING) -> float:
         """Note the answer of the token endpoint; return the seconds that nothing may be sent from now on."""
         pause_s = self.pacer.answered_elsewhere(ticket, self._clock.monotonic(), status, notice)
+        self._keep_pause(pause_s)
         self._ended.set()
         return pause_s
 
@@ -145,6 +170,23 @@ class Limiter:
         """Note that a request surely never left."""
         self.pacer.withdrawn(ticket)
         self._ended.set()
+
+    def _go_on_pausing(self) -> datetime:
+        utc = self._clock.utc()
+        until = self._pause.read() if self._pause else None
+        if until is None or not utc < until <= utc + LONGEST_KEPT:
+            return utc
+        self.pacer.hold(self._clock.monotonic(), (until - utc).total_seconds())
+        return until
+
+    def _keep_pause(self, pause_s: float) -> None:
+        if self._pause is None or pause_s < KEPT_FROM_S:
+            return
+        until = self._clock.utc() + min(timedelta(seconds=min(pause_s, 1e9)), LONGEST_KEPT)
+        # Answers that come in during a pause say the same by and by.
+        if until > self._paused_until + timedelta(seconds=1):
+            self._paused_until = until
+            self._pause.keep(until)
 
     def _park_if_over(self) -> None:
         if self._until is not None and self._clock.utc() >= self._until:

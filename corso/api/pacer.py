@@ -208,8 +208,16 @@ class Pacer:
         if status == 429:
             self.tally.throttled += 1
         if notice.retry_after_s is not None and status in {429, 503}:
-            self._hold(now, notice.retry_after_s)
+            self.hold(now, notice.retry_after_s)
         return max(0.0, self.paused_until - now)
+
+    def hold(self, now: float, asked_s: float) -> None:
+        """Let nothing leave for so many seconds, and a little longer: others wait for the same moment."""
+        if self._held_since is None or now > self.paused_until + _FORGOTTEN_AFTER_S:
+            self._held_since = now
+        spread = min(LONGEST_JITTER_S, 0.1 * (self._quota.length_s or asked_s))
+        self.paused_until = max(self.paused_until, now + asked_s + spread * self._jitter())
+        self._needs_probe = True
 
     def unanswered(self, ticket: Ticket, now: float) -> None:
         """Note that no answer was read; the server may have counted the request all the same."""
@@ -344,7 +352,7 @@ class Pacer:
             asked_s = notice.reset_s
         if self._streak or asked_s is None:
             asked_s = max(asked_s or 0.0, min(CAP_S, FIRST_PAUSE_S * 2.0 ** min(self._streak, 20)))
-        self._hold(now, asked_s)
+        self.hold(now, asked_s)
         if ticket.pauses == self._pauses:
             self._pauses += 1
             self._streak += 1
@@ -352,13 +360,6 @@ class Pacer:
             was_foretold = self._is_told and notice.remaining == 0
             if status == 429 and self._streak == 1 and not was_foretold:
                 self._cut(ticket, now, asked_s, notice)
-
-    def _hold(self, now: float, asked_s: float) -> None:
-        if self._held_since is None or now > self.paused_until + _FORGOTTEN_AFTER_S:
-            self._held_since = now
-        spread = min(LONGEST_JITTER_S, 0.1 * (self._quota.length_s or asked_s))
-        self.paused_until = max(self.paused_until, now + asked_s + spread * self._jitter())
-        self._needs_probe = True
 
     def _cut(self, ticket: Ticket, now: float, asked_s: float, notice: QuotaNotice) -> None:
         if self._found is None:

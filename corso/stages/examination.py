@@ -26,7 +26,7 @@ from corso.extract.files import default_batch, find_exports
 from corso.extract.profile import load_profile
 from corso.settings import Settings
 from corso.stages.books import LIBRARIES
-from corso.stages.known_quota import ANSWER_S, KnownQuota, said_length
+from corso.stages.known_quota import ANSWER_S, KnownQuota, open_api, said_length
 from corso.storage.address import BucketAddress
 from corso.storage.bucket import bucket_at
 
@@ -203,29 +203,35 @@ def _others_may_read(path: Path) -> bool:
 
 
 async def _ask(settings: Settings, transport: httpx.AsyncBaseTransport | None) -> list[Remark]:
+    async with open_api(settings, settings.credentials(), transport=transport) as api:
+        if (pause_s := api.limiter.pause_s) > ANSWER_S:
+            return [Remark("API", "look", f"it asked for a pause, which lasts {pause_s:,.0f} s more")]
+        return await _answer_of(api, settings)
+
+
+async def _answer_of(api: CorsoApi, settings: Settings) -> list[Remark]:
     is_sandbox = settings.loader.corso.environment == "sandbox"
     start = "start it: corso-loader sandbox" if is_sandbox else ""
-    async with CorsoApi.open(settings, settings.credentials(), transport=transport) as api:
-        began = time.monotonic()
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                await api.ping()
-        except TimeoutError:
-            hint = start or "is corso.base_url right?"
-            return [Remark("API", "bad", f"no answer within {ANSWER_S:g} s; {hint}", 3)]
-        except (RateLimited, Parked) as error:
-            pause = f" of {error.retry_after_s:,.0f} s" if isinstance(error, RateLimited) else f": {error}"
-            return [Remark("API", "look", f"it answers, and asks for a pause{pause}")]
-        except NoToken as error:
-            hint = start or "is corso.token_url right?"
-            return [Remark("token", "bad", f"{error}; {hint}", error.exit_code)]
-        except NotAuthorised as error:
-            return [Remark.of("token", error)]
-        except CorsoError as error:
-            return [Remark("API", "bad", f"{error}; is corso.base_url right?", error.exit_code)]
-        took_ms = 1000 * (time.monotonic() - began)
-        found = [Remark("API", "good", f"it gave a token and answered, both within {took_ms:,.0f} ms")]
-        return [*found, _quota(settings, KnownQuota.told(api.limiter.told)), _clock(api.ahead_s)]
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            await api.ping()
+    except TimeoutError:
+        hint = start or "is corso.base_url right?"
+        return [Remark("API", "bad", f"no answer within {ANSWER_S:g} s; {hint}", 3)]
+    except (RateLimited, Parked) as error:
+        pause = f" of {error.retry_after_s:,.0f} s" if isinstance(error, RateLimited) else f": {error}"
+        return [Remark("API", "look", f"it answers, and asks for a pause{pause}")]
+    except NoToken as error:
+        hint = start or "is corso.token_url right?"
+        return [Remark("token", "bad", f"{error}; {hint}", error.exit_code)]
+    except NotAuthorised as error:
+        return [Remark.of("token", error)]
+    except CorsoError as error:
+        return [Remark("API", "bad", f"{error}; is corso.base_url right?", error.exit_code)]
+    took_ms = 1000 * (time.monotonic() - began)
+    found = [Remark("API", "good", f"it gave a token and answered, both within {took_ms:,.0f} ms")]
+    return [*found, _quota(settings, KnownQuota.told(api.limiter.told)), _clock(api.ahead_s)]
 
 
 def _quota(settings: Settings, known: KnownQuota | None) -> Remark:

@@ -22,12 +22,15 @@ from corso.errors import CorsoError, NotAuthorised, NotSent, Parked, RateLimited
 from corso.report.atomic import replacing
 from corso.report.summary import QuotaUse
 from corso.settings import Credentials, Settings
+from corso.stages.kept_pause import PauseFile
 
 ANSWER_S = 10.0
 """Seconds that a plan waits for the API: it is complete without."""
 
 USUAL_LENGTHS_S = (1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 86_400.0)
 """How long windows usually are (assumed: Corso documents no length)."""
+
+_ASKED_FOR_A_PAUSE = "the API asks for a pause"
 
 _SURE_AFTER = 2.0
 """Windows that a run has to have seen before its measures are kept."""
@@ -131,12 +134,23 @@ def _read(settings: Settings) -> _Measured | None:
 
 
 def open_api(
-    settings: Settings, credentials: Credentials, *, clock: Clock | None = None, until: datetime | None = None
+    settings: Settings,
+    credentials: Credentials,
+    *,
+    clock: Clock | None = None,
+    until: datetime | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> CorsoApi:
-    """Make a client that goes on from what earlier runs found (`CorsoApi.open`)."""
+    """Make a client that goes on from what earlier runs found, and waits for what they were asked to (`CorsoApi.open`)."""
     earlier = read_found(settings)
     return CorsoApi.open(
-        settings, credentials, clock=clock, until=until, found=earlier.found if earlier else None
+        settings,
+        credentials,
+        clock=clock,
+        transport=transport,
+        until=until,
+        found=earlier.found if earlier else None,
+        pause=PauseFile(settings),
     )
 
 
@@ -150,7 +164,9 @@ def ask_quota(
     """Learn the quota by one cheap read. Never raises for what the API or the network does."""
 
     async def ask() -> KnownQuota | NotLearnt:
-        async with CorsoApi.open(settings, credentials, clock=clock, transport=transport) as api:
+        async with open_api(settings, credentials, clock=clock, transport=transport) as api:
+            if api.limiter.pause_s > ANSWER_S:
+                return NotLearnt(_ASKED_FOR_A_PAUSE)
             try:
                 async with asyncio.timeout(ANSWER_S):
                     await api.ping()
@@ -172,7 +188,7 @@ def _in_few_words(error: CorsoError) -> str:
         case RateLimited():
             return "the API answered 429: its quota is used up now"
         case Parked():
-            return "the API asks for a pause"
+            return _ASKED_FOR_A_PAUSE
         case _ if status is not None:
             return f"the API answered {status}"
         case NotSent():
