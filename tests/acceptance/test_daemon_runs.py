@@ -33,6 +33,9 @@ def states(shop: Shop) -> dict[str, int]:
     if not path.exists():
         return {}
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
+        # The file is there before its tables are.
+        if not ledger.execute("SELECT 1 FROM sqlite_master WHERE name = 'entries'").fetchone():
+            return {}
         return dict(ledger.execute("SELECT state, count(*) FROM entries GROUP BY state").fetchall())
 
 
