@@ -83,7 +83,8 @@ def _confirm(file: Path | None) -> None:
 
 def _say_erased(done: Erased, *, dry_run: bool) -> None:
     if not done.batches:
-        say("Nothing was found of these customers." if not done.orders else "Nothing was left to do.")
+        nothing = "Nothing was found of these customers in what the loader keeps."
+        say(nothing if not done.orders else "Nothing was left to do.")
     for batch, files in done.batches.items():
         say(f"Batch {batch}: {_listed(files)}")
     if done.batches:

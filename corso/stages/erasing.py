@@ -51,6 +51,8 @@ class Found:
     """The merchant's files in which they and their orders' rows stand -> the lines."""
     loaded: dict[str, str] = field(default_factory=dict)
     """Export file -> its SHA-256 when it was loaded last."""
+    unsearched: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Batch that was purged -> its export files that are still there: which rows are whose was in what went."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,16 @@ def find_customers(settings: Settings, customers: Collection[str]) -> Found:
         whose = Whose(frozenset(found.orders), frozenset(found.places.get(batch.name, ())))
         for file, line in _rows_in_exports(batch, whose):
             found.exports.setdefault(file, set()).add(line)
-        found.loaded |= {name: digest for name, digest, _ in batch.read_facts().files}
+        files = {name: digest for name, digest, _ in batch.read_facts().files}
+        found.loaded |= files
+        if not batch.table("raw_orders").exists() and (there := _still_there(settings, files)):
+            found.unsearched[batch.name] = there
     return found
+
+
+def _still_there(settings: Settings, names: Iterable[str]) -> tuple[str, ...]:
+    # What lies in a bucket may be there.
+    return tuple(name for name in names if settings.kept_in is not None or (settings.home / name).exists())
 
 
 def _rows_in_exports(batch: Batch, whose: Whose) -> Iterator[Place]:
@@ -364,6 +374,8 @@ def _left(
     """Name what may still hold their data, and is not the loader's to change."""
     for file in sorted(found.exports):
         yield f"{file}, {_lines_said(file, found.exports[file])}: {_as_export(settings, file, found.loaded.get(file))}"
+    for name, files in found.unsearched.items():
+        yield f"{', '.join(files)}: not searched: batch {name} keeps no rows of them any more; `corso-loader plan` reads them again"
     for name in batches:
         batch = Batch(settings, name)
         if any(batch.file(RETURNED).rglob("*.*")):

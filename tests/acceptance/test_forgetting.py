@@ -319,6 +319,19 @@ def test_a_purged_batch_has_nobody_in_it_and_everything_still_ties(shop: Shop) -
     assert shop.states()["orders"]["accepted"]
 
 
+def test_the_exports_of_a_purged_batch_are_named_as_not_searched(shop: Shop) -> None:
+    """Nothing tells any more which of their lines are whose; a file that is gone is not named."""
+    settings = settings_of(shop)
+    purge(settings, timedelta(0), datetime.now(UTC), dry_run=False)
+    (shop.exports / "line_items.csv").unlink()
+    said = erase(settings, [email(THEIRS)], NOW, history=history(shop), dry_run=True)
+    assert (said.orders, said.exports) == (0, {})
+    assert said.left[0] == (
+        f"in/orders.csv, in/fulfillments.csv: not searched: batch {BATCH} keeps no rows of them any more; "
+        "`corso-loader plan` reads them again"
+    )
+
+
 @pytest.mark.parametrize("age", ["90", "d", "-1d", "3 fortnights", ""])
 def test_an_age_that_is_none_is_refused(shop: Shop, age: str) -> None:
     """Exit code 2."""
