@@ -13,12 +13,21 @@ from hashlib import sha256
 import dagster as dg
 
 from corso.delivery.process import this_process_tells
-from corso.errors import CorsoError, Interrupted, LeaseLost, LedgerInUse, Parked
+from corso.errors import (
+    CorsoError,
+    Interrupted,
+    LeaseLost,
+    LedgerInUse,
+    NotSent,
+    Outage,
+    OutcomeUnknown,
+    Parked,
+)
 from corso.extract.drops import look_at
 from corso.scrubbing import scrubbed
 from corso.stages.ending import facts_written_at
 from corso.stages.landing import Landing
-from corso.stages.nightly import TRY_AGAIN
+from corso.stages.nightly import AFTER_AN_OUTAGE, TRY_AGAIN
 
 _HIDDEN = ".dagster/corso-loader-"
 STORE_TAG = "corso-loader/store"
@@ -108,6 +117,8 @@ def note_end(
             tags = {ENDED_TAG: "Parked", RESUME_TAG: _text_of(error.resume_at)}
         case LedgerInUse():
             tags = {ENDED_TAG: "LedgerInUse", RESUME_TAG: _text_of(datetime.now(UTC) + TRY_AGAIN)}
+        case Outage() | NotSent() | OutcomeUnknown():
+            tags = {ENDED_TAG: Outage.__name__, RESUME_TAG: _text_of(datetime.now(UTC) + AFTER_AN_OUTAGE)}
         case OSError():
             tags = {ENDED_TAG: "OSError"}
         case _:

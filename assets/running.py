@@ -43,7 +43,8 @@ def whole_run(
             held = undo.enter_context(batch.lock().held(Run(run.run_id, in_steps=executor is not None)))
             if executor is None:
                 undo.enter_context(batch.at_work(held))
-        except CorsoError as error:
+        except (CorsoError, OSError) as error:
+            # A folder that cannot be written: without this it would count as killed, and be started again.
             note_end(instance, run.run_id, error)
             raise
         _log_to(batch, run, undo)

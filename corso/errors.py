@@ -14,6 +14,7 @@ CorsoError                         exit code
 │ ├ NotFound                            404: the record is not there
 │ └ NotAuthorised                  3    401 after a fresh token, or 403: stop everything
 ├ Stopped                          3    a guard of ours stopped the run
+│ └ Outage                              Corso gives no usable answer for too long: time alone heals it
 ├ Parked                           75   too long a wait: try again at `resume_at`
 │ └ LeaseHeld                           another loader holds the store, or these credentials, on a shared ledger
 ├ Interrupted                      130  SIGINT or SIGTERM; states are intact
@@ -95,6 +96,10 @@ class NotAuthorised(ApiError):
 
 class Stopped(CorsoError):
     """A guard stopped the run: too many quarantined or rejected, circuit open."""
+
+
+class Outage(Stopped):
+    """Corso gave no usable answer for longer than this run is willing to ask."""
 
 
 class Parked(CorsoError):

@@ -65,10 +65,14 @@ def build_alerting(watch_every_s: int = WATCH_EVERY_S, *, running: bool = False)
 def alert_of_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, landing: Landing) -> Alert | None:
     """Return what to tell of a failed run; None where nobody has to do anything."""
     key = run.tags.get(PARTITION_TAG)
-    if key is None or COMMAND_TAG in run.tags or RESUME_TAG in run.tags:
+    if key is None or COMMAND_TAG in run.tags:
         return None
-    if run.tags.get(ENDED_TAG) == errors.Interrupted.__name__:
+    ended = run.tags.get(ENDED_TAG)
+    if ended == errors.Interrupted.__name__:
         # A person did it.
+        return None
+    if RESUME_TAG in run.tags and (ended != errors.Outage.__name__ or _is_one_of_many(instance, key)):
+        # An outage is told once: it goes on by itself, but not before somebody has seen to Corso.
         return None
     store, batch = _names(landing, key)
     link = _link(run.run_id)
@@ -82,6 +86,11 @@ def alert_of_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, landing: 
     return Alert(
         store, batch, happened, "See what ends it; then load the batch again: it goes on where it was.", link
     )
+
+
+def _is_one_of_many(instance: dg.DagsterInstance, key: str) -> bool:
+    last = last_run_of(instance, key)
+    return last is not None and last.runs > 1
 
 
 def alert_of_a_look(run: dg.DagsterRun, landing: Landing) -> Alert | None:

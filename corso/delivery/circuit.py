@@ -11,7 +11,7 @@ from collections.abc import Callable
 from corso.clock import Clock
 from corso.delivery.breaker import Breaker, Passage
 from corso.delivery.ports import OrderApi
-from corso.errors import ApiError, NotAuthorised, NotFound, Parked, RateLimited, Rejected, Stopped
+from corso.errors import ApiError, NotAuthorised, NotFound, Outage, Parked, RateLimited, Rejected
 
 
 class Circuit:
@@ -89,7 +89,7 @@ class Circuit:
                     last = error
                 else:
                     return
-            self._end(Stopped(f"the circuit is open: {self._breaker.account}, the last: {last}"))
+            self._end(Outage(f"the circuit is open: {self._breaker.account}, the last: {last}"))
         except Exception as error:  # noqa: BLE001  (the sender raises it)
             self._end(error)
         finally:

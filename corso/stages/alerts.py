@@ -22,6 +22,7 @@ from corso.errors import (
     LeaseLost,
     LedgerTooNew,
     NotAuthorised,
+    Outage,
     SettingsError,
     Stopped,
 )
@@ -36,6 +37,7 @@ _REMEDIES: tuple[tuple[type[BaseException], str], ...] = (
     (SettingsError, "Mend what it names; then load the batch again."),
     (ExportError, "Have the files delivered again, or mend loader.yaml; a new delivery is loaded by itself."),
     (NotAuthorised, "Check CORSO_CLIENT_ID and CORSO_CLIENT_SECRET with Corso; then load the batch again."),
+    (Outage, "It is tried again every hour and goes on where it was; ask Corso where it lasts."),
     (
         Stopped,
         "Look at the batch's report; then correct the files (a new delivery is loaded by itself), or load it again.",

@@ -21,7 +21,7 @@ from corso.delivery.recovery import Recovered, Recovery
 from corso.delivery.sender import Sender, interrupted
 from corso.delivery.states import State
 from corso.delivery.tally import Tally
-from corso.errors import ApiError, NotAuthorised, Stopped
+from corso.errors import ApiError, NotAuthorised, NotSent, Outage, OutcomeUnknown, Stopped
 from corso.report.summary import QuotaUse, Requests
 from corso.stages.adoption import Adoption
 from corso.stages.batch import Batch, Pace, ProgressWatch, add_requests
@@ -334,4 +334,4 @@ def _as_guard() -> Iterator[None]:
         raise
     except ApiError as error:
         message = f"Corso cannot be read now, so nothing more was sent: {error}"
-        raise Stopped(message) from error
+        raise (Outage if isinstance(error, NotSent | OutcomeUnknown) else Stopped)(message) from error

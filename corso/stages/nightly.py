@@ -18,6 +18,9 @@ MOST_KILLED = 3
 TRY_AGAIN = timedelta(minutes=5)
 """After another loader held the ledger, the batch or the credentials."""
 
+AFTER_AN_OUTAGE = timedelta(hours=1)
+"""A run that ends in one has asked for `limits.outage_s` already."""
+
 CLOCK_ALLOWANCE = timedelta(minutes=1)
 """How far the clock of a file server may be from ours, and how old a look at a bucket may be."""
 

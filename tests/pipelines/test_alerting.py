@@ -15,10 +15,22 @@ from assets.partitions import BATCHES
 from assets.resources import LoaderFile
 from assets.run_history import last_run_of
 from assets.run_tags import COMMAND_TAG, DROP_TAG, ENDED_TAG, PARTITION_TAG, RESUME_TAG, SAID_TAG, note_end
+from assets.running import whole_run
 from corso.delivery.ledger import Ledger
-from corso.errors import ExportError, Interrupted, LeaseLost, LedgerInUse, Parked, Stopped
+from corso.errors import (
+    ExportError,
+    Interrupted,
+    LeaseLost,
+    LedgerInUse,
+    NotSent,
+    Outage,
+    OutcomeUnknown,
+    Parked,
+    Stopped,
+)
 from corso.report.summary import OutcomeCounts, ReconciliationCounts, Summary, TableCounts
 from corso.stages.alerts import AlertWays
+from corso.stages.batch import Batch
 from corso.stages.landing import Landing
 from corso.stages.nightly import MOST_KILLED, Ended
 from pipelines.alerting import alert_of_a_look, alert_of_failure, watch
@@ -111,6 +123,47 @@ def test_of_what_goes_on_by_itself_nobody_is_told(
     ended = run(instance)
     note_end(instance, ended.run_id, error)
     assert told(instance, landing, ended.run_id) is None
+
+
+@pytest.mark.parametrize(
+    "error", [Outage("the circuit is open"), NotSent("cannot be reached"), OutcomeUnknown("502")]
+)
+def test_an_outage_is_told_once_and_goes_on_by_itself(
+    instance: dg.DagsterInstance, landing: Landing, error: Exception
+) -> None:
+    """An hour later, as often as it takes; whoever is called in the night sees to Corso, not to the files."""
+    first = run(instance)
+    note_end(instance, first.run_id, error)
+    last = last_run_of(instance, KEY)
+    assert last is not None
+    assert (last.ended, last.resume_at is not None) == (Ended.PARKED, True)
+    said = told(instance, landing, first.run_id)
+    assert said is not None
+    assert "It is tried again every hour" in said
+    second = run(instance)
+    note_end(instance, second.run_id, error)
+    assert told(instance, landing, second.run_id) is None
+
+
+def test_a_folder_that_cannot_be_written_ends_a_run_and_does_not_kill_it(
+    instance: dg.DagsterInstance, landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be started again twice, and be told as killed."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system", "/mnt/work")
+
+    monkeypatch.setattr(Batch, "lock", refused)
+    begun = run(instance)
+    with pytest.raises(OSError, match="Read-only"), whole_run(instance, begun, landing):
+        pass
+    last = last_run_of(instance, KEY)
+    assert last is not None
+    assert last.ended is Ended.STOPPED
+    said = told(instance, landing, begun.run_id)
+    assert said is not None
+    assert "Read-only file system" in said
+    assert "/mnt/work" in said
 
 
 def test_a_run_of_the_command_is_left_to_its_user(instance: dg.DagsterInstance, landing: Landing) -> None:

@@ -27,6 +27,7 @@ from corso.errors import (
     NotAuthorised,
     NotFound,
     NotSent,
+    Outage,
     OutcomeUnknown,
     Parked,
     RateLimited,
@@ -196,7 +197,7 @@ def test_an_outage_longer_than_outage_s_stops_the_run_with_one_sentence() -> Non
     sending = Sending(400)
     sending.api.breaks(BAD_GATEWAY)
     sending.api.ping_error = NotSent("GET /v1/orders was not sent")
-    with pytest.raises(Stopped) as raised:
+    with pytest.raises(Outage) as raised:
         sending.run()
     assert str(raised.value) == (
         "the circuit is open: for 60 s requests have ended without a usable answer, "
