@@ -113,7 +113,8 @@ CURRENCY = value_rule(
 PHONE = value_rule(
     "phone_is_e164",
     "is not a phone number in E.164",
-    "write + and the digits with the country's code, e.g. +12025550123, or leave it empty",
+    "write + and the digits with the country's code, e.g. +12025550123, or leave it empty; digits without + that begin with "
+    "that code may be two numbers",
     lambda value: value.str.contains(r"^\+[1-9][0-9]{1,14}$"),
 )
 

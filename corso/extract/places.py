@@ -19,6 +19,7 @@ from pathlib import Path
 import phonenumbers
 import polars as pl
 import pycountry
+from phonenumbers import PhoneNumber
 
 from schemas.fields import country_codes, currency_codes
 
@@ -36,6 +37,9 @@ _EXTENSION = r"(?i)[ ,;]*(?:x|ext\.?|extn\.?|extension)[ :.]*\d{1,7}$"
 _DECIMAL = r"^\+?\d+\.0$"
 """A phone that a program took for a number: the last zero is none that is dialled, and a plus in front may be gone."""
 _E164 = r"^\+[1-9]\d{6,14}$"
+_NOT_DIALLED = r"[ ().\-/]"
+_NORTH_AMERICAN = r"^1?[2-9]\d{9}$"
+_ONE_DIGIT = "^1?(?:" + "|".join(f"{digit}{{10}}" for digit in range(2, 10)) + ")$"
 
 # Letters that Unicode does not take apart into a plain one and an accent.
 _PLAIN_LETTERS = str.maketrans({"ø": "o", "đ": "d", "ð": "d", "ł": "l", "\u0131": "i", "æ": "ae", "œ": "oe"})
@@ -95,7 +99,8 @@ def phones(numbers: pl.Expr, country: pl.Expr) -> pl.Expr:
     """Write phones in E.164, by the country's rules where they do not begin with +; others stay as they are.
 
     An extension (x123, ext. 5) is left out: E.164 has no place for it, Corso takes nothing else, and the number
-    before it is the one that is dialled. Digits that a spreadsheet has destroyed (9.2E+11) are not guessed.
+    before it is the one that is dialled. Digits that a spreadsheet has destroyed (9.2E+11) are not guessed, nor is
+    which of two numbers is meant.
     """
     other = pl.when(~numbers.str.contains(_E164)).then(numbers)
     return pl.coalesce(_by_different_rows(_to_e164, other, country), numbers)
@@ -299,12 +304,16 @@ def _to_e164(different: pl.DataFrame) -> pl.Series:
     read = different.select(number=text.str.replace(_EXTENSION, ""), country="by_1")
     read = read.with_columns(number=pl.when(pl.col("number").str.contains(_PHONE_LIKE)).then("number"))
     without_zero = pl.when(pl.col("number").str.contains(_DECIMAL)).then(pl.col("number").str.head(-2))
-    read = read.with_columns(digits=pl.coalesce(without_zero, "number").str.replace_all(r"[ ().\-/]", ""))
+    read = read.with_columns(digits=pl.coalesce(without_zero, "number").str.replace_all(_NOT_DIALLED, ""))
     number, digits = pl.col("number"), pl.col("digits")
     # +44 (0)20 …: the zero in brackets is dialled at home only, which phonenumbers knows.
     done = digits.str.contains(_E164) & ~number.str.contains("(0", literal=True)
     # Ten digits are a whole number in North America: phonenumbers says the same, but a number at a time.
-    whole = pl.col("country").is_in(["US", "CA"]) & digits.str.contains(r"^1?[2-9]\d{9}$")
+    whole = (
+        pl.col("country").is_in(["US", "CA"])
+        & digits.str.contains(_NORTH_AMERICAN)
+        & ~digits.str.contains(_ONE_DIGIT)
+    )
     e164 = read.select(
         pl.when(done).then(digits).when(whole).then(pl.lit("+1") + digits.str.slice(-10))
     ).to_series()
@@ -316,19 +325,44 @@ def _to_e164(different: pl.DataFrame) -> pl.Series:
 @lru_cache(maxsize=100_000)
 def _e164(phone: str, country: str) -> str | None:
     if re.fullmatch(_DECIMAL, phone):
-        return _e164_of_a_decimal(phone[:-2], country)
+        phone = phone[:-2]
+    at_home = _read(phone, country)
+    digits = re.sub(_NOT_DIALLED, "", phone)
+    code = str(phonenumbers.country_code_for_region(country))
+    if not digits.startswith(code) or _in_e164(at_home) == f"+{digits}":
+        return _in_e164(at_home)
+    with_plus = _read(f"+{phone}", country)
+    # 49 (0)30 …: a zero in brackets is dialled at home only, so that what stands before it is dialled from abroad.
+    if with_plus and "(0" in phone:
+        return _in_e164(with_plus)
+    return _in_e164(_surely(at_home, with_plus))
+
+
+def _surely(at_home: PhoneNumber | None, with_plus: PhoneNumber | None) -> PhoneNumber | None:
+    """Return which of two readings is a number, of a phone that begins with its country's own code; null where it may be either.
+
+    4917612345678 is a mobile of Germany with a plus in front, and one of its north, where areas begin with 49, without.
+    """
+    if not with_plus or not phonenumbers.is_valid_number(with_plus):
+        return at_home
+    is_either = at_home and at_home != with_plus and phonenumbers.is_valid_number(at_home)
+    return None if is_either else with_plus
+
+
+def _read(phone: str, country: str) -> PhoneNumber | None:
+    """Return the number where there can be one of its length: phonenumbers' plans lack ranges that are new."""
     try:
         number = phonenumbers.parse(phone, country or None)
     except phonenumbers.NumberParseException:
         return None
     if not phonenumbers.is_possible_number(number):
         return None
+    # 000-000-0000 fills a field that may not be empty. One digit alone is a number where the plan has it: 6666 6666 in Singapore.
+    is_filler = len(set(phonenumbers.national_significant_number(number))) == 1
+    return None if is_filler and not phonenumbers.is_valid_number(number) else number
+
+
+def _in_e164(number: PhoneNumber | None) -> str | None:
+    if number is None:
+        return None
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
-
-
-def _e164_of_a_decimal(digits: str, country: str) -> str | None:
-    """Return the number where it is the same with a plus in front and without: 49 begins numbers at home in Germany, too."""
-    calling_code = phonenumbers.country_code_for_region(country)
-    with_plus = _e164(f"+{digits}", "") if digits.startswith(str(calling_code)) else None
-    at_home = _e164(digits, country)
-    return at_home if with_plus in {None, at_home} else None

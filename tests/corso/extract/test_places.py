@@ -163,6 +163,68 @@ def test_phones_are_written_in_e164_by_their_countrys_rules(
     assert written(phones, [number], [country]) == [expected]
 
 
+WITHOUT_PLUS = {
+    ("4917612345678", "DE"): None, ("'4917612345678", "DE"): None, ("49 176 12345678", "DE"): None,
+    ("(49) 176 12345678", "DE"): None, ("491701234567", "DE"): None, ("491701234567.0", "DE"): None,
+    ("4950 123456", "DE"): "+494950123456", ("04950 123456", "DE"): "+494950123456", ("4930123456", "DE"): "+4930123456",
+    ("017612345678", "DE"): "+4917612345678", ("17612345678", "DE"): "+4917612345678", ("004917612345678", "DE"): "+4917612345678",
+    ("(0049) 176 12345678", "DE"): "+4917612345678", ("49 (0)176 12345678", "DE"): "+4917612345678",
+    ("49 (0)30 123456", "DE"): "+4930123456", ("33612345678", "FR"): "+33612345678", ("33 1 23 45 67 89", "FR"): "+33123456789",
+    ("447911123456", "GB"): "+447911123456", ("44 (0)20 7946 0123", "GB"): "+442079460123",
+    ("819012345678", "JP"): "+819012345678", ("81312345678", "JP"): "+81312345678",
+    ("5511961234567", "BR"): "+5511961234567", ("55991234567", "BR"): "+5555991234567",
+    ("5555991234567", "BR"): "+5555991234567", ("436641234567", "AT"): "+436641234567",
+    ("393331234567", "IT"): "+393331234567", ("3931234567", "IT"): "+393931234567", ("392 123 4567", "IT"): "+393921234567",
+    ("390612345678", "IT"): "+390612345678", ("39 (06) 12345678", "IT"): "+390612345678",
+    ("34612345678", "ES"): "+34612345678", ("31612345678", "NL"): "+31612345678", ("313912345", "NL"): "+31313912345",
+    ("41791234567", "CH"): "+41791234567", ("48501234567", "PL"): "+48501234567", ("485012345", "PL"): "+48485012345",
+    ("46701234567", "SE"): "+46701234567", ("919876543210", "IN"): "+919876543210", ("9198765432", "IN"): "+919198765432",
+    ("8613800138000", "CN"): "+8613800138000", ("61412345678", "AU"): "+61412345678", ("12025550123", "US"): "+12025550123",
+    ("15555550123", "US"): "+15555550123", ("1 204 555 0123", "CA"): "+12045550123", ("79161234567", "RU"): "+79161234567",
+    ("89161234567", "RU"): "+79161234567", ("9161234567", "RU"): "+79161234567", ("358401234567", "FI"): "+358401234567",
+    ("4520123456", "DK"): "+4520123456", ("45201234", "DK"): "+4545201234", ("4791234567", "NO"): "+4791234567",
+    ("47912345", "NO"): "+4747912345", ("32470123456", "BE"): "+32470123456", ("353861234567", "IE"): "+353861234567",
+    ("525512345678", "MX"): "+525512345678", ("5255123456", "MX"): "+525255123456",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("given_as", "expected"), WITHOUT_PLUS.items())
+def test_digits_that_begin_with_their_countrys_code_are_read_where_one_reading_is_a_number(
+    given_as: tuple[str, str], expected: str | None
+) -> None:
+    """With the code, or at home; where either is one nobody can say which is meant, and the text stays for the rule."""
+    number, country = given_as
+    assert written(phones, [number], [country]) == [expected or number]
+
+
+FILLERS = [
+    *(
+        (filler, "US")
+        for filler in ("000-000-0000", "1 000 000 0000", "11111111111", "2222222222", "12222222222")
+    ),
+    *((filler, country) for filler in ("0000000000", "1111111111") for country in ("US", "DE", "GB", "JP")),
+]
+
+
+@pytest.mark.parametrize(("filler", "country"), FILLERS)
+def test_one_digit_alone_is_no_number(filler: str, country: str) -> None:
+    """Checkouts fill fields with it that may not be empty."""
+    assert written(phones, [filler], [country]) == [filler]
+
+
+def test_one_digit_alone_is_a_number_where_the_countrys_plan_has_it() -> None:
+    """Such numbers are sold."""
+    assert written(phones, ["6666 6666", "666 666 666"], ["SG", "ES"]) == ["+6566666666", "+34666666666"]
+
+
+def test_a_phone_that_may_be_two_numbers_is_refused_with_what_to_write() -> None:
+    """The plus tells."""
+    result = checked([order_text(customer_phone="4917612345678", billing_address_country_code="Germany")])
+    (reason,) = result.quarantine["reasons"].drop_nulls().filter(result.quarantine["table"] == "orders")
+    assert "customer_phone '4917612345678' is not a phone number in E.164: write + and" in reason
+    assert "may be two numbers" in reason
+
+
 @pytest.mark.parametrize(
     "extension", ["x12", " x12", " ext 5", " ext. 5", ", ext. 1234567", " EXT: 5", " extn 5", " extension 12"]
 )
