@@ -198,12 +198,15 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
+_WITH_A_COMMA = "1234,50 where the profile says that the file has decimal commas"
+"""A file's row is written again by this: there 12.500 are twelve thousand."""
+
 _CONVERTERS: Sequence[tuple[pl.DataType, Converter]] = (
     (
         MONEY,
         Converter(
             "is not an amount of money",
-            "write digits with a decimal point and up to four decimals, e.g. 1234.50",
+            f"write digits with a decimal point and up to four decimals, e.g. 1234.50 ({_WITH_A_COMMA})",
             _decimal(_MONEY, MONEY),
         ),
     ),
@@ -211,7 +214,7 @@ _CONVERTERS: Sequence[tuple[pl.DataType, Converter]] = (
         NUMBER,
         Converter(
             "is not a number",
-            "write digits with a decimal point and up to ten decimals",
+            f"write digits with a decimal point and up to ten decimals, e.g. 1234.50 ({_WITH_A_COMMA})",
             _decimal(_NUMBER, NUMBER),
         ),
     ),
@@ -219,7 +222,8 @@ _CONVERTERS: Sequence[tuple[pl.DataType, Converter]] = (
         INSTANT,
         Converter(
             "is not a date and time",
-            "write YYYY-MM-DDThh:mm:ss with an offset (Z, +05:30); without one the store's time zone is meant",
+            "write YYYY-MM-DDThh:mm:ss with an offset (Z, +05:30); without one the store's time zone is meant, or UTC where the "
+            "profile says so",
             instant,
         ),
     ),

@@ -1,5 +1,6 @@
 """Conversion: what is plainly a value becomes one, exactly; everything else becomes nothing, never a guess."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corso.extract.cells import plain_amount
 from corso.extract.convert import converter_of, has_offset, time_is_ambiguous, time_is_impossible
 from schemas.fields import FLAG, INSTANT, MONEY, NUMBER, OPTIONS, TEXT
 
@@ -26,6 +28,17 @@ def read(dtype: pl.DataType, *texts: str | None, zone: str = ZONE) -> list[Any]:
 def test_text_needs_no_conversion() -> None:
     """Text stays as it is."""
     assert converter_of(TEXT) is None
+
+
+@pytest.mark.parametrize("dtype", [MONEY, NUMBER], ids=["money", "number"])
+def test_what_is_said_of_a_bad_amount_is_right_in_every_file(dtype: pl.DataType) -> None:
+    """In a file with decimal commas 12.500 are twelve thousand: the form that is named for it is read as the same amount."""
+    converter = converter_of(dtype)
+    assert converter is not None
+    point, comma = re.findall(r"1234[.,]50", converter.remedy)
+    assert "(1234,50 where the profile says that the file has decimal commas)" in converter.remedy
+    plain = pl.DataFrame({"text": [comma]}).select(plain_amount(pl.col("text"), ",")).item()
+    assert read(dtype, point) == read(dtype, plain) == [Decimal("1234.5")]
 
 
 MONEY_TABLE = {
