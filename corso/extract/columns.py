@@ -11,7 +11,7 @@ from corso.extract.damage import halves, not_text, unreadable
 from corso.extract.decoding import DAMAGE, lines_of, open_text, parse
 from corso.extract.files import ExportFile
 from corso.extract.forms import FAULT, LINE, CsvForm, entry
-from corso.extract.headers import normal
+from corso.extract.headers import VALUES_INSTEAD, looks_like_values, normal
 from corso.extract.sniffing import other_layout, refuse_separator_line
 
 _MOST_COLUMNS = 1 << 14
@@ -101,14 +101,19 @@ def _first_row(lines: _HeaderLines, form: CsvForm) -> list[str]:
 
 def check_names(file: ExportFile, names: Sequence[str], line: int = 1) -> None:
     """Raise ExportError where a name stands there twice, or is one that cannot be a column's."""
-    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
-        message = f"{file.name}:{line}: column {twice[0]!r} stands in the header more than once; rename one, or {entry(file, duplicate_headers='number')}"
-        raise ExportError(message)
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     # To polars the last two are patterns for the names of several columns.
-    bad = next((n for n in names if n in {LINE, FAULT, "*"} or (n.startswith("^") and n.endswith("$"))), None)
-    if bad is not None:
-        message = f"{file.name}:{line}: a column cannot be called {bad!r} here; rename it"
-        raise ExportError(message)
+    bad = [n for n in names if n in {LINE, FAULT, "*"} or (n.startswith("^") and n.endswith("$"))]
+    if not twice and not bad:
+        return
+    if looks_like_values(names):
+        reason = VALUES_INSTEAD
+    elif twice:
+        reason = f"column {twice[0]!r} stands in the header more than once; rename one, or {entry(file, duplicate_headers='number')}"
+    else:
+        reason = f"a column cannot be called {bad[0]!r} here; rename it"
+    message = f"{file.name}:{line}: {reason}"
+    raise ExportError(message)
 
 
 def numbered(names: Sequence[str]) -> list[str]:

@@ -16,7 +16,7 @@ import polars as pl
 from corso.errors import ExportError
 from corso.extract.cells import plain_amount, plain_id, plain_time
 from corso.extract.files import ExportFile
-from corso.extract.headers import listed, normal
+from corso.extract.headers import normal, said_of
 from corso.extract.layouts import ITEM, PART, begins_like, spread_numbers, unpacked
 from corso.extract.money_policy import apply_policy, read_amount, written
 from corso.extract.profile import (
@@ -196,7 +196,7 @@ def _unpacked(rows: pl.LazyFrame, role: Role, table: Table) -> pl.LazyFrame:
         nothing = [pl.lit(None, pl.String).alias(PART + name) for name in wanted]
         return rows.clear().with_columns(pl.lit(None, pl.Int64).alias(ITEM), *nothing)
     if not found:
-        message = f"exports.{role.name}: no column {forms[0].from_[0]!r}, which holds the order's lines; the file has {listed(role.headers)}"
+        message = f"exports.{role.name}: no column {forms[0].from_[0]!r}, which holds the order's lines; {said_of(role.headers)}"
         raise ExportError(message)
     parts = []
     for cell, form in found[:-1]:

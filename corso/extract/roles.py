@@ -13,7 +13,7 @@ from corso.extract.correcting import Settled, settle, use_of, written_names
 from corso.extract.corrections import NO_CORRECTIONS, Corrections
 from corso.extract.files import ExportFile, is_parquet
 from corso.extract.forms import entry
-from corso.extract.headers import listed, normal
+from corso.extract.headers import normal, said_of
 from corso.extract.profile import FileForm, Profile
 from corso.extract.recognition import OrderHeaders
 from corso.extract.text import FAULT, LINE, CsvForm, form_of, other_layout, read_header, read_rows
@@ -260,9 +260,7 @@ def _check_needed(
     role: str, form: FileForm, file: ExportFile, headers: Sequence[str], layout: CsvForm
 ) -> None:
     if missing := missing_headers(form, headers):
-        message = (
-            f"{file.name}:1: exports.{role} needs the column {missing[0]!r}; the file has {listed(headers)}"
-        )
+        message = f"{file.name}:1: exports.{role} needs the column {missing[0]!r}; {said_of(headers)}"
         if found := other_layout(file, layout):
             message += f". It seems that {found}"
         raise ExportError(message)

@@ -8,6 +8,7 @@ from typing import Any
 
 from corso.errors import ExportError
 from corso.extract.files import ExportFile
+from corso.extract.headers import VALUES_INSTEAD, looks_like_values
 from corso.extract.profile import Profile, built_in_profiles, load_profile
 from corso.stages.inspection.facts import FileFacts, Inspection, Unreadable
 from corso.stages.inspection.fitting import Fit, Seat, fits, nearness
@@ -19,7 +20,6 @@ from corso.stages.inspection.looking import (
     look_at,
     look_at_columns,
     look_at_rows,
-    looks_like_values,
 )
 from corso.stages.inspection.paths import export_files
 from corso.stages.inspection.proposals import try_proposals
@@ -159,10 +159,7 @@ def _unknown_file(seen: SeenFile, scratch: Path) -> FileFacts:
     if isinstance(headers, ExportError):
         raise headers
     if looks_like_values(headers):
-        message = (
-            f"{seen.file.name}:{form.skip_lines + 1}: the first line holds values, not the names of columns; "
-            "add a header, or export the file again with one"
-        )
+        message = f"{seen.file.name}:{form.skip_lines + 1}: {VALUES_INSTEAD}"
         raise ExportError(message)
     rows = look_at_rows(seen, form, [], [], scratch)
     return FileFacts(

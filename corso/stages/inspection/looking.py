@@ -27,13 +27,6 @@ _ROWS_LOOKED_AT = 10_000
 """Of a file that no profile knows."""
 _SHAPES_KEPT = 3
 _SEPARATOR_LINE = re.compile(r"\ufeff?\"?sep=.\"?\s*\Z", re.IGNORECASE)
-_VALUE = re.compile(
-    r"[^@\s]+@[^@\s]+\.\w+"  # an address of e-mail
-    r"|\d{4}-\d{2}-\d{2}\b.*|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}\b.*"  # a date
-    r"|[-+$€£(]?\d[\d ().,\-]{3,}",  # a number that is no year
-    re.DOTALL,
-)
-_YEAR = re.compile(r"(?:19|20)\d\d")
 
 
 @dataclass(frozen=True)
@@ -122,15 +115,6 @@ def headers_twice(seen: SeenFile, form: CsvForm, used: Container[str] | None = N
     own, counts = Counter(names), Counter(normal(name) for name in names if name)
     alike = [name for name in dict.fromkeys(names) if counts[normal(name)] > 1]
     return [name for name in alike if own[name] > 1 or used is None or normal(name) in used]
-
-
-def looks_like_values(headers: Sequence[str]) -> bool:
-    """Say whether a first line holds values, not names: an e-mail address, a date, a long number, or short ones mostly."""
-    given = [header.strip() for header in headers if not re.fullmatch(r"column_\d+", header)]
-    names = [header for header in given if not _YEAR.fullmatch(header)]
-    if any(_VALUE.fullmatch(header) for header in names):
-        return True
-    return sum(header.isdecimal() for header in names) * 2 > len(given)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """From files to raw tables: headers in any spelling and order, any number of files, every row with its place."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,27 @@ def test_headers_are_listed_on_one_line(tmp_path: Path) -> None:
     with pytest.raises(ExportError) as error:
         mapped(tmp_path, orders=f'"0\n0",{"x" * 1000},total\n1,2,3\n', line_items=LINES)
     assert str(error.value).endswith(f"the file has 0 0, {'x' * 40}, total")
+
+
+HEADLESS = {
+    "an order": "6001,2026-01-05 10:00:00,35.58,ann.lee@example.com,Ann,+4930123456,Mug,1",
+    "a value twice": "6001,2026-01-05 10:00:00,35.58,ann.lee@example.com,ann.lee@example.com,Ann",
+    "a time in ISO 8601": "A1,2026-01-05T10:00:00Z,Ann",
+    "an apostrophe of a spreadsheet's": "#1,Ann,'10115",
+    "parted by something else": "A1~Ann Lee~ann.lee@example.com",
+    "a pattern": "A1,*,ann.lee@example.com",
+}
+
+
+@pytest.mark.parametrize("row", HEADLESS.values(), ids=HEADLESS.keys())
+def test_a_file_without_a_header_is_refused_and_no_value_is_shown(tmp_path: Path, row: str) -> None:
+    """What stands in the header's place is a customer's; what would have two of them read is no remedy."""
+    with pytest.raises(
+        ExportError, match="the first line holds values, not the names of columns; add a header"
+    ) as error:
+        mapped(tmp_path, orders=f"{row}\n{row}\n", line_items=LINES)
+    assert not any(value in str(error.value) for value in re.split("[,~]", row) if len(value) > 1)
+    assert "duplicate_headers" not in str(error.value)
 
 
 def test_columns_may_be_called_whatever_the_loader_calls_its_own(tmp_path: Path) -> None:
