@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 
 from corso.errors import ExportError
 from corso.extract.cells import plain_amount, plain_id, plain_time
@@ -130,8 +131,8 @@ def _map_table(name: TableName, table: Table, roles: Mapping[str, Role], policy:
     scope = _Scope(role, table, roles)
     if table.unpack:
         rows = _unpacked(rows, role, table)
-    if table.where:
-        rows = rows.filter(scope.applies(table.where) | pl.col(FAULT).is_not_null())
+    if table.where or table.except_:
+        rows = rows.filter(scope.wants(table) | pl.col(FAULT).is_not_null())
     if table.spread:
         return Mapped(_spread(rows, name, table, role, roles), {})
     return _mapped(name, rows, scope, policy)
@@ -214,7 +215,9 @@ def _parts_read(table: Table) -> list[str]:
         for header in rule.headers
         if header.startswith(PART)
     ]
-    read += [header.removeprefix(PART) for header in table.where if header.startswith(PART)]
+    read += [
+        header.removeprefix(PART) for header in (*table.where, *table.except_) if header.startswith(PART)
+    ]
     return list(dict.fromkeys(read))
 
 
@@ -272,15 +275,15 @@ def _join(rows: pl.LazyFrame, role: Role, join: Join, other: Role) -> pl.LazyFra
         message = f"join of {join.file}: both files need the column {join.by!r}"
         raise ExportError(message)
     own_keys, other_keys = [_key(pl.col(key))], [_key(pl.col(other_key))]
-    is_within = bool(join.totals) and other is role
+    is_within = other is role
     if is_within:
-        # Files that overlap hold an order twice: the totals of its rows are those of its own file.
+        # Files that overlap hold an order twice: its rows are those of its own file.
         own_keys.append(pl.col(FILE))
         other_keys.append(pl.col(FILE))
     right_keys = [each.alias(f"\0key.{number}") for number, each in enumerate(other_keys)]
-    if join.where:
-        met = _Scope(other, Table(file=join.file), {}).applies(join.where)
-        other = replace(other, rows=other.rows.filter(met | pl.col(FAULT).is_not_null()))
+    if join.where or join.except_:
+        wanted = _Scope(other, Table(file=join.file), {}).wants(join)
+        other = replace(other, rows=other.rows.filter(wanted | pl.col(FAULT).is_not_null()))
     if join.totals:
         if other.files > 1 and not is_within:
             other = replace(other, rows=_in_one_file_or_more(other))
@@ -290,7 +293,7 @@ def _join(rows: pl.LazyFrame, role: Role, join: Join, other: Role) -> pl.LazyFra
             *right_keys,
             *(pl.col(own).alias(f"{join.prefix}.{own}") for own in other.headers),
             _fault_there().alias("\0fault_there"),
-        ).unique("\0key.0", keep="first", maintain_order=True)
+        ).unique(cs.starts_with("\0key."), keep="first", maintain_order=True)
     left_keys = [each.alias(f"\0own_key.{number}") for number, each in enumerate(own_keys)]
     joined = rows.with_columns(left_keys).join(
         right.with_columns(pl.lit(value=True).alias("\0has_rows")),
@@ -459,6 +462,13 @@ class _Scope:
         if isinstance(where, str):
             return _written(self.header(where)).is_not_null()
         return pl.all_horizontal(self._is_one_of(header, words) for header, words in where.items())
+
+    def wants(self, chosen: Table | Join) -> pl.Expr:
+        """Say which rows are wanted by `where` and `except`."""
+        wanted = self.applies(chosen.where) if chosen.where else pl.lit(value=True)
+        if chosen.except_:
+            wanted &= ~self.applies(chosen.except_).fill_null(value=False)
+        return wanted
 
     def _is_one_of(self, header: str, words: Sequence[str]) -> pl.Expr:
         text = _written(self.header(header)).str.strip_chars().str.to_lowercase()

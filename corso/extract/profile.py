@@ -142,13 +142,15 @@ class Join(_Section):
     """What the joined file calls it, where it does so differently."""
     where: dict[str, Headers] = {}
     """Only the file's rows where these headers have one of these values (without regard to case); `[]`: have none."""
+    except_: dict[str, Headers] = Field(default={}, alias="except")
+    """Not the rows where these headers have one of these values (`[]`: none); all others stay, whatever stands there."""
     totals: dict[str, Headers] = {}
     """New column -> headers whose amounts are added up over the file's rows; one after a minus is subtracted, and
     `Price * Qty` is a product of each row.
 
-    Without totals the first row counts. A table's own file may be joined, for the totals of an order's rows; of several
-    files each is added up by itself, for two that overlap hold the same order twice. Of another's a row that stands in several
-    of its files counts once.
+    Without totals the first row counts. A table's own file may be joined, for the totals of an order's rows or to see whether
+    there is one of a kind; of several files each is taken by itself, for two that overlap hold the same order twice. In totals of
+    another's a row that stands in several of its files counts once.
     """
     without_rows: Literal["nothing", "zero"] = "nothing"
     """What the totals are of a row for which the file has none; without the file they are nothing."""
@@ -207,6 +209,8 @@ class Table(_Section):
     """Only rows where this header has a value. With `spread`, with the line's number: `Product Item {n} Name`."""
     where: dict[str, Headers] = {}
     """Only rows (or lines of a cell) where these headers have one of these values (without regard to case); `[]`: none."""
+    except_: dict[str, Headers] = Field(default={}, alias="except")
+    """Not the rows (or lines) where these headers have one of these values (`[]`: none); all others stay, whatever stands there."""
     spread: str | None = None
     """Lines side by side in one row: a header with {n}; each number that the file has is a line. Rules say {n}, too."""
     unpack: Unpack | None = None

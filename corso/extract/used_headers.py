@@ -26,6 +26,7 @@ def used_headers(profile: Profile, role: str, headers: Sequence[str]) -> set[str
                 used |= {
                     join.also_called or join.by,
                     *join.where,
+                    *join.except_,
                     *(h for own in join.totals.values() for part in own for h in factors(part)),
                 }
         read = [header for rule in table.columns.values() for header in rule.headers]
@@ -36,6 +37,7 @@ def used_headers(profile: Profile, role: str, headers: Sequence[str]) -> set[str
                 *read,
                 *table.first_of,
                 *table.where,
+                *table.except_,
                 table.filled or "",
                 table.spread or "",
                 *(join.by for join in table.join),

@@ -164,6 +164,22 @@ def test_the_older_naming_is_read(tmp_path: Path) -> None:
     ).rows() == [("31", "location 6", "T1", "delivered")]
 
 
+@pytest.mark.parametrize(
+    ("status", "is_there"),
+    [
+        ("success", True), ("PENDING", True), ("on_hold", True), (None, True), ("CANCELLED", False), ("canceled", False),
+        ("error", False), ("failure", False),
+    ],
+)  # fmt: skip
+def test_only_what_was_cancelled_or_failed_is_no_fulfillment(
+    tmp_path: Path, status: str | None, is_there: bool
+) -> None:
+    """A status that Shopify has yet to think of, or a connector leaves out, loses no dispatch."""
+    rows = [{"id": "31", "order_id": "1", "status": status, "location_id": "6"}]
+    tables = mapped(tmp_path, "shopify-warehouse", **OLDER | {"fulfillments": csv_text(rows)})
+    assert len(tables["fulfillments"]) == is_there
+
+
 def test_what_was_not_exported_is_not_made_up(tmp_path: Path) -> None:
     """Without tax lines nobody knows a line's tax (the order's is shared out later), and without shipping lines shipping."""
     tables = mapped(tmp_path, "shopify-warehouse", orders=OLDER["orders"], line_items=OLDER["line_items"])

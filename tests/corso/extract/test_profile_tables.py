@@ -78,9 +78,17 @@ def test_two_joins_with_one_name_are_a_mistake() -> None:
         profile_of({"join": [join, join]}, files={"places": {}})
 
 
-def test_rows_may_be_left_out_by_a_condition(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"where": {"Parent": [], "Kind": ["Sold", "gift"]}},
+        {"where": {"Parent": []}, "except": {"Kind": "part"}},
+        {"where": {"Kind": ["Sold", "gift"]}, "except": {"Parent": "1"}},
+    ],
+)
+def test_rows_may_be_left_out_by_a_condition(tmp_path: Path, condition: dict[str, Any]) -> None:
     """Magento's table has a row for each part of a set, under the row that was sold; a ragged row is kept."""
-    profile = profile_of(lines={"where": {"Parent": [], "Kind": ["Sold", "gift"]}})
+    profile = profile_of(lines=condition)
     text = "Id,Parent,Kind\na,,sold\na,1,sold\nb, ,GIFT\nc,,part\nd,1\n"
     tables = mapped(tmp_path, profile, orders=text)
     assert tables["line_items"]["source_order_id"].to_list() == ["a", "b", "d"]
@@ -224,6 +232,24 @@ def test_totals_of_another_role_take_a_row_of_two_files_once(tmp_path: Path) -> 
         tmp_path, profile, orders="Id\na\nb\nc\n", paid=[january, year, "Id,Amount,Kind\nb,4,card\nc,3,\n"]
     )
     assert tables["orders"]["notes"].to_list() == ["11.0000", "13.0000", "3.0000"]
+
+
+@pytest.mark.parametrize(
+    ("exception", "left"),
+    [
+        ({"State": ["void", "Gone"]}, ["c", "d", "e"]),
+        ({"State": []}, ["a", "b", "d", "e"]),
+        ({"State": "void", "Kind": "x"}, ["b", "c", "d", "e"]),
+    ],
+)
+def test_all_rows_but_some_may_be_a_tables(
+    tmp_path: Path, exception: dict[str, Any], left: list[str]
+) -> None:
+    """What is empty, or unknown, is not left out unless it is named."""
+    profile = profile_of(lines={"except": exception})
+    text = "Id,State,Kind\na,VOID,x\nb,gone,\nc,,x\nd,odd,x\ne,void,x,more\n"
+    lines = mapped(tmp_path, profile, orders=text)["line_items"]
+    assert lines["source_order_id"].to_list() == left
 
 
 @pytest.mark.parametrize(

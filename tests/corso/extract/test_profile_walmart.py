@@ -113,23 +113,33 @@ def test_lines_in_one_package_are_one_fulfillment(sample: Loaded) -> None:
     assert len(sample.checked.accepted["fulfillments"]) == 3
 
 
-STATUSES: dict[str, tuple[list[str], bool]] = {
+STATUSES: dict[str, tuple[list[str | None], bool]] = {
     "all cancelled": (["Cancelled", "Canceled"], True),
     "the first cancelled": (["Cancelled", "Shipped"], False),
     "the last cancelled": (["Shipped", "Cancelled"], False),
     "none cancelled": (["Created", "Acknowledged"], False),
     "one cancelled, one sent back": (["Cancelled", "Refunded"], False),
+    "the first cancelled, one of a status that nobody knows": (["Cancelled", "In Transit"], False),
+    "the first cancelled, one without a status": (["Cancelled", None], False),
 }
 
 
 @pytest.mark.parametrize(("statuses", "is_cancelled"), STATUSES.values(), ids=STATUSES.keys())
 def test_one_cancelled_line_does_not_cancel_its_order(
-    tmp_path: Path, statuses: list[str], is_cancelled: bool
+    tmp_path: Path, statuses: list[str | None], is_cancelled: bool
 ) -> None:
-    """Wherever it stands in the file."""
+    """Wherever it stands in the file; a status that the profile does not know is no cancellation."""
     rows = [line_row(number, Status=status) for number, status in enumerate(statuses, 1)]
     order = mapped(tmp_path, "walmart", orders=csv_text(rows))["orders"]
-    assert (order["source_canceled_on"].item() is not None) == is_cancelled
+    for column in ("source_canceled_on", "canceled_reason"):
+        assert (order[column].item() is not None) == is_cancelled
+
+
+def test_a_line_that_is_not_cancelled_counts_without_a_quantity_too(tmp_path: Path) -> None:
+    """The merchant's fallback may fill it."""
+    rows = [line_row(1, Status="Cancelled"), line_row(2, Qty=None)]
+    order = mapped(tmp_path, "walmart", orders=csv_text(rows))["orders"]
+    assert order["source_canceled_on"].to_list() == [None]
 
 
 @pytest.mark.parametrize(

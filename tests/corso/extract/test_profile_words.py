@@ -223,6 +223,34 @@ def test_only_some_rows_of_a_joined_file_may_count(tmp_path: Path) -> None:
     assert used_headers(profile, "orders", []) >= {"id", "state", "qty"}
 
 
+def test_rows_of_a_joined_file_may_be_left_out(tmp_path: Path) -> None:
+    """E.g. an order's cancelled lines: where no other is left, all are. What is empty or unknown is not left out."""
+    live = {"file": "orders", "as": "live", "by": "Id", "except": {"State": ["void", "Gone"]}}
+    profile = profile_of(
+        {"canceled_reason": {"from": "State", "where": {"live.Id": []}}, "notes": "live.State"},
+        form={"order_key": "Id"},
+        orders={"join": [live], "rows": "first_of_order"},
+    )
+    text = "Id,State\na,void\na,gone\nb,VOID\nb,odd\nc,void\nc,\nd,sent\nd,void\ne,void\ne,void,x\n"
+    orders = mapped(tmp_path, profile, orders=text)["orders"]
+    assert orders.select("source_order_id", "canceled_reason", "notes").rows() == [
+        ("a", "void", None), ("b", None, "odd"), ("c", None, None), ("d", None, "sent"), ("e", None, "void"),
+    ]  # fmt: skip
+    assert used_headers(profile, "orders", []) >= {"id", "state"}
+
+
+def test_rows_of_its_own_file_are_those_of_the_same_file(tmp_path: Path) -> None:
+    """Of two files that overlap the later one may say otherwise; each order is told by its own rows."""
+    live = {"file": "orders", "as": "live", "by": "Id", "except": {"State": ["void"]}}
+    profile = profile_of(
+        {"canceled_reason": {"from": "State", "where": {"live.Id": []}}},
+        form={"order_key": "Id"},
+        orders={"join": [live], "rows": "first_of_order"},
+    )
+    files = ["Id,State\na,sent\na,void\n", "Id,State\na,void\na,void\n"]
+    assert mapped(tmp_path, profile, orders=files)["orders"]["canceled_reason"].to_list() == [None, "void"]
+
+
 def test_an_amount_that_is_not_there_is_not_zero(tmp_path: Path) -> None:
     """Into which nothing is moved either: a pending order has no price yet, and is no gift."""
     moved = [{"kind": "discount", "from": "-Off", "into": "subtotal"}]
