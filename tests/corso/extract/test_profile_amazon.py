@@ -134,6 +134,38 @@ def test_cancelled_orders_and_items_are_loaded_as_cancelled(all_orders: Loaded) 
     assert "source_canceled_on" not in all_orders.order("111-5000007-0000007")
 
 
+STATES = "order-id,purchase-date,last-updated-date,order-status,item-status,sku,product-name,quantity,currency,item-price,item-tax"
+
+
+@pytest.mark.parametrize(
+    ("states", "is_cancelled"),
+    [
+        (["Cancelled,Cancelled", "Cancelled,Cancelled"], True),
+        (["Cancelled,Cancelled", "Shipped,Shipped"], False),
+        (["Shipped,Shipped", "Cancelled,Cancelled"], False),
+        (["Cancelled,Cancelled", "Shipping,Shipping"], False),
+        (["Cancelled,Cancelled", ","], False),
+        (["Shipped,Shipped", "Shipped,Cancelled"], False),
+        (["Cancelled,", "Shipped,Shipped"], False),
+    ],
+)
+def test_an_order_is_cancelled_where_all_of_its_rows_say_so(
+    tmp_path: Path, states: list[str], is_cancelled: bool
+) -> None:
+    """Amazon may write each item's own state beside it; a state that nobody knows is no cancellation."""
+    rows = [f"o,2026-03-02,2026-03-03,{state},{sku},X,1,USD,10.00," for sku, state in enumerate(states)]
+    text = "\n".join([STATES, *rows]).replace(",", "\t") + "\n"
+    tables = mapped(tmp_path, "amazon", orders=text)
+    order = tables["orders"].row(0, named=True)
+    for column in ("source_canceled_on", "canceled_reason"):
+        assert (order[column] is not None) == is_cancelled
+    # What is not cancelled waits for its tax: an empty one is not taken for none.
+    assert order["tax_money"] == ("0" if is_cancelled else None)
+    assert [at is not None for at in tables["line_items"]["source_canceled_on"]] == [
+        "Cancelled" in state for state in states
+    ]
+
+
 HEADER = "order-id,purchase-date,sku,product-name,quantity,currency,sales-channel,item-price,item-tax,shipping-price"
 
 

@@ -136,6 +136,22 @@ def test_a_dispatched_order_is_one_fulfillment(sample: Loaded, both: Loaded) -> 
         assert fulfillment[1].isoformat() == "2026-01-28T05:00:00+00:00"
 
 
+def test_an_order_of_which_one_line_was_dispatched_has_a_fulfillment(tmp_path: Path) -> None:
+    """Each line has its own date; which of them stands first in the file tells nothing."""
+    dates = {"1": ["", "09/24/26"], "2": ["09/23/26", ""], "3": ["", ""], "4": ["09/23/26", "09/23/26"]}
+    rows = [
+        item_row(**{"Order ID": order, "Transaction ID": f"{order}{n}", "Date Shipped": date})
+        for order, both in dates.items()
+        for n, date in enumerate(both)
+    ]
+    fulfillments = mapped(tmp_path, "etsy", orders=csv_text(rows))["fulfillments"]
+    assert fulfillments.select("source_fulfillment_id", "source_created_on").rows() == [
+        ("1-shipped", "2026-09-24"),
+        ("2-shipped", "2026-09-23"),
+        ("4-shipped", "2026-09-23"),
+    ]
+
+
 def test_the_fallbacks_of_the_samples_are_all_needed(sample: Loaded, both: Loaded) -> None:
     """They are those that the page recommends."""
     for loaded in (sample, both):

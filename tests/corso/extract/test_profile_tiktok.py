@@ -103,6 +103,33 @@ def test_a_cancelled_order_says_when_and_why(sample: Loaded) -> None:
     assert "source_canceled_on" not in sample.order("577000000000000001")
 
 
+CANCELLED: dict[str, str | None] = {
+    "Cancelled Time": "09/22/2026 06:00:00 PM\t",
+    "Cancel Reason": "Out of stock",
+}
+SKUS: dict[str, tuple[list[bool], bool]] = {
+    "all": ([True, True], True),
+    "the first": ([True, False], False),
+    "the last": ([False, True], False),
+    "none": ([False, False], False),
+}
+
+
+@pytest.mark.parametrize(("cancelled", "is_whole"), SKUS.values(), ids=SKUS.keys())
+def test_an_order_is_cancelled_where_all_of_its_skus_are(
+    tmp_path: Path, cancelled: list[bool], is_whole: bool
+) -> None:
+    """Each row says it of its own SKU, whose line is cancelled, wherever it stands."""
+    rows = [order_row(**{"SKU ID": f"{n}"} | (CANCELLED if each else {})) for n, each in enumerate(cancelled)]
+    tables = mapped(tmp_path, "tiktok", orders=csv_text(rows))
+    at, reason = "2026-09-22T18:00:00.000000", "Out of stock"
+    assert tables["orders"].select("source_canceled_on", "canceled_reason").rows() == [
+        (at, reason) if is_whole else (None, None)
+    ]
+    lines = tables["line_items"]["source_canceled_on"].str.strip_chars()
+    assert lines.to_list() == [at if each else "" for each in cancelled]
+
+
 def test_each_package_is_a_fulfillment(sample: Loaded) -> None:
     """Two SKUs in one, one SKU in each of two; an order that waits has none."""
     columns = ("source_fulfillment_id", "tracking_info_number", "shipment_status", "fulfillment_location_id")
