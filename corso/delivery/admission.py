@@ -22,7 +22,11 @@ def admit(ledger: Ledger, operations: Sequence[Operation], batch: str) -> list[O
     entries = ledger.entries_of(keys)
     admitted = list(_admitted(operations, entries))
     ledger.plan(
-        [operation for operation in admitted if not _is_planned(operation, entries.get(key_of(operation)))],
+        [
+            operation
+            for operation in admitted
+            if not _is_planned(operation, entries.get(key_of(operation)), batch)
+        ],
         batch,
     )
     return admitted
@@ -63,9 +67,10 @@ def _may_be_sent(operation: Operation, entry: Entry) -> bool:
     return entry.corso_id is None or not is_fixed
 
 
-def _is_planned(operation: Operation, entry: Entry | None) -> bool:
+def _is_planned(operation: Operation, entry: Entry | None, batch: str) -> bool:
+    wanted = (operation.kind, operation.payload_hash, batch)
     return (
         entry is not None
         and entry.state is State.PLANNED
-        and (entry.kind, entry.payload_hash) == (operation.kind, operation.payload_hash)
+        and (entry.kind, entry.payload_hash, entry.batch) == wanted
     )

@@ -13,11 +13,12 @@ LEDGER_COLUMNS = pl.Schema(
         "held_at": pl.Datetime("us", "UTC"),
         "state": pl.String(),
         "attempted_hash": pl.String(),
+        "batch": pl.String(),
         "attempts": pl.Int64(),
         "reason": pl.String(),
     }
 )
-"""What the ledger says of an entry, as a frame; attempted_hash and attempts are of its current operation."""
+"""What the ledger says of an entry, as a frame; attempted_hash, batch and attempts are of its current operation."""
 
 PLAN_NEEDED = (
     "subject",
@@ -33,17 +34,20 @@ _DONE = {"create": "created", "update": "updated", "cancel": "cancelled"}
 
 
 def order_outcomes(
-    plan: pl.LazyFrame, ledger: pl.LazyFrame, planned_at: datetime | None = None
+    plan: pl.LazyFrame, ledger: pl.LazyFrame, batch: str, planned_at: datetime | None
 ) -> pl.LazyFrame:
-    """Return OUTCOME_TABLE: one row = one accepted order.
+    """Return OUTCOME_TABLE: one row = one accepted order of `batch`.
 
-    What Corso took of another plan since `planned_at` is newer: this batch leaves it alone.
+    What Corso took of another batch since `planned_at` is newer: this one leaves it alone.
     """
     orders = _held_against(plan, ledger, "order")
     return orders.select(
         "source_order_id",
         "action",
-        pl.when(_was_overtaken(planned_at)).then(pl.lit("unchanged")).otherwise(_outcome()).alias("outcome"),
+        pl.when(_was_overtaken(batch, planned_at))
+        .then(pl.lit("unchanged"))
+        .otherwise(_outcome())
+        .alias("outcome"),
         pl.col("corso_id").alias("corso_order_id"),
         _reason().alias("reason"),
         pl.col("held_at").alias("accepted_at"),
@@ -90,11 +94,15 @@ def _is_current() -> pl.Expr:
     ).fill_null(value=False)
 
 
-def _was_overtaken(planned_at: datetime | None) -> pl.Expr:
-    """Whether another plan of the order was made, sent and taken after this one."""
+def _was_overtaken(batch: str, planned_at: datetime | None) -> pl.Expr:
+    """Whether Corso took the order of another batch after this plan was made.
+
+    The batch tells, not the content: a cancelled order's step before its cancellation says what a batch says in which it is
+    not cancelled.
+    """
     since = pl.lit(planned_at, pl.Datetime("us", "UTC"))
     taken = (pl.col("state") == "accepted") & (pl.col("attempts") > 0) & (pl.col("held_at") > since)
-    return (taken & ~_holds_planned() & ~_is_current()).fill_null(value=False)
+    return (taken & ~_holds_planned() & (pl.col("batch") != batch)).fill_null(value=False)
 
 
 def _outcome() -> pl.Expr:

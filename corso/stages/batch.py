@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Protocol, Self
@@ -69,6 +70,8 @@ class Facts(BaseModel):
     """What the profile's money policy moved, in accepted orders."""
     times_settled: dict[str, int] = {}
     """How many times without an offset daylight saving made ambiguous or impossible."""
+    loaded_at: datetime | None = None
+    """When these export files began to be sent; None before that, and in files of older versions."""
     requests: Requests = Requests()
     """What was asked of the API since the plan was made."""
     quota: QuotaUse = QuotaUse()

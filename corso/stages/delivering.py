@@ -27,7 +27,9 @@ from corso.stages.adoption import Adoption
 from corso.stages.batch import Batch, Pace, ProgressWatch, add_requests
 from corso.stages.canary import Canary
 from corso.stages.guards import check_may_be_sent
+from corso.stages.known_entries import known_entries
 from corso.stages.known_quota import open_api
+from corso.stages.later_batches import note_loading, orders_of_later_batches
 from corso.stages.operations import operations_of, rows_of
 from corso.stages.selection import Selection
 from corso.stages.signals import stopped_by_signals
@@ -70,6 +72,7 @@ def upload(
         purpose=f"upload of batch {batch.name}",
         credentials=f"{settings.loader.corso.token_url} {credentials.client_id}",
     ) as ledger:
+        note_loading(batch, clock.utc())
 
         async def deliver() -> None:
             client = open_api(settings, credentials, clock=clock, until=until)
@@ -219,6 +222,7 @@ class Delivery:
     async def _send_orders(self, limit: int | None) -> None:
         """Send what there is to be sent of orders; first, of those to cancel, their fulfillments."""
         await self._look_up("order", wait=False)
+        self._leave_to_later_batches()
         orders = self._plan.where(subject="order")
         todo = orders.where(pl.col("action").is_in(["create", "update", "cancel"]))
         planned = todo.count()
@@ -231,6 +235,20 @@ class Delivery:
             todo = todo.of(await canary.check(), but=True)
             total -= planned - todo.count()
         await self._send_rows(todo, total, "order")
+
+    def _leave_to_later_batches(self) -> None:
+        """Take out of the plan what later batches brought, where it is in Corso or may be: the plan may be older than these."""
+        brought = pl.Series(orders_of_later_batches(self._batch), dtype=pl.String)
+        if brought.is_empty():
+            return
+        orders = self._plan.where(subject="order").of_orders(brought).rows.select("source_order_id").collect()
+        known = known_entries(self._ledger, orders.to_series()).filter(
+            pl.col("source_fulfillment_id") == "", pl.col("corso_id").is_not_null()
+        )
+        doubtful = self._ledger.entries(states=[State.UNKNOWN], fulfillments=False)
+        left = {*known["source_order_id"]} | ({each.key.source_order_id for each in doubtful} & {*brought})
+        is_left = pl.col("source_order_id").is_in(pl.Series(sorted(left), dtype=pl.String).implode())
+        self._plan = self._plan.where((pl.col("subject") != "order") | ~is_left)
 
     async def _send_fulfillments(self, of: Selection) -> None:
         """Send the fulfillments among rows of the plan that there are to be sent."""

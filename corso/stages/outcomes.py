@@ -27,7 +27,8 @@ def write_outcomes(batch: Batch, plan: pl.LazyFrame, subject: Subject, folder: P
     table.mkdir(parents=True)
     written_at = batch.table_written_at("upload_plan")
     planned_at = None if written_at is None else datetime.fromtimestamp(written_at, UTC)
-    ended = partial(order_outcomes, planned_at=planned_at) if subject == "order" else fulfillment_outcomes
+    of_order = partial(order_outcomes, batch=batch.name, planned_at=planned_at)
+    ended = of_order if subject == "order" else fulfillment_outcomes
     rows = plan.select(pl.len()).collect().item()
     needed = plan.select(PLAN_NEEDED)
     with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:

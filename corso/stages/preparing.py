@@ -27,7 +27,7 @@ from corso.stages.batch import Batch, Facts, ProgressWatch
 from corso.stages.corrected import corrected_cells, keep_corrected_cells
 from corso.stages.erasures import erased_orders, said_of_erased
 from corso.stages.known_entries import known_entries
-from corso.stages.later_batches import orders_of_later_batches, said_of_later_batches
+from corso.stages.later_batches import loaded_before, orders_of_later_batches, said_of_later_batches
 from corso.stages.parts import Part, Tables, orders_per_part, parts, worked_on
 from schemas.filled_values import FallbackUse
 from schemas.moved_money import moved_amounts
@@ -84,7 +84,8 @@ def extract(batch: Batch, scratch: Path) -> dict[TableName, Path]:
     )
     # How many rows they have is counted with their orders.
     listed = tuple((name, digest, 0) for name, digest in zip(named.values(), digests, strict=True))
-    batch.write_facts(Facts(profile=profile.name, files=listed, corrections=use))
+    loaded_at = loaded_before(batch, (digest for _, digest, _ in listed))
+    batch.write_facts(Facts(profile=profile.name, files=listed, corrections=use, loaded_at=loaded_at))
     return raw
 
 

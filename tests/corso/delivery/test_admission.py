@@ -61,10 +61,23 @@ def test_orders(
             assert admitted[0].corso_order_id == ("7" if sent_as == "update_order" else None)
             entry = entry_of(ledger)
             assert (entry.state, entry.kind, entry.payload_hash) == (State.PLANNED, sent_as, now.payload_hash)
-            # What was planned already with the same content keeps its history.
-            assert entry.batch == ("before" if state is State.PLANNED and now is earlier else "now")
+            # Also of what an earlier batch planned alike: the one that sends it is named.
+            assert entry.batch == "now"
         elif state:
             assert entry_of(ledger).state is state
+
+
+def test_what_the_batch_planned_already_keeps_its_history(tmp_path: Path) -> None:
+    """A killed run begun anew: since when it is being sent is how far back a look-up has to go."""
+    with opened(tmp_path) as ledger:
+        admit(ledger, [SAME], "now")
+        ledger.start([SAME])
+        for state in (State.UNKNOWN, State.PLANNED):
+            ledger.settle([Change(Key("o-1"), state)])
+        before = entry_of(ledger)
+        admit(ledger, [SAME], "now")
+        assert entry_of(ledger) == before
+        assert before.attempts == 1
 
 
 def test_an_order_that_is_there_unverified_is_updated(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ And how often progress is told.
 import asyncio
 import json
 from collections import deque
+from datetime import timedelta
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
@@ -13,27 +14,30 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from corso.delivery.ledger import Entry, Ledger
+from corso.delivery.ledger import Change, Entry, Key, Ledger
 from corso.delivery.ports import unwatched
 from corso.delivery.states import State
 from corso.errors import OutcomeUnknown
 from corso.extract.plan import plan_orders
 from corso.settings import Loader, Settings
-from corso.stages.batch import Batch
+from corso.stages.batch import Batch, Facts
 from corso.stages.delivering import Delivery, seldom
 from corso.stages.known_entries import known_entries
 from tests.clocks import JumpingClock
-from tests.fake_corso import STORE_ID, FakeCorso, Fault, entry_of, order_body
+from tests.fake_corso import STORE_ID, FakeCorso, Fault, entry_of, operation, order_body
 
 BROKEN = Fault(OutcomeUnknown("POST /v1/orders: the API answered 500", status=500))
 
 
+def settings_of(folder: Path) -> Settings:
+    """Return settings of the store, without a canary."""
+    loader = {"store": {"id": STORE_ID}, "exports": {}, "upload": {"canary": 0}}
+    return Settings(folder / "loader.yaml", Loader.model_validate(loader))
+
+
 def upload(folder: Path, api: FakeCorso, count: int, *, is_trusted: bool = True) -> Entry:
     """Load so many orders; return the first one's entry. All others have to be accepted."""
-    settings = Settings(
-        folder / "loader.yaml",
-        Loader.model_validate({"store": {"id": STORE_ID}, "exports": {}, "upload": {"canary": 0}}),
-    )
+    settings = settings_of(folder)
     payloads = [json.dumps(order_body(number)) for number in range(1, count + 1)]
     texts = pl.DataFrame(
         {
@@ -112,6 +116,28 @@ def test_an_order_that_is_there_already_is_adopted_by_its_id(
     state = State.UNKNOWN if order_id is None else State.ACCEPTED
     assert (entry.state, entry.corso_id) == (state, "1000001" if order_id else None)
     assert [each.source_order_id for each in api.sent] == ["o-2"]
+
+
+def test_what_a_later_batch_brought_is_left_as_it_is_and_what_it_did_not_get_in_is_sent(
+    tmp_path: Path,
+) -> None:
+    """Also what is in doubt of it, whatever the plan says: it may be older than that batch."""
+    api = FakeCorso(JumpingClock())
+    settings, now = settings_of(tmp_path), api.clock.utc()
+    Batch(settings, "b1").write_facts(Facts(loaded_at=now - timedelta(days=2)))
+    later = Batch(settings, "b2")
+    later.write_facts(Facts(loaded_at=now - timedelta(days=1)))
+    pl.DataFrame({"source_order_id": ["o-1", "o-2", "o-3"]}).write_parquet(later.table("accepted_orders"))
+    brought = [operation(number, totalMoney=99) for number in (1, 2)]
+    ids = [str(api.has(order_body(number, totalMoney=99))["orderId"]) for number in (1, 2)]
+    with Ledger.open(settings.ledger, STORE_ID, clock=api.clock) as ledger:
+        ledger.plan(brought, "b2")
+        ledger.start(brought)
+        taken = Change(Key("o-1"), State.ACCEPTED, corso_id=ids[0], held_hash=brought[0].payload_hash)
+        ledger.settle([taken, Change(Key("o-2"), State.UNKNOWN)])
+    entry = upload(tmp_path, api, 4)
+    assert entry.held_hash == brought[0].payload_hash
+    assert [each.source_order_id for each in api.sent] == ["o-3", "o-4"]
 
 
 def test_progress_is_told_as_often_as_one_can_read_and_to_its_end() -> None:

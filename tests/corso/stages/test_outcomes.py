@@ -27,12 +27,12 @@ def batch(tmp_path: Path) -> Batch:
     return batch
 
 
-def load(batch: Batch) -> None:
+def load(batch: Batch, planned_by: str = "b") -> None:
     """Have the ledger hold five orders: two accepted, one refused, one on its way, one planned; and two fulfillments."""
     sent = [operation(number) for number in range(1, 6)]
     fulfillments = [operation(number, "create_fulfillment", corso_order_id="7") for number in (1, 2)]
     with Ledger.open(batch.settings.ledger, batch.settings.loader.store.id) as ledger:
-        ledger.plan([*sent, *fulfillments], "b")
+        ledger.plan([*sent, *fulfillments], planned_by)
         ledger.start([*sent[:4], fulfillments[0]])
         accepted = [
             Change(
@@ -95,19 +95,24 @@ def test_each_order_and_each_fulfillment_ends_as_the_ledger_says(
     ]
 
 
-@pytest.mark.parametrize(("planned_ago_s", "outcome"), [(3600, "unchanged"), (-3600, "not_sent")])
-def test_an_order_that_a_later_plan_brought_is_left_alone_and_one_that_waits_for_this_plan_was_not_sent(
-    batch: Batch, tmp_path: Path, planned_ago_s: int, outcome: str
+@pytest.mark.parametrize(
+    ("planned_by", "planned_ago_s", "outcome"),
+    [("later", 3600, "unchanged"), ("later", -3600, "not_sent"), ("b", 3600, "not_sent")],
+)
+@pytest.mark.parametrize("step", [None, operation(1).payload_hash])
+def test_an_order_that_another_batch_brought_since_is_left_alone_and_one_that_waits_for_this_plan_was_not_sent(
+    batch: Batch, tmp_path: Path, planned_by: str, planned_ago_s: int, outcome: str, step: str | None
 ) -> None:
-    """Corso took another content of it after this plan was made, or before."""
-    load(batch)
+    """Corso took another content of it after this plan was made, or before; it may be what this plan says before it cancels."""
+    load(batch, planned_by)
     path = batch.table("upload_plan")
     path.parent.mkdir(parents=True)
     path.touch()
     planned_at = time.time() - planned_ago_s
     os.utime(path, (planned_at, planned_at))
     plan = plan_of(1, 2, 3, 4, 5).with_columns(
-        payload_hash=pl.when(source_order_id="o-1").then(pl.lit("another")).otherwise("payload_hash")
+        payload_hash=pl.when(source_order_id="o-1").then(pl.lit("another")).otherwise("payload_hash"),
+        content_hash=pl.when(source_order_id="o-1").then(pl.lit(step, pl.String)),
     )
     found = write_outcomes(batch, plan, "order", tmp_path / "found").collect()
     assert found["outcome"].to_list() == [outcome, "created", "rejected", "unknown", "not_sent"]
@@ -139,6 +144,7 @@ def test_the_ledger_is_asked_for_orders_or_for_their_fulfillments(
                 entry.held_at,
                 entry.state.value,
                 entry.payload_hash,
+                entry.batch,
                 entry.attempts,
                 entry.reason,
             )
