@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -176,6 +176,36 @@ def test_what_pods_refer_to_is_there(overlay: Path) -> None:
     assert wanted <= there
 
 
+def peers(documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return whom the network policies let in and out, of those that name anybody."""
+    rules = [
+        (rule, direction)
+        for document in documents
+        if document["kind"] == "NetworkPolicy"
+        for key, direction in (("ingress", "from"), ("egress", "to"))
+        for rule in document["spec"].get(key, [])
+    ]
+    return [peer for rule, direction in rules for peer in rule.get(direction, [])]
+
+
+def test_no_label_of_ours_can_be_added_to_whom_policies_let_in_and_out() -> None:
+    """Kustomize adds labels to every `matchLabels` of a pod selector, also where the pods are others': those of DNS."""
+    sources = [path for path in DEPLOY.glob("kubernetes/**/*.yaml") if path.name != "dagster.yaml"]
+    documents = [each for path in sources for each in yaml.safe_load_all(path.read_text()) if each]
+    found = peers(documents)
+    assert found
+    assert not [peer for peer in found if "matchLabels" in peer.get("podSelector", {})]
+
+
+@needs_kubectl
+@pytest.mark.slow
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=short)
+def test_policies_let_in_and_out_whom_they_name(overlay: Path) -> None:
+    """As rendered: whatever kustomize adds to a selector, these pods do not have."""
+    source = (DEPLOY / "kubernetes/base/network.yaml").read_text()
+    assert peers(rendered(overlay)) == peers(yaml.safe_load_all(source))
+
+
 @pytest.mark.slow
 def test_a_run_is_a_job_that_kubernetes_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     """As Dagster makes it of dagster.yaml: nobody's user, a read-only root, no rights, time to end, tried once."""
@@ -251,6 +281,15 @@ def test_compose_names_nothing_that_is_not_there() -> None:
         assert service["read_only"] is True
         assert service["healthcheck"]
     assert (ROOT / ours[0]["build"]["dockerfile"]).exists()
+
+
+def test_compose_passes_on_every_variable_by_which_alerts_go() -> None:
+    """All that docs/nightly.md names reach daemon, workers and web server."""
+    named = set(re.findall(r"\bCORSO_ALERT_[A-Z]+\b", (ROOT / "docs/nightly.md").read_text()))
+    assert len(named) == 5
+    for name, service in compose()["services"].items():
+        if service["image"] == "corso-loader":
+            assert named <= service["environment"].keys(), name
 
 
 def commands() -> set[tuple[str, ...]]:
