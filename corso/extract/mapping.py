@@ -19,6 +19,7 @@ from corso.extract.cells import plain_amount, plain_id, plain_time
 from corso.extract.files import ExportFile
 from corso.extract.headers import normal, said_of
 from corso.extract.layouts import ITEM, PART, begins_like, spread_numbers, unpacked
+from corso.extract.line_rows import is_there, names_its_order, own_headers_of_a_line, with_rows_of_nobody
 from corso.extract.money_policy import apply_policy, read_amount, written
 from corso.extract.profile import (
     AS_EXPORTED,
@@ -72,45 +73,15 @@ def map_exports(
 def map_roles(profile: Profile, roles: Mapping[str, Role]) -> dict[TableName, Mapped]:
     """Return the raw tables of files that were read. Raises ExportError: headers that the profile needs are not there."""
     return {
-        name: _map_table(name, table, _with_rows_of_nobody(profile, name, roles), profile.money)
+        name: _map_table(profile, name, with_rows_of_nobody(profile, name, roles))
         if (table := profile.tables.get(name)) and table.file in roles
         else Mapped(_empty(name, roles[profile.tables["orders"].file].headers), {})
         for name in TABLES
     }
 
 
-def _with_rows_of_nobody(profile: Profile, name: TableName, roles: Mapping[str, Role]) -> Mapping[str, Role]:
-    """Mark, for the table that has to name them, the rows of its file that no table takes.
-
-    They are in the line items, or in whatever table reads the file: with a fault and without an order, so that they
-    are quarantined by themselves.
-    """
+def _map_table(profile: Profile, name: TableName, roles: Mapping[str, Role]) -> Mapped:
     table = profile.tables[name]
-    role = roles[table.file]
-    readers = [each for each in profile.tables.values() if each.file == table.file]
-    keeper = next(
-        (each for each in (profile.tables["line_items"], *readers) if each.file == table.file), None
-    )
-    if keeper is not table or table.spread or table.unpack:
-        return roles
-    nobody = ~pl.any_horizontal(_takes(each, role) for each in readers) & pl.col(FAULT).is_null()
-    marked = role.rows.with_columns(nobody.alias(NOBODYS)).with_columns(
-        pl.when(NOBODYS).then(pl.lit("no table of the profile reads this row")).otherwise(FAULT).alias(FAULT)
-    )
-    return {**roles, table.file: replace(role, rows=marked, marks_nobodys=True)}
-
-
-def _takes(table: Table, role: Role) -> pl.Expr:
-    """Say which rows a table takes, but for conditions by which a profile leaves rows out on purpose."""
-    taken = pl.lit(value=True)
-    if table.rows == "first_of_order":
-        taken &= (pl.col(ROW) == 1).fill_null(value=False)
-    if table.filled and not table.spread:
-        taken &= _written(pl.col(role.find(table.filled) or FAULT)).is_not_null()
-    return taken
-
-
-def _map_table(name: TableName, table: Table, roles: Mapping[str, Role], policy: MoneyPolicy) -> Mapped:
     role = roles[table.file]
     rows = role.rows
     if any(each.order for rule in table.columns.values() for each in rule.chain):
@@ -120,9 +91,7 @@ def _map_table(name: TableName, table: Table, roles: Mapping[str, Role], policy:
             (pl.col(ROW) == 1) | (pl.col(NOBODYS) if role.marks_nobodys else pl.lit(value=False))
         )
     if table.filled and not table.spread:
-        rows = rows.filter(
-            _written(pl.col(role.find(table.filled) or FAULT)).is_not_null() | pl.col(FAULT).is_not_null()
-        )
+        rows = rows.filter(is_there(profile, name, role) | pl.col(FAULT).is_not_null())
     if table.first_of:
         rows = rows.filter(_is_first_of(role, table.first_of))
     for join in table.join:
@@ -134,8 +103,8 @@ def _map_table(name: TableName, table: Table, roles: Mapping[str, Role], policy:
     if table.where or table.except_:
         rows = rows.filter(scope.wants(table) | pl.col(FAULT).is_not_null())
     if table.spread:
-        return Mapped(_spread(rows, name, table, role, roles), {})
-    return _mapped(name, rows, scope, policy)
+        return Mapped(_spread(rows, profile, name, roles), {})
+    return _mapped(name, rows, scope, profile.money)
 
 
 def _mapped(name: TableName, rows: pl.LazyFrame, scope: "_Scope", policy: MoneyPolicy) -> Mapped:
@@ -221,22 +190,23 @@ def _parts_read(table: Table) -> list[str]:
     return list(dict.fromkeys(read))
 
 
-def _spread(
-    rows: pl.LazyFrame, name: TableName, table: Table, role: Role, roles: Mapping[str, Role]
-) -> pl.LazyFrame:
+def _spread(rows: pl.LazyFrame, profile: Profile, name: TableName, roles: Mapping[str, Role]) -> pl.LazyFrame:
     """Return one row for each line that stands beside others in a row."""
+    table = profile.tables[name]
+    role = roles[table.file]
     pattern = table.spread or ""
-    numbers = spread_numbers(pattern, role.headers)
-    if not numbers:
+    if not spread_numbers(pattern, role.headers):
         message = f"exports.{role.name}: no column like {pattern.replace('{n}', '1')!r}, in which an order's lines begin"
         raise ExportError(message)
+    patterns = [pattern, *(own_headers_of_a_line(profile, role) if name == "line_items" else [])]
+    numbers = {number for each in patterns for number in spread_numbers(each, role.headers)}
     lines = []
-    for place, number in enumerate(numbers):
+    for place, number in enumerate(sorted(numbers)):
         scope = _Scope(role, table, roles, number)
-        is_there = _written(scope.header(table.filled or pattern)).is_not_null()
+        taken = is_there(profile, name, role, number)
         if not place:
-            is_there |= pl.col(FAULT).is_not_null()
-        lines.append(pl.when(is_there).then(pl.struct(*scope.columns(name).values())))
+            taken |= pl.col(FAULT).is_not_null()
+        lines.append(pl.when(taken).then(pl.struct(*scope.columns(name).values())))
     return (
         rows.select(*_provenance(role), pl.concat_list(lines).alias("\0lines"))
         .explode("\0lines")
@@ -416,7 +386,10 @@ class _Scope:
     def columns(self, name: TableName) -> dict[str, pl.Expr]:
         """Return the expressions of all canonical columns."""
         types = dtypes(TABLES[name])
-        return {column: self._fill(column, types[column]).alias(column) for column in canonical_columns(name)}
+        return {
+            column: self._fill(name, column, types[column]).alias(column)
+            for column in canonical_columns(name)
+        }
 
     def moved(self, policy: MoneyPolicy) -> pl.Expr:
         """Return the amounts that the policy moves, as a struct of text, one field for each in its order."""
@@ -427,10 +400,13 @@ class _Scope:
         amount = self._sum(moved.amounts)
         return pl.when(self.applies(moved.where)).then(amount) if moved.where else amount
 
-    def _fill(self, column: str, dtype: pl.DataType) -> pl.Expr:
+    def _fill(self, name: TableName, column: str, dtype: pl.DataType) -> pl.Expr:
         value = self._value(column, dtype)
         if column == "source_order_id" and self.role.marks_nobodys:
-            value = pl.when(~pl.col(NOBODYS)).then(value)
+            is_known = ~pl.col(NOBODYS)
+            if name == "line_items":
+                is_known |= names_its_order(self.role, self.table)
+            value = pl.when(is_known).then(value)
         # Ids are what tables are joined and customers found by: blanks around them tell nothing apart, nor does a .0.
         return _key(value) if column.endswith("_id") and "source_" in column else value
 

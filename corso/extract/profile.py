@@ -104,22 +104,28 @@ class Rule(_Section):
         return (self, *(self.or_else.chain if self.or_else else ()))
 
     @property
-    def headers(self) -> tuple[str, ...]:
-        """Every header that the rule reads, with the prefix of a joined file or a cell's part, if any."""
-        where = self.where if isinstance(self.where, dict) else filter(None, [self.where])
-        signed = (*self.sum, *self.divide)
+    def sources(self) -> tuple[str, ...]:
+        """Every header of a row whose value the rule takes, but not those of its conditions."""
         return (
             *self.from_,
-            *self.order,
             *self.first_word,
             *self.other_words,
             *self.first_line,
             *self.other_lines,
-            *(header for each in signed for header in factors(each)),
+            *(header for each in (*self.sum, *self.divide) for header in factors(each)),
             *placeholders(self.template or ""),
-            *where,
-            *(self.or_else.headers if self.or_else else ()),
+            *(self.or_else.sources if self.or_else else ()),
         )
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Every header that the rule reads, with the prefix of a joined file or a cell's part, if any."""
+        conditions = [
+            header
+            for each in self.chain
+            for header in ([each.where] if isinstance(each.where, str) else each.where or ())
+        ]
+        return (*self.sources, *(header for each in self.chain for header in each.order), *conditions)
 
 
 _SOURCES = (
@@ -206,13 +212,17 @@ class Table(_Section):
     first_of: Headers = ()
     """Of rows that have the same values in these headers only the first, e.g. of an order's rows with one tracking number."""
     filled: str | None = None
-    """Only rows where this header has a value. With `spread`, with the line's number: `Product Item {n} Name`."""
+    """Only rows where this header has a value. With `spread`, with the line's number: `Product Item {n} Name`. Of line items
+    also those where it has none but another header of the line alone (of its name, quantity, price, tax, SKU, product or
+    variant) says something, which a blank or a zero does not: that is a damaged line, and quarantines its order.
+    """
     where: dict[str, Headers] = {}
     """Only rows (or lines of a cell) where these headers have one of these values (without regard to case); `[]`: none."""
     except_: dict[str, Headers] = Field(default={}, alias="except")
     """Not the rows (or lines) where these headers have one of these values (`[]`: none); all others stay, whatever stands there."""
     spread: str | None = None
-    """Lines side by side in one row: a header with {n}; each number that the file has is a line. Rules say {n}, too."""
+    """Lines side by side in one row: a header with {n}; each number that the file has may be a line, and is one where
+    `filled`, else this header, has a value. Rules say {n}, too."""
     unpack: Unpack | None = None
     """Lines in one cell."""
     join: tuple[Join, ...] = ()
