@@ -8,6 +8,7 @@ polars expressions, which also stand in the check's `statistics` (`make`), so th
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -41,16 +42,36 @@ def snake(api_path: str) -> str:
     return words.lower()
 
 
+@dataclass(frozen=True)
+class Mending:
+    """What a reason says of a column that is not mended in the export, as others are."""
+
+    unread: str
+    """What is said of a value that cannot be read."""
+    remedy: str
+    """What to do about it."""
+    remedy_if_missing: str
+    """What to do where there is no value."""
+
+
 def field(
-    dtype: pl.DataType, api_path: str, description: str, *checks: pa.Check, required: bool = False
+    dtype: pl.DataType,
+    api_path: str,
+    description: str,
+    *checks: pa.Check,
+    required: bool = False,
+    mending: Mending | None = None,
 ) -> dict[str, pa.Column]:
-    """Declare the column for `api_path`; `required` means that Corso refuses a record without it."""
+    """Declare the column for `api_path`.
+
+    `required` means that Corso refuses a record without it; `mending` stands for the words that its type has.
+    """
     column = pa.Column(
         dtype,
         checks=list(checks),
         nullable=not required,
         description=description,
-        metadata={"api": api_path},
+        metadata={"api": api_path, "mending": mending},
     )
     return {snake(api_path): column}
 

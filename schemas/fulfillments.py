@@ -2,7 +2,7 @@
 
 import pandera.polars as pa
 
-from schemas.fields import INSTANT, NUMBER, PROVENANCE, TEXT, api_paths, field
+from schemas.fields import INSTANT, NUMBER, PROVENANCE, TEXT, Mending, api_paths, field
 
 FULFILLMENTS = pa.DataFrameSchema(
     {
@@ -13,6 +13,11 @@ FULFILLMENTS = pa.DataFrameSchema(
             "fulfillmentLocationId",
             "Corso's number of the warehouse; from store.fulfillment_locations where the export has a name or nothing.",
             required=True,
+            mending=Mending(
+                "is not a number of a location in Corso",
+                "name it under store.fulfillment_locations in loader.yaml, with its number in Corso",
+                "give Corso's number of the warehouse in loader.yaml, as store.fulfillment_locations.default, or fill the column",
+            ),
         ),
         **field(NUMBER, "shippingWeightGrams", "Weight in grams."),
         **field(TEXT, "trackingInfoCompany", "The carrier."),

@@ -11,7 +11,7 @@ import pandera.polars as pa
 import polars as pl
 
 from corso.extract.convert import converter_of
-from schemas.fields import PROVENANCE, dtypes
+from schemas.fields import PROVENANCE, Mending, dtypes
 
 TEXT_OF = "__text."
 """Prefix of the columns that hold the text which a typed column was read from."""
@@ -39,29 +39,33 @@ def compile_rules(schema: pa.DataFrameSchema) -> list[CompiledRule]:
     for name, column in schema.columns.items():
         if name in PROVENANCE:
             continue
-        rules += _type_rule(name, dtypes(schema)[name])
+        dtype, mending = dtypes(schema)[name], (column.metadata or {}).get("mending")
+        rules += _type_rule(name, dtype, mending)
         if not column.nullable:
-            rules.append(_needed(name, dtypes(schema)[name], schema.name or ""))
+            rules.append(_needed(name, dtype, schema.name or "", mending))
         rules += [_value_rule(name, check) for check in column.checks]
     return rules + [_row_rule(check) for check in schema.checks]
 
 
-def _type_rule(name: str, dtype: pl.DataType) -> Sequence[CompiledRule]:
+def _type_rule(name: str, dtype: pl.DataType, mending: Mending | None) -> Sequence[CompiledRule]:
     converter = converter_of(dtype)
     if converter is None:
         return []
     broken = pl.col(TEXT_OF + name).is_not_null() & pl.col(name).is_null()
-    return [CompiledRule(f"{name}_can_be_read", name, converter.sentence, converter.remedy, broken)]
+    sentence = mending.unread if mending else converter.sentence
+    remedy = mending.remedy if mending else converter.remedy
+    return [CompiledRule(f"{name}_can_be_read", name, sentence, remedy, broken)]
 
 
-def _needed(name: str, dtype: pl.DataType, table: str) -> CompiledRule:
+def _needed(name: str, dtype: pl.DataType, table: str, mending: Mending | None) -> CompiledRule:
     # A value that cannot be read is not missing: it has its own rule.
     read_from = name if converter_of(dtype) is None else TEXT_OF + name
+    remedy = f"Corso needs it; fill the column, or declare the fallback {table}.{name}"
     return CompiledRule(
         f"{name}_is_there",
         name,
         "is missing",
-        f"Corso needs it; fill the column, or declare the fallback {table}.{name}",
+        mending.remedy_if_missing if mending else remedy,
         pl.col(read_from).is_null(),
     )
 

@@ -326,6 +326,19 @@ def test_the_warehouse_comes_from_the_configured_map() -> None:
     assert result.accepted["fulfillments"]["fulfillment_location_id"].to_list() == [12, 14, 77]
 
 
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("Boston", "fulfillment_location_id 'Boston' is not a number of a location in Corso: name it under store.fulfillment_locations in loader.yaml, with its number in Corso"),
+        (None, "fulfillment_location_id is missing: give Corso's number of the warehouse in loader.yaml, as store.fulfillment_locations.default, or fill the column"),
+    ],
+)  # fmt: skip
+def test_a_warehouse_without_corsos_number_is_told_where_it_goes(place: str | None, reason: str) -> None:
+    """It is a name in the export, and nobody can write a number for it there."""
+    result = checked([order_text()], fulfillments=[fulfillment_text(1, fulfillment_location_id=place)])
+    assert result.quarantine.filter(table="fulfillments")["reasons"].to_list() == [reason]
+
+
 def documented() -> list[dict[str, Any]]:
     """Return every example of docs/fallbacks.md: its blocks, and the second column of the table of forms."""
     text = (Path(__file__).parents[3] / "docs" / "fallbacks.md").read_text(encoding="utf-8")
