@@ -103,7 +103,7 @@ class RoleFiles(_Section):
     """One role's files, and how they are laid out where they differ from what the profile says."""
 
     files: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Their paths or globs, relative to loader.yaml."""
+    """Their paths or globs, relative to loader.yaml; a folder's path means the files in it and in its partitions (`name=value`)."""
     delimiter: Delimiter | None = None
     """What parts the columns."""
     encoding: Encoding | None = None
@@ -316,7 +316,7 @@ class Nightly(_Section):
     """The load that nobody watches (docs/nightly.md)."""
 
     markers: tuple[str, ...] = ("_COMPLETE", "_SUCCESS")
-    """Files that say that a batch's folder is complete; they count where they are newer than the export files."""
+    """Files that say that a batch's folder, or a table's, is complete; they count where they are newer than the export files below them."""
     quiet_s: float = Field(default=60.0, ge=0)
     """Without a marker: seconds that the sizes and times of a batch's files have to stay as they are."""
     due_by: Annotated[time | None, BeforeValidator(_time_of_day)] = None

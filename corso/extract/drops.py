@@ -1,13 +1,13 @@
 """Drops: what lies in a store's batch folders, told by names, sizes and times alone. No file is opened.
 
-A drop is complete when a marker beside its export files (`nightly.markers`), not older than they are, says so; where there is no
-marker, its files have to stay as they are for `nightly.quiet_s`, which takes two looks. A look at everything is one call
+A drop is complete when markers (`nightly.markers`) say so, each of the files that lie beside and below it and are not newer; where they do
+not, its files have to stay as they are for `nightly.quiet_s`, which takes two looks. A look at everything is one call
 to the system for each folder and file, so that a year of batches of 200 stores can be looked at every minute.
 """
 
 import os
 import re
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from glob import escape, has_magic
 from hashlib import sha256
@@ -36,7 +36,7 @@ class Drop:
     signature: str
     """Of the names, sizes and modification times of its export and corrections files; 16 hexadecimal digits."""
     marked: bool
-    """Whether a marker says that it is complete."""
+    """Whether markers say that it is complete."""
     missing: str = ""
     """Which role has no file yet, in a sentence; empty where none is missing."""
     empty: bool = False
@@ -108,11 +108,34 @@ def look_at(settings: Settings, batch: str) -> Drop:
         missing = str(error)
     exports = files_there(settings, batch)
     corrections = [file.path for file in find_corrections(settings, batch, of_it_alone=True)]
-    newest = max((path.stat().st_mtime_ns for path in exports), default=0)
-    markers = settings.loader.nightly.markers
-    beside = {path.with_name(name) for path in exports for name in markers}
-    marked = any(mark.is_file() and mark.stat().st_mtime_ns >= newest for mark in beside)
+    marked = _are_marked(settings, batch, exports)
     return Drop(batch, _signature(settings.home, {*exports, *corrections}), marked, missing, not exports)
+
+
+def _are_marked(settings: Settings, batch: str, exports: Sequence[Path]) -> bool:
+    """Say whether a marker vouches for each file: one in its folder, or above it up to the batch's, that is not older than what it vouches for.
+
+    A table in many files has its marker above them, and one that is whole says nothing of another that is still written.
+    """
+    folders = {path: _folders_up_to(settings.home, path, batch) for path in exports}
+    newest: dict[Path, int] = {}
+    for path, above in folders.items():
+        changed = path.stat().st_mtime_ns
+        newest |= {folder: max(newest.get(folder, 0), changed) for folder in above}
+    marks = {folder: [folder / name for name in settings.loader.nightly.markers] for folder in newest}
+    vouched = {
+        folder
+        for folder, beside in marks.items()
+        if any(mark.is_file() and mark.stat().st_mtime_ns >= newest[folder] for mark in beside)
+    }
+    return bool(exports) and all(vouched.intersection(above) for above in folders.values())
+
+
+def _folders_up_to(home: Path, path: Path, batch: str) -> Sequence[Path]:
+    """Return a file's folder and those above it, as far as the one below `home` that is called after the batch; else the first alone."""
+    above = path.parents
+    named = [number for number, folder in enumerate(above) if home in folder.parents and batch in folder.name]
+    return above[: max(named, default=0) + 1]
 
 
 def _patterns(settings: Settings) -> list[str]:

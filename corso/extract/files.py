@@ -1,7 +1,7 @@
 """Which export files make up a batch.
 
-A path in loader.yaml is a glob relative to loader.yaml. With `{batch}` in it, each folder that fits is a batch
-of its own; without, all files that fit are one batch, named after the newest modification date among them.
+A path in loader.yaml is that of a file, of a folder of files or a glob, relative to loader.yaml. With `{batch}` in it, each folder that
+fits is a batch of its own; without, all files that fit are one batch, named after the newest modification date among them.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from corso.errors import ExportError, SettingsError
+from corso.extract.folders import files_in, files_of, is_of_a_table, without_exports
 from corso.settings import BATCH_PLACEHOLDER, Settings, check_batch_name
 from corso.storage.address import BucketAddress, is_in_a_bucket
 from corso.storage.outline import Outline, outline_at, outline_of
@@ -26,7 +27,7 @@ class ExportFile:
 
     path: Path
     name: str
-    """How reports name it: its path relative to loader.yaml's folder where it lies below it."""
+    """How reports name it: its path relative to loader.yaml's folder where it lies below it; else its name, with its partitions."""
     role: str = ""
     """The file role that it has in loader.yaml."""
     patterns: tuple[str, ...] = ()
@@ -138,11 +139,14 @@ def batch_folders(settings: Settings) -> dict[str, float]:
             absolute = str(settings.home / local_pattern(settings, pattern))
             before, _, after = absolute.partition(BATCH_PLACEHOLDER)
             for hit in _glob(settings, local_pattern(settings, pattern).replace(BATCH_PLACEHOLDER, "*")):
+                files = files_of([hit], absolute)
+                if not files:
+                    continue
                 rest = hit[len(before) :]
                 name = (
                     re.split(r"[/\\]", rest)[0] if after.startswith(("/", "\\")) else rest.removesuffix(after)
                 )
-                batches[name] = max(batches.get(name, 0.0), Path(hit).stat().st_mtime)
+                batches[name] = max(batches.get(name, 0.0), *(file.stat().st_mtime for file in files))
     return {name: newest for name, newest in batches.items() if is_batch_name(name)}
 
 
@@ -163,16 +167,19 @@ def is_batch_name(name: str) -> bool:
 
 def _fitting(settings: Settings, pattern: str, batch: str) -> list[Path]:
     pattern = local_pattern(settings, pattern).replace(BATCH_PLACEHOLDER, batch)
-    if (settings.home / pattern).is_file():
-        return [settings.home / pattern]
-    if not has_magic(pattern):
-        return []
-    return [Path(hit) for hit in _glob(settings, pattern) if Path(hit).is_file()]
+    here = settings.home / pattern
+    if here.is_file():
+        return [here]
+    if here.is_dir():
+        return files_in(here)
+    return files_of(_glob(settings, pattern), pattern) if has_magic(pattern) else []
 
 
 def _there(settings: Settings, pattern: str, batch: str) -> str:
     """Say what is there where no file fits: the files of the folder that like it best, or that there is no folder."""
     wanted = Path(local_pattern(settings, pattern).replace(BATCH_PLACEHOLDER, batch))
+    if (settings.home / wanted).is_dir():
+        return without_exports(settings.home / wanted)
     folder = settings.home / wanted.parent
     if has_magic(str(wanted.parent)):
         return f"see which folders fit {wanted.parent}"
@@ -194,4 +201,6 @@ def _shown(settings: Settings, path: Path) -> str:
     try:
         return path.resolve().relative_to(settings.home.resolve()).as_posix()
     except ValueError:
-        return path.name
+        # Partitions have files of the same names.
+        parts = takewhile(is_of_a_table, (folder.name for folder in path.parents))
+        return "/".join([*reversed(list(parts)), path.name])

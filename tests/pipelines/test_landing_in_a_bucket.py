@@ -188,3 +188,16 @@ def test_exports_in_a_bucket_are_found_from_a_loader_yaml_on_disk(landing: Path,
     bring(file for files in found.values() for file in files)
     assert [file.path.read_text() for files in found.values() for file in files] == ["x", "x"]
     assert look_at(settings, "2026-11-21").marked
+
+
+def test_a_folder_in_a_bucket_means_its_files(landing: Path, tmp_path: Path) -> None:
+    """A table that is cut into partitions, with what tells of its writing."""
+    table = landing / "tables" / "orders"
+    for name in ("year=2026/part-0.parquet", "year=2026/_committed_1", "_SUCCESS", "old/part-0.parquet"):
+        (table / name).parent.mkdir(parents=True, exist_ok=True)
+        (table / name).write_text("x")
+    local = Shop(tmp_path / "here", files={"orders": f"{address(landing)}/tables/orders"})
+    (file,) = find_exports(read_settings(local.configure()), "x")["orders"]
+    bring([file])
+    assert file.name == "year=2026/part-0.parquet"
+    assert file.path.read_text() == "x"

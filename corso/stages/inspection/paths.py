@@ -1,4 +1,4 @@
-"""Which files are meant: a file, a folder's export files, or those that fit a pattern."""
+"""Which files are meant: a file, a folder's export files, or those that fit a pattern (`corso.extract.folders`)."""
 
 from collections.abc import Iterable, Sequence
 from glob import glob, has_magic
@@ -6,9 +6,7 @@ from pathlib import Path
 
 from corso.errors import ExportError
 from corso.extract.files import ExportFile
-
-SUFFIXES = frozenset({".csv", ".txt", ".tsv", ".tab", ".parquet", ".pq", ".gz"})
-"""What an export's name ends in, where a whole folder is given."""
+from corso.extract.folders import files_in, files_of, without_exports
 
 
 def export_files(paths: Sequence[Path]) -> list[ExportFile]:
@@ -29,8 +27,7 @@ def _meant(path: Path) -> list[Path]:
         return _of_folder(path)
     if path.exists() or not has_magic(str(path)):
         return [path]
-    hits = sorted(Path(hit) for hit in glob(str(path), recursive=True))  # noqa: PTH207  (Path.glob takes no absolute pattern)
-    files = [hit for hit in hits if hit.is_file()]
+    files = files_of(glob(str(path), recursive=True), path.name)  # noqa: PTH207  (Path.glob takes no absolute pattern)
     if not files:
         message = f"no file fits {path}"
         raise ExportError(message)
@@ -38,14 +35,9 @@ def _meant(path: Path) -> list[Path]:
 
 
 def _of_folder(folder: Path) -> list[Path]:
-    there = sorted(
-        path for path in folder.iterdir() if path.is_file() and not path.name.startswith((".", "~"))
-    )
-    files = [path for path in there if path.suffix.lower() in SUFFIXES]
+    files = files_in(folder)
     if not files:
-        others = ", ".join(path.name for path in there[:3])
-        holds = f"it holds {others}{', …' if len(there) > 3 else ''}" if there else "it holds no file"
-        message = f"{folder}: no export file in this folder (CSV, TXT, TSV, Parquet, or one of them as .gz); {holds}"
+        message = f"{folder}: {without_exports(folder)}"
         raise ExportError(message)
     return files
 

@@ -148,6 +148,45 @@ def test_a_marker_counts_while_no_file_is_newer(tmp_path: Path) -> None:
     assert not look_at(settings, "2026-11-21").marked
 
 
+TABLES = 'orders: "{batch}/orders", line_items: "{batch}/lines"'
+
+
+def test_a_marker_counts_for_what_lies_below_it(tmp_path: Path) -> None:
+    """Spark writes one into each table: that of the orders says nothing of the lines. One in the batch's folder counts for both."""
+    settings = shop(tmp_path, TABLES)
+    drop(tmp_path, "2026-11-21", "orders/day=2026-11-21/part-0.parquet", "lines/part-0.parquet")
+    after_a_tick()
+    drop(tmp_path, "2026-11-21", "orders/_SUCCESS")
+    assert not look_at(settings, "2026-11-21").marked
+    drop(tmp_path, "2026-11-21", "lines/_SUCCESS")
+    assert look_at(settings, "2026-11-21").marked
+    after_a_tick()
+    drop(tmp_path, "2026-11-21", "lines/part-1.parquet")
+    assert not look_at(settings, "2026-11-21").marked
+    drop(tmp_path, "2026-11-21", "_COMPLETE")
+    assert look_at(settings, "2026-11-21").marked
+
+
+def test_a_marker_above_the_batches_counts_for_none(tmp_path: Path) -> None:
+    """Nobody put it there for one of them."""
+    settings = shop(tmp_path)
+    drop(tmp_path, "2026-11-21")
+    drop(tmp_path, ".", "_SUCCESS")
+    assert not look_at(settings, "2026-11-21").marked
+
+
+def test_a_table_in_many_files_is_found_when_one_of_them_changes(tmp_path: Path) -> None:
+    """At any depth of its partitions."""
+    settings = shop(tmp_path, TABLES)
+    drop(tmp_path, "2026-11-21", "orders/a=1/b=1/part-0.parquet", "lines/part-0.parquet")
+    before, since = look_at(settings, "2026-11-21"), max(changed_batches(settings).values())
+    assert not before.missing
+    after_a_tick()
+    drop(tmp_path, "2026-11-21", "orders/a=1/b=2/part-0.parquet")
+    assert list(changed_batches(settings, since)) == ["2026-11-21"]
+    assert look_at(settings, "2026-11-21").signature != before.signature
+
+
 def test_a_role_without_files_is_told(tmp_path: Path) -> None:
     """Half a drop: the sentence says which half is missing."""
     drop(tmp_path, "2026-11-21", "orders.csv")

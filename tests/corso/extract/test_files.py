@@ -9,6 +9,7 @@ from export_factories import loader_settings
 
 from corso.errors import ExportError
 from corso.extract.files import batch_folders, default_batch, find_exports, fingerprint
+from corso.stages.inspection.paths import export_files
 
 
 def write(folder: Path, *names: str, day: int = 1) -> None:
@@ -47,7 +48,79 @@ def test_a_file_knows_what_loader_yaml_calls_it(tmp_path: Path) -> None:
     assert (lines.role, lines.patterns) == ("line_items", ("in/lines.txt",))
 
 
+TABLE = [
+    "in/o/year=2026/month=1/part-0.parquet", "in/o/year=2026/month=2/part-0.snappy.parquet", "in/o/part-9.csv.gz", "in/o/_orders.csv",
+    "in/o/_SUCCESS", "in/o/_metadata", "in/o/.part-9.csv.gz.crc", "in/o/year=2026/_committed_1", "in/o/_delta_log/0.json",
+    "in/o/_temporary/0/part-1.parquet", "in/o/old/part-0.parquet", "in/o/notes.md", "in/l.parquet/part-0.parquet", "in/l.parquet/_SUCCESS",
+]  # fmt: skip
+DATA = [
+    "in/o/_orders.csv", "in/o/part-9.csv.gz", "in/o/year=2026/month=1/part-0.parquet", "in/o/year=2026/month=2/part-0.snappy.parquet",
+]  # fmt: skip
+FOLDERS = {
+    "its name": ("in/o", DATA),
+    "its name with a slash": ("in/o/", DATA),
+    "a pattern above it": ("i*/o", DATA),
+    "all in it": ("in/o/*", [DATA[0], "in/o/notes.md", *DATA[1:]]),
+    "one partition": ("in/o/year=2026", DATA[2:]),
+    "partitions": ("in/o/year=*", DATA[2:]),
+    "a folder called like a file": ("in/*.parquet", ["in/l.parquet/part-0.parquet"]),
+    "files at any depth": ("in/o/**/*.parquet", ["in/o/_temporary/0/part-1.parquet", "in/o/old/part-0.parquet", *DATA[2:]]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "files"), FOLDERS.values(), ids=FOLDERS.keys())
+def test_a_folder_means_the_data_files_in_it_and_in_its_partitions(
+    tmp_path: Path, path: str, files: list[str]
+) -> None:
+    """As Spark, Hive and DuckDB write a table; what tells of the writing, hides, or lies in other folders is none. inspect takes the same."""
+    write(tmp_path, *TABLE)
+    found = find_exports(loader_settings(tmp_path, f'orders: "{path}"'), "x")["orders"]
+    assert [file.name for file in found] == files
+    assert [file.path.relative_to(tmp_path).as_posix() for file in export_files([tmp_path / path])] == files
+
+
+def test_files_of_partitions_elsewhere_are_told_apart(tmp_path: Path) -> None:
+    """Corrections and reasons name a file, and all partitions have a part-0."""
+    write(tmp_path / "elsewhere", "o/year=2026/month=1/part-0.parquet", "o/year=2026/month=2/part-0.parquet")
+    (tmp_path / "home").mkdir()
+    files = find_exports(loader_settings(tmp_path / "home", f'orders: "{tmp_path}/elsewhere/o"'), "x")
+    assert [file.name for file in files["orders"]] == [
+        "year=2026/month=1/part-0.parquet",
+        "year=2026/month=2/part-0.parquet",
+    ]
+
+
+def test_a_folder_whose_name_looks_like_a_pattern_is_found(tmp_path: Path) -> None:
+    """It is there, and meant as it stands."""
+    write(tmp_path, "orders [1]/part-0.parquet")
+    files = find_exports(loader_settings(tmp_path, 'orders: "orders [1]"'), "x")
+    assert [file.name for file in files["orders"]] == ["orders [1]/part-0.parquet"]
+
+
+@pytest.mark.parametrize("path", ["in/{batch}/orders", "in/{batch}", "in/{batch}/*"])
+def test_each_folder_of_a_table_is_a_batch(tmp_path: Path, path: str) -> None:
+    """One without data is none, and the newest is that of the newest data."""
+    write(tmp_path, "in/monday/orders/a=1/part-0.parquet", "in/monday/orders.csv", day=3)
+    write(tmp_path, "in/sunday/orders/a=1/part-0.parquet", "in/sunday/orders.csv", day=2)
+    write(tmp_path, "in/tuesday/orders/_temporary/part-0.parquet", "in/tuesday/_SUCCESS", day=9)
+    settings = loader_settings(tmp_path, f'orders: "{path}"')
+    assert set(batch_folders(settings)) == {"monday", "sunday"}
+    assert default_batch(settings) == "monday"
+    (file,) = find_exports(settings, "sunday")["orders"]
+    assert file.name == (
+        "in/sunday/orders/a=1/part-0.parquet" if path.endswith("orders") else "in/sunday/orders.csv"
+    )
+
+
 MISSING = {
+    "a folder": (
+        "in",
+        ["in/README.md", "in/_SUCCESS", "in/sub/orders.csv"],
+        (
+            "no export file in this folder (CSV, TXT, TSV, Parquet, or one of them as .gz); it holds README.md, _SUCCESS, and folders, which are "
+            "looked into only where they are called name=value: name the one that is meant"
+        ),
+    ),
     "a typing error": (
         "in/order.csv",
         ["in/orders.csv", "in/README.md"],
