@@ -16,6 +16,9 @@ PROBLEM = pl.Struct(
 )
 """One broken rule: `sentence` reads after the column and its value, `remedy` says what to do."""
 
+OF_ANOTHER_ROW = "another row of its order is quarantined"
+"""The reason of a row without a fault of its own, where none of the tables finds one in that line of the export."""
+
 QUARANTINE = pa.DataFrameSchema(
     {
         "table": pa.Column(
@@ -37,7 +40,11 @@ QUARANTINE = pa.DataFrameSchema(
             pl.List(PROBLEM),
             description="The rules that the row breaks; empty for a row without a fault of its own.",
         ),
-        "reasons": pa.Column(pl.String, description="The same as sentences, parted by '; '."),
+        "reasons": pa.Column(
+            pl.String,
+            description="The same as sentences, parted by '; '; of a row without a fault of its own OF_ANOTHER_ROW, or nothing "
+            "where its line of the export has one as a row of another table.",
+        ),
         "total_money": pa.Column(
             MONEY, nullable=True, description="For rows of `orders`: the total, where it can be read."
         ),

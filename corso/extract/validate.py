@@ -22,7 +22,7 @@ from corso.settings import Store
 from schemas.fields import INSTANT, PROVENANCE, dtypes
 from schemas.filled_values import FallbackUse
 from schemas.money import month_and_currency
-from schemas.quarantine import PROBLEM
+from schemas.quarantine import OF_ANOTHER_ROW, PROBLEM
 
 ROW = "__row"
 _SHOWN_CHARACTERS = 300
@@ -85,6 +85,14 @@ class _Table:
         )
         return _Table(self.name, self.rows, pl.concat([self.problems, found.cast(_FOUND)]), self.repeated)
 
+    def told(self) -> pl.DataFrame:
+        """Return the problems that are told: those of repetitions are told of the row that they repeat."""
+        return self.problems.filter(~pl.col(ROW).is_in(self.repeated.implode()))
+
+    def places_at_fault(self) -> pl.DataFrame:
+        """Return `file` and `line` of the rows with problems."""
+        return self.rows.select("file", "line")[self.told()[ROW]]
+
     def bad_ids(self) -> pl.Series:
         return self.ids().gather(self.problems[ROW].unique()).drop_nulls()
 
@@ -119,7 +127,8 @@ def check_part(
     good = {name: _is_accepted(table, bad) for name, table in tables.items()}
     rows = {name: tables[name].rows.select(~cs.starts_with(TEXT_OF)).filter(good[name]) for name in TABLES}
     accepted = {name: rows[name].select(*TABLES[name].columns) for name in TABLES}
-    quarantine = pl.concat([_quarantined(tables[name], ~good[name], bad, store) for name in TABLES])
+    at_fault = pl.concat(table.places_at_fault() for table in tables.values()).unique()
+    quarantine = pl.concat(_quarantined(tables[name], ~good[name], bad, at_fault, store) for name in TABLES)
     used, values = count_uses(uses, {name: _ids_where(tables[name], good[name]) for name in TABLES})
     moved = count_moved(rows["orders"], rows["line_items"], policy, store.currency)
     return Checked(accepted, quarantine, used, values, times, moved)
@@ -352,15 +361,26 @@ def _ids_where(table: _Table, accepted: pl.Series) -> pl.Series:
     return table.rows.select(pl.when(accepted).then("source_order_id")).to_series()
 
 
-def _quarantined(table: _Table, apart: pl.Series, bad: pl.Series, store: Store) -> pl.DataFrame:
-    """Return the rows `apart`, which are not accepted, with the reasons."""
+def _quarantined(
+    table: _Table, apart: pl.Series, bad: pl.Series, at_fault: pl.DataFrame, store: Store
+) -> pl.DataFrame:
+    """Return the rows `apart`, which are not accepted, with the reasons; `at_fault`: places where any table has a problem."""
     problems = (
-        table.problems.filter(~pl.col(ROW).is_in(table.repeated.implode()))
+        table.told()
         .group_by(ROW, maintain_order=True)
         .agg(problems=pl.struct(field.name for field in PROBLEM.fields), reasons=_sentence().str.join("; "))
     )
     repeated = pl.col(ROW).is_in(table.repeated.implode())
-    rows = table.rows.filter(apart).join(problems, on=ROW, how="left", maintain_order="left")
+    rows = (
+        table.rows.filter(apart)
+        .join(problems, on=ROW, how="left", maintain_order="left")
+        .join(
+            at_fault.with_columns(of_its_line=pl.lit("")),
+            on=["file", "line"],
+            how="left",
+            maintain_order="left",
+        )
+    )
     amounts = (
         [pl.col("total_money"), *month_and_currency(store.time_zone, store.currency)]
         if table.name == "orders"
@@ -380,7 +400,7 @@ def _quarantined(table: _Table, apart: pl.Series, bad: pl.Series, store: Store) 
             .then(pl.lit("repeats a row of a quarantined order word for word; counted once"))
             .otherwise(pl.lit("repeats a row word for word; loaded once"))
         )
-        .otherwise(pl.col("reasons").fill_null("another row of its order is quarantined"))
+        .otherwise(pl.coalesce("reasons", "of_its_line", pl.lit(OF_ANOTHER_ROW)))
     )
     return rows.select(
         pl.lit(table.name).alias("table"),

@@ -14,7 +14,7 @@ from corso.report.atomic import replacing
 from corso.report.ranges import Ranges, cuts_between
 from schemas.corrections import CORRECTED_CELLS
 from schemas.fields import empty_frame
-from schemas.quarantine import PROBLEM
+from schemas.quarantine import OF_ANOTHER_ROW, PROBLEM
 from schemas.spreadsheet import ADDED_TO_QUARANTINE, as_they_were, free_names, harmless
 
 __all__ = [
@@ -234,6 +234,8 @@ def _states(refused: pl.LazyFrame, settled: pl.LazyFrame) -> pl.LazyFrame:
     """Return outcome, corso_order_id and reason of every order that has an id."""
     quarantined = (
         refused.filter(pl.col("source_order_id").is_not_null())
+        # That row's own reasons stand here, too.
+        .with_columns(pl.col("reasons").replace(OF_ANOTHER_ROW, ""))
         .sort("file", "line", maintain_order=True)
         .group_by("source_order_id")
         .agg(_joined("reasons").alias("reason"))

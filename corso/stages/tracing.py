@@ -111,7 +111,7 @@ def _places(batch: Batch, source_order_id: str) -> Iterator[dict[str, Any]]:
             "file": file,
             "line": line,
             "state": kind,
-            "reasons": [*reasons.split("; "), *corrected.get((file, line), [])],
+            "reasons": [*filter(None, reasons.split("; ")), *corrected.get((file, line), [])],
         }
 
 

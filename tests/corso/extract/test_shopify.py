@@ -9,6 +9,7 @@ from export_factories import STORE, csv_text, mapped
 from corso.extract.fallbacks import read_fallbacks
 from corso.extract.profile import TableName, load_profile
 from corso.extract.validate import Checked, check_part
+from schemas.quarantine import OF_ANOTHER_ROW
 
 FALLBACKS = {
     "orders.customer_source_customer_id": "{customer_email}",
@@ -178,3 +179,23 @@ def test_rows_before_the_first_order_belong_to_nobody(tmp_path: Path) -> None:
     result = validated(mapped(tmp_path, "shopify", orders=csv_text([more_row("#0999"), first_row()])))
     assert result.accepted["orders"]["source_order_id"].to_list() == ["#1001"]
     assert result.quarantine.select("table", "line", "kind").rows() == [("line_items", 2, "quarantined")]
+
+
+def test_a_row_blames_no_other_row_for_what_is_wrong_in_itself(tmp_path: Path) -> None:
+    """An order and a line of it are one row of the file, which is at fault whichever of the two is."""
+    rows = [
+        first_row(**{"Created at": "?"}), first_row("#1002", **{"Lineitem price": "x"}),
+        first_row("#1003", Shipping="y"), more_row("#1003"),
+    ]  # fmt: skip
+    quarantine = validated(mapped(tmp_path, "shopify", orders=csv_text(rows))).quarantine
+    reasons = quarantine.with_columns(pl.col("reasons").str.extract(r"^(\w*)"))
+    assert reasons.select("table", "line", "reasons").rows() == [
+        ("orders", 2, "source_created_on"),
+        ("orders", 3, ""),
+        ("orders", 4, "shipping_money"),
+        ("line_items", 2, ""),
+        ("line_items", 3, "price"),
+        ("line_items", 4, ""),
+        ("line_items", 5, "another"),
+    ]
+    assert quarantine["reasons"].to_list()[-1] == OF_ANOTHER_ROW

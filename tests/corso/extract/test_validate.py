@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from corso.extract.profile import TABLES, TableName
 from corso.extract.validate import ROW
-from schemas.quarantine import QUARANTINE
+from schemas.quarantine import OF_ANOTHER_ROW, QUARANTINE
 
 
 def test_a_good_order_is_accepted_with_all_that_belongs_to_it() -> None:
@@ -131,7 +131,7 @@ def test_one_bad_row_quarantines_all_rows_of_its_order_and_of_no_other(table: st
         assert accepted["source_order_id"].to_list() == ["o-1"]
     assert result.quarantine["source_order_id"].to_list() == ["o-2"] * 4
     innocent = result.quarantine.filter(pl.col("problems").list.len() == 0)
-    assert set(innocent["reasons"]) == {"another row of its order is quarantined"}
+    assert set(innocent["reasons"]) == {OF_ANOTHER_ROW}
 
 
 def test_orphans_are_named() -> None:

@@ -24,6 +24,7 @@ from corso.report.results import (
     write_quarantine,
     write_results,
 )
+from schemas.quarantine import OF_ANOTHER_ROW
 
 
 def rows_of(path: Path) -> list[list[str]]:
@@ -37,7 +38,7 @@ def test_every_source_order_is_there_once_with_its_outcome(tmp_path: Path) -> No
     ids = ["o-1", "o-2", "o-1", None, None, "o-3", "o-4"]
     originals = [{"b": f"{number}", "a": id_} for number, id_ in enumerate(ids)]
     quarantined = [
-        quarantine_row(2, line=3, reasons="", problems=[]),
+        quarantine_row(2, line=3, reasons=OF_ANOTHER_ROW, problems=[]),
         quarantine_row(2, "line_items", line=9, reasons="sku is missing"),
         quarantine_row(2, "line_items", line=10, reasons="sku is missing"),
         quarantine_row(None, line=5, reasons="has no id"),
