@@ -17,10 +17,12 @@ import polars as pl
 import pycountry
 from pandera.polars import PolarsData
 
+from schemas.wire import MONEY_DECIMALS, MOST_DECIMALS
+
 TEXT = pl.String()
-MONEY = pl.Decimal(38, 4)
-"""Exact; four decimals hold every ISO 4217 currency."""
-NUMBER = pl.Decimal(38, 10)
+MONEY = pl.Decimal(38, MONEY_DECIMALS)
+"""Exact."""
+NUMBER = pl.Decimal(38, MOST_DECIMALS)
 """Exact; for quantities, weights, rates and coordinates."""
 INSTANT = pl.Datetime("us", "UTC")
 FLAG = pl.Boolean()

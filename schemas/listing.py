@@ -7,15 +7,26 @@ The columns are those of `orders` (all nullable: Corso's answers are taken as th
 assigns, plus the line items as a list.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 import pandera.polars as pa
 import polars as pl
 
-from schemas.fields import INSTANT, NUMBER, dtypes
+from schemas.fields import INSTANT, MONEY, NUMBER, dtypes
 from schemas.fulfillments import FULFILLMENT_PATHS, FULFILLMENTS
 from schemas.line_items import LINE_ITEM_PATHS, LINE_ITEMS
 from schemas.orders import ORDER_PATHS, ORDERS
 
-LISTED_LINE_ITEM = pl.Struct({name: dtypes(LINE_ITEMS)[name] for name in LINE_ITEM_PATHS})
+
+def _listed(schema: pa.DataFrameSchema, names: Iterable[str]) -> dict[str, Any]:
+    """Return the types of columns in the listing. Amounts have room for decimals that no export has: they are shown, too."""
+    types = dtypes(schema)
+    return {name: NUMBER if types[name] == MONEY else types[name] for name in names}
+
+
+LISTED_LINE_TYPES = _listed(LINE_ITEMS, LINE_ITEM_PATHS)
+LISTED_LINE_ITEM = pl.Struct(LISTED_LINE_TYPES)
 """One line item in the listing: the columns of `line_items` that the API knows."""
 
 LISTING = pa.DataFrameSchema(
@@ -23,8 +34,8 @@ LISTING = pa.DataFrameSchema(
         "corso_order_id": pa.Column(pl.String, description="Corso's id of the record, as text."),
         "store_id": pa.Column(NUMBER, nullable=True, description="The store that the record belongs to."),
         **{
-            name: pa.Column(dtypes(ORDERS)[name], nullable=name != "source_order_id", metadata={"api": path})
-            for name, path in ORDER_PATHS.items()
+            name: pa.Column(dtype, nullable=name != "source_order_id", metadata={"api": ORDER_PATHS[name]})
+            for name, dtype in _listed(ORDERS, ORDER_PATHS).items()
         },
         "created_on": pa.Column(INSTANT, nullable=True, description="When Corso made the record."),
         "updated_on": pa.Column(INSTANT, nullable=True, description="When Corso last changed it."),

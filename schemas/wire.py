@@ -1,12 +1,12 @@
 """Plain types of what travels between the engine's rooms and over the wire. No frames, no pandera, no httpx.
 
-And how ids and instants are read out of an answer: the same everywhere, or one order would have two ids.
+And how ids, numbers and instants are read out of an answer: the same everywhere, or one order would have two ids.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any, Literal
 
 OperationKind = Literal["create_order", "update_order", "cancel_order", "create_fulfillment"]
@@ -76,6 +76,31 @@ def id_text(value: Any) -> str | None:
     if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
         value = int(value) if value.adjusted() < 40 else None
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+DIGITS_OF_A_DOUBLE = 15
+"""So many decimal digits a binary double keeps for sure; what it says beyond them is noise of its own."""
+MONEY_DECIMALS = 4
+"""Of an amount in the exports; they hold every ISO 4217 currency."""
+MOST_DECIMALS = 10
+"""No number is read with more decimals."""
+
+
+def without_noise(number: Decimal, decimals: int) -> Decimal:
+    """Return a number as it was meant by a server that reckons in binary: 5472.630000000001 is 5472.63.
+
+    `decimals` are those that such a number has in the exports. One with more is rounded to fifteen digits: to one decimal more
+    than `decimals` at least, so that another amount stays another one, and to ten at most. Raises ArithmeticError for one of
+    hundreds of digits.
+    """
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent >= -decimals:
+        return number
+    places = min(MOST_DECIMALS, max(decimals + 1, DIGITS_OF_A_DOUBLE - 1 - number.adjusted()))
+    return number.quantize(Decimal(1).scaleb(-places), context=_LONG) if exponent < -places else number
+
+
+_LONG = Context(prec=100)
 
 
 def instant(text: object) -> datetime | None:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from schemas.wire import JsonObject, instant
+from schemas.wire import MONEY_DECIMALS, JsonObject, instant, without_noise
 
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
 _INSTANT_TOLERANCE = timedelta(seconds=1)
@@ -52,7 +52,7 @@ def _same(sent: Any, found: Any, name: str) -> bool:
     if isinstance(sent, bool) or found is None:
         return sent is found
     if isinstance(sent, int | Decimal):
-        return _number(found) == sent
+        return _same_number(sent, found)
     if name.endswith("On") and (ours := _instant(sent)) and (theirs := _instant(str(found))):
         return abs(ours - theirs) < _INSTANT_TOLERANCE
     return _text(sent, name) == _text(str(found), name)
@@ -67,11 +67,13 @@ def _same_list(sent: list[Any], found: list[Any], name: str) -> bool:
     )
 
 
-def _number(value: Any) -> Decimal | None:
+def _same_number(sent: Decimal | int, found: Any) -> bool:
     try:
-        return Decimal(str(value))
-    except ArithmeticError:
-        return None
+        number = Decimal(str(found))
+        return sent in {number, without_noise(number, MONEY_DECIMALS)}
+    except (ArithmeticError, TypeError):
+        # TypeError: a signalling NaN has no hash.
+        return False
 
 
 def _instant(value: str) -> datetime | None:

@@ -47,6 +47,7 @@ from corso.report.tolerances import (
 )
 from corso.report.totals import range_totals, sum_up
 from corso.settings import Settings
+from schemas.fields import MONEY
 from schemas.line_items import LINE_ITEM_PATHS
 from schemas.money import NO_CURRENCY, currency_of
 from schemas.orders import ORDER_PATHS
@@ -204,7 +205,7 @@ class _Comparison:
             "corso_order_id",
             "created_on",
             "updated_on",
-            pl.col("total_money").alias("corso_total"),
+            pl.col("total_money").cast(MONEY).alias("corso_total"),
             pl.col("customer_currency_code").alias("record_currency"),
             pl.col("source_created_on").alias("record_created_on"),
         ]

@@ -25,6 +25,8 @@ class Drift:
     """Fields that the reference does not name; they are ignored."""
     new_values: Mapping[str, int] = field(default_factory=dict)
     """`path: value` of values that the reference does not name, where it names them; they are kept."""
+    rounded: Mapping[str, int] = field(default_factory=dict)
+    """Numbers with more decimals than are read, or with noise of binary fractions; see `schemas.wire.without_noise`."""
 
     @classmethod
     def around(cls, drift: Mapping[str, Sequence[str]]) -> Self:
@@ -40,6 +42,7 @@ class Drift:
             Counter(self.missing) + Counter(other.missing),
             Counter(self.unknown) + Counter(other.unknown),
             Counter(self.new_values) + Counter(other.new_values),
+            Counter(self.rounded) + Counter(other.rounded),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -52,6 +55,7 @@ class Drift:
             "missing": dict(self.missing),
             "unknown": dict(self.unknown),
             "new_values": dict(self.new_values),
+            "rounded": dict(self.rounded),
         }
 
 
@@ -62,6 +66,7 @@ def sentences(drift: Drift) -> tuple[str, ...]:
         ("Corso left out fields that its reference calls required", drift.missing),
         ("Corso answered values of another type than documented", drift.wrong_type),
         ("Corso answered values that its reference does not name", drift.new_values),
+        ("Corso answered numbers with the noise of binary fractions, which were rounded", drift.rounded),
     )
     return tuple(f"{what}: {', '.join(_told(counts))}." for what, counts in kinds if counts)
 

@@ -1,8 +1,9 @@
 """Corso's answers as frames: decoded JSON in; the `LISTING` table, or `LISTED_FULFILLMENTS`, out.
 
 An answer is taken as it comes: fields that are not known are ignored, missing ones are null. A number that comes as
-text says the same amount and is read; any other value of another type than documented becomes null, so that the
-comparison shows it as a difference instead of hiding it.
+text says the same amount and is read, and the noise of binary fractions is rounded away (`schemas.wire.without_noise`);
+any other value of another type than documented becomes null, so that the comparison shows it as a difference instead of
+hiding it.
 What was not as documented is counted in a `Drift`, without values (they may be personal data), but for codes.
 
 Values are gathered column by column and converted in one go; only a column that holds something unexpected is
@@ -12,23 +13,27 @@ looked at value by value.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 import polars as pl
 
 from corso.report.drift import Drift
-from schemas.fields import FLAG, INSTANT, OPTIONS, country_codes, currency_codes, dtypes
+from schemas.fields import FLAG, INSTANT, MONEY, NUMBER, OPTIONS, country_codes, currency_codes, dtypes
 from schemas.fulfillments import FULFILLMENT_PATHS
 from schemas.line_items import LINE_ITEM_PATHS, LINE_ITEMS
-from schemas.listing import LISTED_FULFILLMENTS, LISTED_LINE_ITEM, LISTING
-from schemas.orders import ORDER_PATHS
-from schemas.wire import JsonObject
+from schemas.listing import LISTED_FULFILLMENTS, LISTED_LINE_ITEM, LISTED_LINE_TYPES, LISTING
+from schemas.orders import ORDER_PATHS, ORDERS
+from schemas.wire import MONEY_DECIMALS, MOST_DECIMALS, JsonObject, without_noise
 
 NUMBER_IS_TEXT = ("_id", "_number", "order_name", "postal_code", "sku")
 """Endings of the text columns in which a JSON number is as good as a string: 1001 is "1001"."""
 
 _PLAIN_NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
+
+_FITS = rf"^-?\d{{1,{38 - MOST_DECIMALS}}}(\.\d{{1,{MOST_DECIMALS}}})?$"
+"""What NUMBER holds."""
 
 LONGEST_NUMBER = 60
 """Digits of a number that is still written out: 1E+999999 would be a megabyte of zeros."""
@@ -94,6 +99,25 @@ _KNOWN_INSIDE = {
 }
 
 
+_AMOUNTS = frozenset(
+    name for schema in (ORDERS, LINE_ITEMS) for name, dtype in dtypes(schema).items() if dtype == MONEY
+)
+
+
+@dataclass(frozen=True)
+class _Odd:
+    """Values that were not read as they came: API path -> how many."""
+
+    wrong: Counter[str] = field(default_factory=Counter)
+    """Of another type."""
+    rounded: Counter[str] = field(default_factory=Counter)
+
+    def add_below(self, parent: str, odd: "_Odd") -> None:
+        """Count what was odd in parts of a record."""
+        self.wrong.update({f"{parent}.{path}": count for path, count in odd.wrong.items()})
+        self.rounded.update({f"{parent}.{path}": count for path, count in odd.rounded.items()})
+
+
 _TEXT_OR_NOTHING = {str, type(None)}
 _NOTHING: dict[str, Any] = {}
 _PATHS = {name: LIFTS.get(name) or ORDER_PATHS[name] for name in dtypes(LISTING) if name != "line_items"}
@@ -112,19 +136,20 @@ def read_records(records: Sequence[JsonObject], store_id: int) -> tuple[pl.DataF
     with an empty one; one without `orderId` has an empty `corso_order_id`.
     """
     ours = [record for record in records if _text(record.get("storeId")) in {None, str(store_id)}]
-    wrong: Counter[str] = Counter()
+    odd = _Odd()
     missing = _missing(ours, ALWAYS_THERE, "")
     unknown: Counter[str] = Counter()
     _count_unknown(ours, _KNOWN, "", unknown)
     for parent, known in _KNOWN_INSIDE.items():
         held = (record.get(parent) for record in ours)
         _count_unknown([each for each in held if isinstance(each, dict)], known, f"{parent}.", unknown)
-    columns = _columns(_PATHS, dtypes(LISTING), ours, wrong)
-    lines = _lines(ours, wrong, missing, unknown)
+    columns = _columns(_PATHS, dtypes(LISTING), ours, odd)
+    lines = _lines(ours, odd, missing, unknown)
     frame = pl.DataFrame([*columns, lines]).with_columns(
         pl.col("corso_order_id", "source_order_id").fill_null("")
     )
-    drift = Drift(len(records), len(records) - len(ours), wrong, missing, unknown, _new_values(frame))
+    other = len(records) - len(ours)
+    drift = Drift(len(records), other, odd.wrong, missing, unknown, _new_values(frame), odd.rounded)
     return frame, drift
 
 
@@ -137,18 +162,20 @@ def read_fulfillments(
     """
     owners = [(source, corso, record) for source, corso, records in read for record in records]
     records = [record for _, _, record in owners]
-    wrong: Counter[str] = Counter()
+    odd = _Odd()
     unknown: Counter[str] = Counter()
     _count_unknown(records, _KNOWN_IN_FULFILLMENTS, "fulfillments.", unknown)
     types = dtypes(LISTED_FULFILLMENTS)
     ids = {"source_order_id": [each[0] for each in owners], "corso_order_id": [each[1] for each in owners]}
-    columns = _columns({**FULFILLMENT_PATHS, **FULFILLMENT_LIFTS}, types, records, wrong)
+    columns = _columns({**FULFILLMENT_PATHS, **FULFILLMENT_LIFTS}, types, records, odd)
     frame = pl.DataFrame(
         [*(pl.Series(name, values, pl.String()) for name, values in ids.items()), *columns]
     ).with_columns(pl.col("corso_fulfillment_id", "source_fulfillment_id").fill_null(""))
     missing = _missing(records, FULFILLMENT_ALWAYS_THERE, "fulfillments.")
-    wrong_type = {f"fulfillments.{path}": count for path, count in wrong.items()}
-    return frame.select(list(types)), Drift(len(records), 0, wrong_type, missing, unknown)
+    told = _Odd()
+    told.add_below("fulfillments", odd)
+    drift = Drift(len(records), 0, told.wrong, missing, unknown, rounded=told.rounded)
+    return frame.select(list(types)), drift
 
 
 def _new_values(frame: pl.DataFrame) -> Counter[str]:
@@ -163,7 +190,7 @@ def _new_values(frame: pl.DataFrame) -> Counter[str]:
 
 
 def _columns(
-    paths: Mapping[str, str], types: Mapping[str, pl.DataType], records: Sequence[Any], wrong: Counter[str]
+    paths: Mapping[str, str], types: Mapping[str, pl.DataType], records: Sequence[Any], odd: _Odd
 ) -> list[pl.Series]:
     """Return one typed column for each path; a path is a key of the record, or `parent.key`."""
     holders: dict[str, Sequence[Any]] = {"": records}
@@ -174,14 +201,17 @@ def _columns(
             held = (record.get(parent) for record in records)
             holders[parent] = [value if isinstance(value, dict) else _NOTHING for value in held]
         values = [holder.get(key) for holder in holders[parent]]
-        columns.append(_typed(name, path, types[name], values, wrong))
+        columns.append(_typed(name, path, types[name], values, odd))
     return columns
 
 
-def _typed(name: str, path: str, dtype: pl.DataType, values: list[Any], wrong: Counter[str]) -> pl.Series:
+def _typed(name: str, path: str, dtype: pl.DataType, values: list[Any], odd: _Odd) -> pl.Series:
     """Convert one column's values; what cannot be read becomes null. It is counted under `path`, as are numbers as text."""
+    wrong = odd.wrong
     if dtype.is_decimal():
-        series = _decimals(name, dtype, values)
+        series, rounded = _decimals(name, values)
+        if rounded:
+            odd.rounded[path] += rounded
         if str in set(map(type, values)) and not name.endswith(NUMBER_IS_TEXT):
             pairs = zip(values, series.is_not_null(), strict=True)
             if as_text := sum(is_read and isinstance(value, str) for value, is_read in pairs):
@@ -239,14 +269,24 @@ def _number_text(value: Any) -> str | None:
     return _digits(Decimal(value)) if _PLAIN_NUMBER.fullmatch(value) else None
 
 
-def _decimals(name: str, dtype: Any, values: list[Any]) -> pl.Series:
-    """Read numbers exactly: one with more decimals than the column has is not read at all.
-
-    Rounding it could make two different amounts equal.
-    """
+def _decimals(name: str, values: list[Any]) -> tuple[pl.Series, int]:
+    """Read numbers as NUMBER; say, too, how many were rounded. Those of noise alone are: two amounts never become equal."""
+    decimals = MONEY_DECIMALS if name in _AMOUNTS else MOST_DECIMALS
     texts = pl.Series(name, [_number_text(value) for value in values], pl.String())
-    fits = texts.str.contains(rf"^-?\d{{1,{dtype.precision - dtype.scale}}}(\.\d{{1,{dtype.scale}}})?$")
-    return texts.set(~fits, None).cast(dtype)
+    has_more = texts.str.contains(rf"\.\d{{{decimals + 1}}}").arg_true()
+    given = texts.gather(has_more).to_list()
+    read = [_without_noise(text, decimals) for text in given]
+    if read:
+        texts = texts.scatter(has_more, read)
+    fits = texts.str.contains(_FITS)
+    return texts.set(~fits, None).cast(NUMBER), sum(a != b for a, b in zip(given, read, strict=True))
+
+
+def _without_noise(text: str, decimals: int) -> str:
+    try:
+        return f"{without_noise(Decimal(text), decimals):f}"
+    except ArithmeticError:
+        return text
 
 
 def _instants(name: str, values: list[Any]) -> pl.Series:
@@ -266,16 +306,16 @@ def _options(value: Any) -> list[dict[str, str | None]] | None:
 
 
 def _lines(
-    records: Sequence[JsonObject], wrong: Counter[str], missing: Counter[str], unknown: Counter[str]
+    records: Sequence[JsonObject], odd: _Odd, missing: Counter[str], unknown: Counter[str]
 ) -> pl.Series:
     """Return the line items of every record as one list column; no lines are an empty list."""
-    lists = [_line_list(record.get("lineItems"), wrong) for record in records]
+    lists = [_line_list(record.get("lineItems"), odd.wrong) for record in records]
     flat = [line for lines in lists for line in lines]
     missing.update(_missing(flat, LINE_ALWAYS_THERE, "lineItems."))
     _count_unknown(flat, _KNOWN_IN_LINES, "lineItems.", unknown)
-    found: Counter[str] = Counter()
-    columns = _columns(LINE_ITEM_PATHS, dtypes(LINE_ITEMS), flat, found)
-    wrong.update({f"lineItems.{path}": count for path, count in found.items()})
+    found = _Odd()
+    columns = _columns(LINE_ITEM_PATHS, LISTED_LINE_TYPES, flat, found)
+    odd.add_below("lineItems", found)
     owners = pl.Series("owner", [row for row, lines in enumerate(lists) for _ in lines], pl.Int64())
     structs = pl.DataFrame(columns).to_struct("line_items")
     lists_of_structs = (

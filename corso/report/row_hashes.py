@@ -14,7 +14,8 @@ from collections.abc import Callable, Collection, Iterable
 
 import polars as pl
 
-from corso.report.tolerances import LINE_PREFIX, as_compared
+from corso.report.tolerances import LINE_PREFIX, as_compared, column_type
+from schemas.fields import MONEY, NUMBER
 
 HASH = "hash"
 """The number of a row."""
@@ -31,7 +32,7 @@ def order_hash(columns: Iterable[str], loose: Collection[str] = ()) -> pl.Expr:
 
     def value(name: str) -> pl.Expr:
         bare = pl.coalesce("order_number", id_) if name == "order_number" else pl.col(name)
-        return as_compared(bare, name) if name in loose else bare
+        return _hashed(bare, name, "", loose)
 
     values = [value(name) for name in columns]
     return _mixed([id_, *values], 1).alias(HASH)
@@ -49,11 +50,16 @@ def listed_lines_hash(columns: Collection[str], loose: Collection[str] = ()) -> 
 
 
 def _line_hash(columns: Collection[str], loose: Collection[str], value: Callable[[str], pl.Expr]) -> pl.Expr:
-    values = [
-        as_compared(value(name), name, LINE_PREFIX) if name in loose else value(name) for name in columns
-    ]
+    values = [_hashed(value(name), name, LINE_PREFIX, loose) for name in columns]
     # Hashed once more: sums of the columns alone would not tell which value stands in which line.
     return _mixed(values, _OF_LINE + 1).hash(_OF_LINE)
+
+
+def _hashed(value: pl.Expr, name: str, prefix: str, loose: Collection[str]) -> pl.Expr:
+    if name in loose:
+        return as_compared(value, name, prefix)
+    # The listing has amounts with more decimals, and the same amount must have the same number on both sides.
+    return value.cast(NUMBER) if column_type(name, prefix) == MONEY else value
 
 
 def _mixed(values: Iterable[pl.Expr], seed: int) -> pl.Expr:

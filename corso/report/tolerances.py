@@ -83,7 +83,9 @@ TOLERANCES = (
         "Date-times are compared as instants, whatever their offset; less than one second apart is equal.",
     ),
     Tolerance(
-        "Money and numbers", "Compared as exact decimals: 10, 10.0 and 10.00 are equal, nothing else is."
+        "Money and numbers",
+        "Compared as exact decimals: 10, 10.0 and 10.00 are equal. What a server that reckons in binary adds behind the "
+        "fifteenth digit, or the tenth decimal, is rounded away and counted: 27.000000000000004 is 27, 27.0001 is not.",
     ),
     Tolerance("E-mail", "Compared without regard to capital letters."),
     Tolerance(

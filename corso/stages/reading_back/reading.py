@@ -35,6 +35,8 @@ from corso.stages.reading_back.pages import ListingPass
 from corso.stages.reading_back.records import each_once
 from corso.stages.reading_back.ways import Counted, Way, count_requests, older_orders
 from corso.stages.signals import stopped_by_signals
+from schemas.fields import dtypes
+from schemas.listing import LISTING
 
 BY_LISTING = "Read back from the listing of the whole store."
 BY_LOOK_UPS = "Read back by looking up every order of the batch; orders of other origin were not read."
@@ -148,6 +150,8 @@ class _Reader:
                 "known": str(self._known.passed_at) if self._known and self._way == "newest first" else None,
                 # What is sent after it was begun would be read in part.
                 "last_attempt": ledger.last_attempt(),
+                # What another version read may not have the same columns.
+                "columns": str(dtypes(LISTING)),
             }
         now = clock.utc()
         self._is_resumed = checkpoint.begin(reading, now) and checkpoint.fact("began") is not None

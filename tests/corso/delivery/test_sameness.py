@@ -26,6 +26,7 @@ def record_of(payload: Json) -> Json:
         ({"totalMoney": 27}, {"totalMoney": Decimal("27.00")}),
         ({"totalMoney": 27.1}, {"totalMoney": Decimal("27.1000")}),
         ({"totalMoney": 27.1}, {"totalMoney": "27.10"}),
+        ({"totalMoney": 27.1}, {"totalMoney": Decimal("27.100000000000001")}),
         ({"totalMoney": -5}, {"totalMoney": -5}),
         ({"sourceCreatedOn": "2026-11-20T17:30:00Z"}, {"sourceCreatedOn": "2026-11-20T12:30:00-05:00"}),
         ({"sourceCreatedOn": "2026-11-20T17:30:00.25Z"}, {"sourceCreatedOn": "2026-11-20T17:30:00.000Z"}),
@@ -51,6 +52,8 @@ def test_another_spelling_is_the_same(sent: Json, found: Json) -> None:
     ("sent", "found"),
     [
         ({"totalMoney": 27}, {"totalMoney": Decimal("27.01")}),
+        ({"totalMoney": 27}, {"totalMoney": Decimal("27.00001")}),
+        ({"totalMoney": 27}, {"totalMoney": Decimal("sNaN")}),
         ({"totalMoney": 27}, {"totalMoney": -27}),
         ({"totalMoney": 0}, {"totalMoney": None}),
         ({"totalMoney": 27}, {}),

@@ -106,6 +106,23 @@ def test_the_cause_of_a_difference_follows_from_the_ledger(
     assert found.counts["different"] == 1
 
 
+def test_an_amount_with_more_decimals_is_shown_and_counted_and_one_with_noise_is_equal() -> None:
+    """Corso holds the money: to call it missing would be wrong, and to call another amount equal, too."""
+    orders, lines = [order_row(1), order_row(2)], [line_row(1), line_row(2)]
+    noise, another = Decimal("27.000000000000004"), Decimal("27.0000001")
+    records = [
+        record_of(orders[0], [lines[0] | {"price": lines[0]["price"] + Decimal("1E-14")}], totalMoney=noise),
+        record_of(orders[1], [lines[1]], 2, totalMoney=another),
+    ]
+    found = compared(orders, lines, records)
+    told = ("source_order_id", "field", "source_value", "corso_value", "corso_money")
+    assert found.findings.select(told).rows() == [
+        (orders[1]["source_order_id"], "total_money", "27.00", "27.0000001", 27)
+    ]
+    assert found.counts["matched"] == found.put_aside == 1
+    assert found.money["corso"].to_list() == [54]
+
+
 def test_every_record_of_a_duplicated_order_is_a_finding_and_none_is_paired_away() -> None:
     """Two records of one order, even equal ones, are two findings; the ledger's own is marked."""
     order, line = order_row(), line_row()
@@ -224,7 +241,7 @@ def test_what_is_tolerated_is_no_difference(changes: Row, record: Row) -> None:
     [
         ({}, {"sourceCreatedOn": "2026-11-20T12:30:01Z"}, "source_created_on", "2026-11-20T12:30:00Z", "2026-11-20T12:30:01Z"),
         ({}, {"totalMoney": Decimal("27.0001")}, "total_money", "27.00", "27.0001"),
-        ({}, {"totalMoney": Decimal("27.00001")}, "total_money", "27.00", None),
+        ({}, {"totalMoney": Decimal("27.00001")}, "total_money", "27.00", "27.00001"),
         ({}, {"taxMoney": None}, "tax_money", "2.00", None),
         ({}, {"orderName": "#1001a"}, "order_name", "#1001", "#1001a"),
         ({"order_number": None}, {"orderNumber": "77"}, "order_number", None, "77"),

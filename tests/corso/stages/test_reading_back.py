@@ -11,11 +11,12 @@ from corso.delivery.look_ups import LONGEST_LAG_GUESSED_S
 from corso.delivery.ports import unwatched
 from corso.errors import NotAuthorised
 from corso.stages.batch import Batch
-from corso.stages.reading_back import ways
+from corso.stages.reading_back import reading, ways
 from corso.stages.reading_back.known_records import read_known
 from corso.stages.reading_back.reading import BY_LISTING, BY_LOOK_UPS, REFUSED, ReadBack, reading_back
 from corso.stages.reading_back.ways import Counted, count_requests
 from corso.stages.reconciling import OF_WHOLE_STORE
+from schemas.listing import LISTED_FULFILLMENTS
 from tests.clocks import JumpingClock
 from tests.listed_corso import (
     ListedCorso,
@@ -328,6 +329,23 @@ def test_what_was_sent_since_makes_a_reading_begin_anew(tmp_path: Path) -> None:
     found, shown = read(corso, batch, range(1, 32))
     assert not found.is_resumed
     assert len(shown) == 31
+
+
+def test_what_was_read_into_other_columns_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another version of the program read it, whose parts could not be put beside these."""
+    corso, batch = ListedCorso(), a_batch(tmp_path)
+    note_sent(batch, {number: corso.has(number, number) for number in range(1, 31)})
+    corso.fail_after = 6
+    monkeypatch.setattr(reading, "LISTING", LISTED_FULFILLMENTS)
+    with pytest.raises(NotAuthorised):
+        read(corso, batch, range(1, 31))
+    monkeypatch.undo()
+    corso.fail_after = None
+    found, shown = read(corso, batch, range(1, 31))
+    assert not found.is_resumed
+    assert len(shown) == 30
 
 
 @pytest.mark.usefixtures("nightly")
