@@ -13,8 +13,9 @@ from assets.partitions import BATCHES
 from assets.preparing import upload_plan
 from assets.reconciling import corso_orders, reconciliation, reconciliation_report
 from assets.resources import LoaderFile
+from corso.report.bridge import orders_off
 from corso.report.summary import Summary
-from corso.stages.counting import broken_contracts, quarantined_share, unaccounted_rows
+from corso.stages.counting import broken_contracts, quarantined_share, scan_table, unaccounted_rows
 
 # Partitioned checks are a preview in this version of Dagster, which is pinned exactly; without them a check of one
 # batch would overwrite that of another.
@@ -81,10 +82,13 @@ def every_operation_is_settled(
 
 @dg.asset_check(asset=reconciliation_report, partitions_def=BATCHES)
 def money_ties_to_the_cent(context: dg.AssetCheckExecutionContext, loader: LoaderFile) -> dg.AssetCheckResult:
-    """In every currency and month, Corso holds what was accepted, to the cent."""
+    """In every currency and month, and of every order, Corso holds what was accepted, to the cent."""
     off = [row for row in _summary(context, loader).money if row.difference]
-    metadata = {f"{row.currency} {row.month}": str(row.difference) for row in off}
-    return dg.AssetCheckResult(passed=not off, metadata=metadata)
+    metadata: dict[str, str | int] = {f"{row.currency} {row.month}": str(row.difference) for row in off}
+    findings = scan_table(loader.batch(context.partition_key), "reconciliation")
+    if findings is not None and (off_too := orders_off(findings.collect())).height:
+        metadata["orders that are off"] = off_too["source_order_id"].n_unique()
+    return dg.AssetCheckResult(passed=not metadata, metadata=metadata)
 
 
 @dg.asset_check(asset=reconciliation, partitions_def=BATCHES)

@@ -40,6 +40,7 @@ AMOUNTS = (
 _CAUSES: Mapping[str, tuple[str, ...]] = {step: (step,) for step in STEPS} | APART
 _KEYS = {"currency": TEXT, "month": TEXT}
 CURRENCY_FIELD = "customer_currency_code"
+TOTAL_FIELD = "total_money"
 _NOTHING = pl.lit(Decimal(0)).cast(MONEY)
 
 
@@ -94,6 +95,22 @@ def money_bridge(money: Iterable[MoneyRow], findings: pl.DataFrame) -> pl.DataFr
     )
 
 
+def orders_off(findings: pl.DataFrame) -> pl.DataFrame:
+    """Return source_order_id, currency, amount: whose money is off in Corso for no step's reason, and by how much.
+
+    In the sums orders may make up for each other. An amount is zero where a total differs by less than is counted, or a
+    currency is left out.
+    """
+    amounts = _amounts(findings.filter(pl.any_horizontal(rows_of(name) for name in APART)))
+    is_named = ((pl.col("kind") == "different") & pl.col("field").is_in([TOTAL_FIELD, CURRENCY_FIELD])).any()
+    return (
+        amounts.group_by("source_order_id", "currency")
+        .agg(pl.col("amount").sum(), is_named=is_named)
+        .filter((pl.col("amount") != 0) | pl.col("is_named"))
+        .drop("is_named")
+    )
+
+
 def _amounts(findings: pl.DataFrame) -> pl.DataFrame:
     """Return each amount of a finding as a row: what the source says, and taken off what Corso says, in its currency.
 
@@ -101,7 +118,7 @@ def _amounts(findings: pl.DataFrame) -> pl.DataFrame:
     """
     named = (pl.col("kind") == "different") & (pl.col("field") == CURRENCY_FIELD)
     there = pl.coalesce(pl.when(named).then("corso_value"), "currency")
-    keys = ("month", "kind", "cause", "source_fulfillment_id")
+    keys = ("month", "kind", "cause", "field", "source_order_id", "source_fulfillment_id")
     parts = [
         findings.select("currency", *keys, amount="source_money", is_source=pl.lit(value=True)),
         findings.select(

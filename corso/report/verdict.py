@@ -7,7 +7,7 @@ from typing import Literal
 
 import polars as pl
 
-from corso.report.bridge import money_bridge
+from corso.report.bridge import money_bridge, orders_off
 from corso.report.summary import Stage, Summary, exit_code_of, fulfillments_apart, identities
 from schemas.money import money_text
 
@@ -89,13 +89,19 @@ def _money(summary: Summary, findings: pl.DataFrame | None, stage: Stage) -> Par
         rows = list(money_bridge(summary.money, findings).select("currency", "difference").iter_rows())
     if any(difference for _, difference in rows):
         return Part(f"the money does not tie: it is off by {_amounts(rows)}", kept=False)
+    off = None if findings is None else orders_off(findings)
+    if off is not None and off.height:
+        amounts = _amounts(off.select("currency", "amount").iter_rows())
+        by = f": it is off by {amounts} in all" if amounts else ""
+        orders = _count(off["source_order_id"].n_unique(), "order")
+        return Part(f"the money ties in sum, but not that of {orders}{by}", kept=False)
     explained = any(row.source != row.corso for row in summary.money)
     what = ", once quarantined, rejected, unknown and not sent are taken off" if explained else ""
     return Part(f"the money ties to the cent{what}", kept=True)
 
 
 def _amounts(differences: Iterable[tuple[str, Decimal]]) -> str:
-    """Sum up per currency, without regard to signs: months must not make up for each other."""
+    """Sum up per currency, without regard to signs: neither months nor orders make up for each other."""
     sums: dict[str, Decimal] = {}
     for currency, difference in differences:
         sums[currency] = sums.get(currency, Decimal(0)) + abs(difference)

@@ -7,13 +7,14 @@ from typing import Any
 import polars as pl
 import pytest
 from comparing import Found, compared
-from factories import Row, line_row, order_row, outcome_row, quarantine_row, record_of
+from factories import Row, line_row, order_row, outcome_row, quarantine_row, record_of, summary_of
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from corso.report.bridge import APART, STEPS, money_bridge, rows_of
 from corso.report.summary import money_rows
+from corso.report.verdict import judge
 
 
 def bridge(found: Found) -> list[dict[str, Any]]:
@@ -59,6 +60,46 @@ def test_a_currency_that_is_filled_in_missing_or_ignored_is_the_orders(
     (row,) = bridge(compared([order], [line], [there], ignore=ignore))
     assert (row["corso"], row["difference"]) == (Decimal("27.01"), Decimal("-0.01"))
     assert row["unexplained"] == row["difference"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ({"totalMoney": 32}, {"totalMoney": 22}, "2 orders: it is off by 10.00 USD in all"),
+        (
+            {"customerCurrencyCode": "EUR"},
+            {"customerCurrencyCode": "USD"},
+            "2 orders: it is off by 54.00 EUR, 54.00 USD in all",
+        ),
+        ({"totalMoney": Decimal("27.0000001")}, {}, "1 order"),
+        ({"customerCurrencyCode": None}, {}, "1 order"),
+        ({"sourceCreatedOn": "2026-09-01T00:00:00Z"}, {"orderName": "#9"}, None),
+    ],
+)
+def test_money_ties_only_where_that_of_every_order_does(first: Row, second: Row, said: str | None) -> None:
+    """Five more in one order and five less in another is nothing in the sum, and two wrong orders."""
+    currency = "EUR" if "customerCurrencyCode" in second else "USD"
+    orders = [order_row(1), order_row(2, customer_currency_code=currency)]
+    lines = [line_row(1), line_row(2)]
+    records = [record_of(orders[0], [lines[0]]) | first, record_of(orders[1], [lines[1]], 2) | second]
+    found = compared(orders, lines, records)
+    summary = summary_of(accepted=2, money=money_rows(found.money))
+    assert not any(row["difference"] for row in bridge(found))
+    part = judge(summary, found.findings).promise[2]
+    assert part.kept is (said is None)
+    assert said is None or part.sentence == f"the money ties in sum, but not that of {said}"
+
+
+def test_a_copy_does_not_make_up_for_a_missing_order() -> None:
+    """What is there twice and what is not there at all come to nothing in the sum."""
+    orders, lines = [order_row(1), order_row(2)], [line_row(1), line_row(2)]
+    found = compared(orders, lines, [record_of(orders[0], [lines[0]], number) for number in (1, 2)])
+    summary = summary_of(accepted=2, money=money_rows(found.money))
+    part = judge(summary, found.findings).promise[2]
+    assert (part.kept, part.sentence) == (
+        False,
+        "the money ties in sum, but not that of 2 orders: it is off by 54.00 USD in all",
+    )
 
 
 def test_copies_in_another_currency_count_in_theirs() -> None:
