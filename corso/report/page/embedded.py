@@ -38,7 +38,7 @@ _TEXTS = (
     "signed_off_by",
     "fallen_sign_off",
 )
-_AMOUNTS = ("source_money", "corso_money", "apart")
+_AMOUNTS = ("source_money", "corso_money", "apart", "apart_in_corso")
 _INSTANTS = ("first_seen", "signed_off_at")
 _NUMBERS = ("line", "age_days")
 MONEY_STEPS = (
@@ -60,8 +60,9 @@ def embedded_findings(findings: pl.DataFrame, *, personal: bool) -> str:
     """Return the first FINDINGS_ON_PAGE of FINDINGS as JSON: `{"rows": N, "columns": {name: column}}`.
 
     A column is `{"words": […], "codes": […]}` (a code is the place of a word, -1 for none) or `{"values": […]}`; one
-    without any value is left out. Amounts are text with all their decimals; `apart` is source less Corso, where they are
-    apart in one currency; `steps` names the steps of the money bridge that a finding is part of. `personal` says that personal data is shown, not veiled.
+    without any value is left out. Amounts are text with all their decimals; `apart` is source less Corso. A record that
+    names another currency (`corso_currency`) is apart in both: by the source's amount in `currency`, by its own, less than
+    nothing, in that one (`apart_in_corso`). So the steps of the money are the sums of what is shown; `steps` names the steps of the money bridge that a finding is part of. `personal` says that personal data is shown, not veiled.
     """
     frame = _as_shown(findings.head(FINDINGS_ON_PAGE), personal=personal)
     columns = {column.name: _column(column) for column in frame if column.null_count() < frame.height}
@@ -84,15 +85,19 @@ def _as_shown(findings: pl.DataFrame, *, personal: bool) -> pl.DataFrame:
             masked_texts(pl.col(name)) for name in _FREE_TEXT
         )
     nothing = pl.lit(0).cast(MONEY)
-    apart = pl.col("source_money").fill_null(nothing) - pl.col("corso_money").fill_null(nothing)
+    source, corso = (pl.col(f"{side}_money").fill_null(nothing) for side in ("source", "corso"))
     steps = pl.concat_str(
         [pl.when(rows_of(name)).then(pl.lit(name)) for name in MONEY_STEPS], separator=" ", ignore_nulls=True
     )
-    # A record that names another currency has its amount in that one: it is not held against the source's.
-    is_other = (pl.col("kind") == "different") & (pl.col("field") == CURRENCY_FIELD)
+    corso_currency = pl.when(pl.col("kind") == "different", pl.col("field") == CURRENCY_FIELD).then(
+        "corso_value"
+    )
+    is_other = corso_currency.is_not_null()
+    apart, apart_in_corso = pl.when(is_other).then(source).otherwise(source - corso), -corso
     return findings.with_columns(
-        pl.when(apart != 0, ~is_other.fill_null(value=False)).then(apart).alias("apart"),
-        pl.when(is_other).then("corso_value").alias("corso_currency"),
+        pl.when(apart != 0).then(apart).alias("apart"),
+        pl.when(is_other, corso != 0).then(apart_in_corso).alias("apart_in_corso"),
+        corso_currency.alias("corso_currency"),
     ).select(
         shown_values(pl.col("corso_currency")),
         pl.when(steps != "").then(steps).alias("steps"),

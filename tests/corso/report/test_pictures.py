@@ -2,10 +2,20 @@
 
 import json
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 import pytest
-from factories import outcome_row, outcomes_frame, quarantine_frame, quarantine_row
+from comparing import compared
+from factories import (
+    line_row,
+    order_row,
+    outcome_row,
+    outcomes_frame,
+    quarantine_frame,
+    quarantine_row,
+    record_of,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from report_factories import finding, findings_frame, many_findings, money_row, months_frame
@@ -15,7 +25,7 @@ from corso.report.monthly import ORDERS_BY_MONTH, orders_by_month
 from corso.report.page.embedded import embedded_findings
 from corso.report.page.months import month_pictures
 from corso.report.page.waterfall import Waterfall, shown_amounts, waterfalls
-from corso.report.summary import MoneyRow
+from corso.report.summary import MoneyRow, money_rows
 from schemas.reconciliation import FINDINGS
 
 
@@ -221,12 +231,34 @@ def test_a_finding_names_the_steps_of_the_money_that_it_is_part_of() -> None:
 
 
 def test_amounts_of_two_currencies_are_not_held_against_each_other() -> None:
-    """A record in another currency names it; its amount is in that one."""
+    """A record in another currency names it; its amount is in that one, and it is apart in both."""
     row = finding(
         1, field="customer_currency_code", source_value="USD", corso_value="EUR", corso_money=Decimal(25)
     )
     (said,) = decoded(embedded_findings(findings_frame([row]), personal=True))
-    assert (said["corso_currency"], said["corso_money"], "apart" in said) == ("EUR", "25.00", False)
+    told = [said[name] for name in ("currency", "apart", "corso_currency", "corso_money", "apart_in_corso")]
+    assert told == ["USD", "27.00", "EUR", "25.00", "-25.00"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"customerCurrencyCode": "EUR"},
+        {"customerCurrencyCode": "EUR", "totalMoney": Decimal(25), "orderName": "#9", "notes": "another"},
+        {"customerCurrencyCode": None, "totalMoney": Decimal(25)},
+        {"totalMoney": Decimal(25), "orderName": "#9"},
+    ],
+)
+def test_a_step_of_the_money_is_the_sum_of_what_its_rows_show(changes: dict[str, Any]) -> None:
+    """Also where the currency was changed: the amount is gone in one, and there in the other."""
+    found = compared([order_row()], [line_row()], [record_of(order_row(), [line_row()]) | changes])
+    sums: dict[str, Decimal] = {}
+    for row in decoded(embedded_findings(found.findings, personal=True)):
+        for name, currency in (("apart", "currency"), ("apart_in_corso", "corso_currency")):
+            if row.get(name) is not None:
+                sums[row[currency]] = sums.get(row[currency], Decimal(0)) + Decimal(row[name])
+    bridge = money_bridge(money_rows(found.money), found.findings)
+    assert sums == {row["currency"]: row["unexplained"] for row in bridge.to_dicts() if row["unexplained"]}
 
 
 def test_no_findings_are_embedded_as_none() -> None:

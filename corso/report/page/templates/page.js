@@ -63,8 +63,9 @@
       { title: "Field", key: (row) => get("field", row), cells: (row) => [code(get("field", row)), small(part(row))] },
       { title: "Source says", css: "value", key: (row) => get("source_value", row), cells: (row) => [text(get("source_value", row))] },
       { title: "Corso says", css: "value", key: (row) => get("corso_value", row), cells: (row) => [text(get("corso_value", row))] },
-      { title: "Apart", key: (row) => get("apart", row), css: "n",
-        cells: (row) => (get("apart", row) === null ? [] : [money(get("apart", row)), small(get("currency", row))]) },
+      { title: "Apart", key: (row) => get("apart", row) ?? get("apart_in_corso", row), css: "n",
+        cells: (row) => [["apart", "currency"], ["apart_in_corso", "corso_currency"]].filter(([name]) => get(name, row) !== null)
+          .flatMap(([name, currency]) => [money(get(name, row)), small(get(currency, row))]) },
       { title: "Month", key: (row) => get("month", row), css: "id", cells: (row) => [get("month", row)] },
       { title: "Owner", key: (row) => get("owner", row), cells: (row) => [text(get("owner", row)), small(get("note", row))] },
       { title: "Signed off", key: (row) => get("signed_off_by", row),
