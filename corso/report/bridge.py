@@ -47,16 +47,13 @@ _NOTHING = pl.lit(Decimal(0)).cast(MONEY)
 def rows_of(step: str) -> pl.Expr:
     """Return which findings a step's amount is made of.
 
-    `step` is one of quarantined, rejected, unknown, not_sent, changed, duplicate, unexplained, foreign. A record that
-    somebody else wrote for a quarantined order belongs to two of them: the order is quarantined, the record foreign.
+    `step` is one of quarantined, rejected, unknown, not_sent, changed, duplicate, unexplained, foreign.
     """
     kind, cause = pl.col("kind"), pl.col("cause")
     about_an_order = pl.col("source_fulfillment_id").is_null()
     if step == "foreign":
         return about_an_order & (kind == "foreign")
-    if step == "quarantined":
-        return about_an_order & (cause == "quarantined")
-    return about_an_order & (kind != "foreign") & cause.is_in(_CAUSES[step])
+    return about_an_order & (kind != "foreign") & cause.is_in(_CAUSES.get(step, (step,)))
 
 
 def money_bridge(money: Iterable[MoneyRow], findings: pl.DataFrame) -> pl.DataFrame:
@@ -76,7 +73,7 @@ def money_bridge(money: Iterable[MoneyRow], findings: pl.DataFrame) -> pl.DataFr
         .group_by("currency", "month")
         .agg(
             *(pl.col("amount").filter(rows_of(name)).sum().alias(name) for name in _CAUSES),
-            (-pl.col("amount")).filter(rows_of("foreign"), ~pl.col("is_source")).sum().alias("foreign"),
+            (-pl.col("amount")).filter(rows_of("foreign")).sum().alias("foreign"),
         )
     )
     # A month in which nothing but foreign records was written is a row, too; findings about rows without amounts are not.
@@ -120,9 +117,7 @@ def _amounts(findings: pl.DataFrame) -> pl.DataFrame:
     there = pl.coalesce(pl.when(named).then("corso_value"), "currency")
     keys = ("month", "kind", "cause", "field", "source_order_id", "source_fulfillment_id")
     parts = [
-        findings.select("currency", *keys, amount="source_money", is_source=pl.lit(value=True)),
-        findings.select(
-            there.alias("currency"), *keys, amount=-pl.col("corso_money"), is_source=pl.lit(value=False)
-        ),
+        findings.select("currency", *keys, amount="source_money"),
+        findings.select(there.alias("currency"), *keys, amount=-pl.col("corso_money")),
     ]
     return pl.concat(parts).filter(pl.col("amount").is_not_null())

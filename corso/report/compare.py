@@ -335,7 +335,7 @@ class _Comparison:
             order_findings.foreign(
                 paired, _orders_of(known), quarantined, store.time_zone, store.currency or NO_CURRENCY
             ),
-            order_findings.missing_quarantined(paired, quarantined),
+            order_findings.of_quarantined(paired, _orders_of(known), quarantined),
         ]
         return named(sorted_findings(pl.concat(aligned(frame) for frame in findings)), store.id)
 

@@ -1,8 +1,8 @@
 """What is wrong with whole orders: findings out of paired orders and records (`corso.report.pairing`).
 
-Two decisions. An order that is quarantined in this batch and has no record is a finding (missing, quarantined) but
-not in the class `missing`, which counts accepted orders. One that has a record, though no batch of ours ever loaded
-it, is a `foreign` finding whose cause is `quarantined`: the order is ours, the record is somebody else's.
+Two decisions. An order that is quarantined in this batch is a finding with that cause, missing or, where an earlier batch
+brought it, different; it is in no class, as these count accepted orders. A record that somebody else wrote under its id is a
+finding of its own, `foreign` with the cause `quarantined`: the order is ours, the record is not, nor need the currency be.
 """
 
 import polars as pl
@@ -75,9 +75,7 @@ def foreign(
     paired: Paired, known: pl.DataFrame, quarantined: pl.DataFrame, time_zone: str, no_currency: str
 ) -> pl.DataFrame:
     """Return one finding for each record of no batch in the ledger; `known` are the ids that the ledger knows."""
-    ours = quarantined.select(
-        "source_order_id", "file", "line", "source_total", quarantined=pl.lit(value=True)
-    )
+    ours = quarantined.select("source_order_id", "file", "line", quarantined=pl.lit(value=True))
     return (
         paired.others.join(known, on="source_order_id", how="anti")
         .join(ours, on="source_order_id", how="left")
@@ -87,16 +85,24 @@ def foreign(
             cause=pl.when(pl.col("quarantined")).then(pl.lit("quarantined")).otherwise(pl.lit("foreign")),
             currency=pl.col("record_currency").fill_null(no_currency),
             month=month_of(pl.col("record_created_on"), time_zone),
-            source_money="source_total",
             corso_money="corso_total",
         )
     )
 
 
-def missing_quarantined(paired: Paired, quarantined: pl.DataFrame) -> pl.DataFrame:
-    """Return one finding for every quarantined order that nobody else wrote to Corso either."""
-    return quarantined.join(paired.others, on="source_order_id", how="anti").with_columns(
-        kind=pl.lit("missing"), cause=pl.lit("quarantined"), source_money="source_total"
+def of_quarantined(paired: Paired, known: pl.DataFrame, quarantined: pl.DataFrame) -> pl.DataFrame:
+    """Return one finding for every quarantined order; `known` are the ids that the ledger knows.
+
+    Of one that an earlier batch brought Corso holds what that one said.
+    """
+    ours = paired.others.join(known, on="source_order_id").sort("source_order_id", "corso_order_id")
+    held = ours.unique("source_order_id", keep="first").select("source_order_id", "corso_order_id")
+    return quarantined.join(held, on="source_order_id", how="left").with_columns(
+        kind=pl.when(pl.col("corso_order_id").is_null())
+        .then(pl.lit("missing"))
+        .otherwise(pl.lit("different")),
+        cause=pl.lit("quarantined"),
+        source_money="source_total",
     )
 
 

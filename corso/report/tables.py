@@ -7,7 +7,7 @@ import polars as pl
 from corso.report.masking import masked_texts, masked_values, shown_values
 
 CAUSE_WORDS = {
-    "quarantined": ("The order did not pass validation and was not sent.", "Mend the export by the remedies below and load again."),
+    "quarantined": ("The order did not pass validation and was not sent.", "Mend the export by the remedies below and load again. A record that somebody else wrote under its id is then brought up to date."),
     "rejected": ("Corso refused the order.", "Mend what the reason names, then retry."),
     "unknown": ("It was sent, but no usable answer came, and looking it up was not possible yet.", "Run retry: it looks the order up before anything is sent."),
     "not_sent": ("It was not sent.", "Run upload or retry."),
@@ -33,7 +33,7 @@ def by_field(findings: pl.DataFrame) -> pl.DataFrame:
     """Return, for every field that differs: `field`, `orders`, `only_in_source`, `only_in_corso`, `conflicting`."""
     no_source, no_corso = pl.col("source_value").is_null(), pl.col("corso_value").is_null()
     return (
-        findings.filter(kind="different")
+        findings.filter(pl.col("field").is_not_null(), kind="different")
         .group_by("field")
         .agg(
             orders=pl.col("source_order_id").n_unique(),

@@ -130,7 +130,19 @@ def test_a_month_is_moved_in_corso_and_the_money_stays_in_the_orders_month() -> 
 
 
 STATES = st.sampled_from(
-    ["matched", "rejected", "unknown", "not_sent", "gone", "a cent off", "doubled", "foreign", "quarantined"]
+    [
+        "matched",
+        "rejected",
+        "unknown",
+        "not_sent",
+        "gone",
+        "a cent off",
+        "doubled",
+        "foreign",
+        "quarantined",
+        "quarantined, and somebody else's",
+        "quarantined, and brought before",
+    ]
 )
 
 
@@ -140,14 +152,16 @@ STATES = st.sampled_from(
 def test_the_bridge_ties_step_by_step_whatever_happened(drawn: list[tuple[str, str, int]]) -> None:
     """Source less its steps is expected, less what is apart is Corso, and each step is the sum of its rows."""
     orders: list[Row] = []
-    lines, records, quarantined, outcomes = [], [], [], []
+    lines, records, quarantined, outcomes, known = [], [], [], [], []
     for number, (state, currency, month) in enumerate(drawn, 1):
         at = datetime(2026, month, 15, 12, tzinfo=UTC)
         order = order_row(number, customer_currency_code=currency, source_created_on=at)
-        if state == "quarantined":
-            quarantined.append(quarantine_row(number, currency=currency, month=f"2026-{month:02}"))
-            continue
         record = record_of(order, [line_row(number)], number)
+        if state.startswith("quarantined"):
+            quarantined.append(quarantine_row(number, currency=currency, month=f"2026-{month:02}"))
+            records += [record | {"customerCurrencyCode": "JPY"}] if "," in state else []
+            known += [f"o-{number}"] if state.endswith("before") else []
+            continue
         if state != "foreign":
             orders.append(order)
             lines.append(line_row(number))
@@ -158,7 +172,7 @@ def test_the_bridge_ties_step_by_step_whatever_happened(drawn: list[tuple[str, s
             records.append(record | {"totalMoney": Decimal("27.01")})
         elif state != "gone":
             records += [record | {"orderId": number * 100 + copy} for copy in range(1 + (state == "doubled"))]
-    found = compared(orders, lines, records, quarantined=quarantined, outcomes=outcomes)
+    found = compared(orders, lines, records, quarantined=quarantined, outcomes=outcomes, known=known)
     findings = found.findings
     for row in bridge(found):
         assert row["source"] - row["quarantined"] - sum(row[step] for step in STEPS) == row["expected"]
@@ -168,6 +182,8 @@ def test_the_bridge_ties_step_by_step_whatever_happened(drawn: list[tuple[str, s
         for step in ("quarantined", *STEPS, *APART):
             rows = here.filter(rows_of(step))
             assert _sum(rows, "source_money") - _sum(rows, "corso_money") == row[step]
+        foreign = here.filter(rows_of("foreign"))
+        assert (_sum(foreign, "corso_money"), _sum(foreign, "source_money")) == (row["foreign"], 0)
 
 
 def _sum(rows: pl.DataFrame, column: str) -> Decimal:

@@ -182,17 +182,26 @@ def test_a_quarantined_order_that_is_not_in_corso_is_a_finding_but_not_counted_a
 
 
 def test_a_quarantined_order_that_somebody_else_wrote_is_foreign_with_the_cause_quarantined() -> None:
-    """The order is ours, the record is not."""
-    record = record_of(order_row(2), [line_row(2)], 2)
+    """The order is ours, the record is not: each is a finding with its own amount, in its own currency."""
+    record = record_of(order_row(2, customer_currency_code="JPY"), [line_row(2)], 2)
     found = compared([], [], [record], quarantined=[quarantine_row(2)])
-    row = found.findings.row(0, named=True)
-    assert (row["kind"], row["cause"], row["file"], row["line"]) == (
-        "foreign",
-        "quarantined",
-        "orders.csv",
-        3,
-    )
-    assert found.findings.height == 1
+    said = ("kind", "cause", "file", "line", "currency", "source_money", "corso_money")
+    assert found.findings.select(said).rows() == [
+        ("missing", "quarantined", "orders.csv", 3, "USD", Decimal("28.0000"), None),
+        ("foreign", "quarantined", "orders.csv", 3, "JPY", None, Decimal("27.0000")),
+    ]
+    assert found.counts == dict.fromkeys(found.counts, 0) | {"foreign": 1}
+
+
+def test_a_quarantined_order_that_an_earlier_batch_brought_is_a_finding_with_what_the_source_says() -> None:
+    """Corso holds what that batch said; else the money's step had an amount without a row."""
+    record = record_of(order_row(2), [line_row(2)], 2)
+    found = compared([], [], [record], quarantined=[quarantine_row(2)], known=["o-2"])
+    said = ("kind", "cause", "corso_order_id", "field", "source_money", "corso_money")
+    assert found.findings.select(said).rows() == [
+        ("different", "quarantined", "2", None, Decimal("28.0000"), None)
+    ]
+    assert found.counts == dict.fromkeys(found.counts, 0)
 
 
 def test_quarantined_rows_without_an_order_id_are_findings_of_their_own() -> None:

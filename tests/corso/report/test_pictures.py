@@ -219,15 +219,16 @@ def test_the_embedded_findings_say_what_the_findings_say() -> None:
 
 
 def test_a_finding_names_the_steps_of_the_money_that_it_is_part_of() -> None:
-    """As the bridge counts them: a foreign record of a quarantined order is part of two."""
+    """As the bridge counts them: a foreign record of a quarantined order is none of the order's."""
     rows = [
         finding(1, kind="missing", cause="rejected"),
         finding(2, cause="changed_in_source_since"),
         finding(3, kind="foreign", cause="quarantined"),
+        finding(3, kind="missing", cause="quarantined"),
         finding(4, source_fulfillment_id="f-1", cause="unexplained"),
     ]
     said = decoded(embedded_findings(findings_frame(rows), personal=True))
-    assert [row["steps"] for row in said] == ["rejected", "changed", "quarantined foreign", None]
+    assert [row["steps"] for row in said] == ["rejected", "changed", "foreign", "quarantined", None]
 
 
 def test_amounts_of_two_currencies_are_not_held_against_each_other() -> None:
