@@ -4,6 +4,9 @@ Two cases: the ledger is new and the store is not (a live integration writes to 
 the ledger lost commits (a truncated write-ahead log, an old copy put back). In both, sending the plan could double
 orders. So the listing is read once, 50 to 250 orders a request, and every order of the plan that it shows becomes
 accepted: equal content for good, other content to be updated. An empty store costs one request.
+
+In a third, somebody else wrote an order since, as one that was quarantined here. Where a reconciliation saw its record, the order
+is looked up before it is created; that costs a request for each of these.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +18,9 @@ from corso.delivery.ports import OrderApi
 from corso.delivery.sameness import holds
 from corso.delivery.states import State
 from corso.errors import Rejected
+from corso.settings import Settings
 from corso.stages.operations import operations_of
+from corso.stages.reading_back.known_records import known_ids, read_known
 from corso.stages.selection import Selection
 from schemas.wire import JsonObject, Operation, id_text
 
@@ -53,6 +58,14 @@ class Adoption:
         if self._ledger.lost_commits:
             self._doubt_all("fulfillment")
         return list(self._told())
+
+    def doubt_listed(self, settings: Settings) -> None:
+        """Bring into doubt what the plan creates though a reconciliation saw a record of it: it is looked up then."""
+        if (known := read_known(settings)) is None:
+            return
+        created = self._plan.where(subject="order", action="create").rows.select("source_order_id")
+        listed = known_ids(settings, known, created.collect().to_series())["source_order_id"]
+        self._doubt(self._unknown_to_the_ledger(self._planned(map(Key, listed), "order")))
 
     def _told(self) -> Iterator[str]:
         if lost := self._ledger.lost_commits:

@@ -208,12 +208,13 @@ class Delivery:
 
     async def _meet_the_store(self) -> None:
         """Before anything goes to a store that the ledger does not know all about: see what is there already."""
+        adoption = Adoption(self._plan, self._ledger, self._api, self._batch.name)
         if self._ledger.is_trusted():
+            adoption.doubt_listed(self._batch.settings)
             return
         if self._ledger.lost_commits:
             # What was sent last may not show yet, and nobody knows what that was.
             await self._pause(max(self._batch.settings.loader.upload.listing_delay_s, LONGEST_LAG_GUESSED_S))
-        adoption = Adoption(self._plan, self._ledger, self._api, self._batch.name)
         notes = await adoption.run(self._raise_if_stopped)
         facts = self._batch.read_facts()
         self._batch.write_facts(facts.model_copy(update={"upload_notes": (*facts.upload_notes, *notes)}))

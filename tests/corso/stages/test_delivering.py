@@ -23,6 +23,7 @@ from corso.settings import Loader, Settings
 from corso.stages.batch import Batch, Facts
 from corso.stages.delivering import Delivery, seldom
 from corso.stages.known_entries import known_entries
+from corso.stages.reading_back.known_records import keep_known
 from tests.clocks import JumpingClock
 from tests.fake_corso import STORE_ID, FakeCorso, Fault, entry_of, operation, order_body
 
@@ -116,6 +117,31 @@ def test_an_order_that_is_there_already_is_adopted_by_its_id(
     state = State.UNKNOWN if order_id is None else State.ACCEPTED
     assert (entry.state, entry.corso_id) == (state, "1000001" if order_id else None)
     assert [each.source_order_id for each in api.sent] == ["o-2"]
+
+
+def test_an_order_whose_record_somebody_else_wrote_is_brought_up_to_date_and_not_created_again(
+    tmp_path: Path,
+) -> None:
+    """A reconciliation saw it, as one that was quarantined then: the ledger is trusted, and does not know it."""
+    api = FakeCorso(JumpingClock(), refuses_duplicates=False)
+    record = api.has(order_body(1, totalMoney=99))
+    seen = pl.LazyFrame(
+        {
+            "source_order_id": ["o-1", "o-9"],
+            "corso_order_id": [str(record["orderId"]), "7"],
+            "created_on": None,
+        }
+    )
+    now = api.clock.utc()
+    keep_known(settings_of(tmp_path), seen, newest=None, began=now, page_size=50, on_top_of=None)
+    entry = upload(tmp_path, api, 3)
+    assert (entry.state, entry.corso_id) == (State.ACCEPTED, str(record["orderId"]))
+    assert [(each.kind, each.source_order_id) for each in api.sent] == [
+        ("update_order", "o-1"),
+        ("create_order", "o-2"),
+        ("create_order", "o-3"),
+    ]
+    assert len(api.orders) == 3
 
 
 def test_what_a_later_batch_brought_is_left_as_it_is_and_what_it_did_not_get_in_is_sent(
