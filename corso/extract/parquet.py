@@ -23,7 +23,7 @@ _BATCH_ROWS = 20_000
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 """The years 1 to 9999, in days since 1970. Databases hold days beyond (`infinity`), which polars cannot write."""
 _A_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
-_DAMAGE = (
+DAMAGE = (
     pa.ArrowException,
     pl.exceptions.PolarsError,
     pl.exceptions.PanicException,  # no PolarsError, whatever its stub says
@@ -57,11 +57,11 @@ def parquet_rows(file: ExportFile, scratch: Path) -> pl.LazyFrame:
         # Read twice: pyarrow refuses quietly most of what makes polars panic, which writes a trace to the terminal, and
         # polars refuses what pyarrow takes.
         path = _read_through(file, arrow, scratch)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _damaged(file, error) from None
     try:
         return _text_rows(path, names)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _refused_column(file, path, arrow) or _damaged(file, error) from None
 
 
@@ -104,7 +104,7 @@ def _refused_column(file: ExportFile, path: Path, schema: pa.Schema) -> ExportEr
     for column in sorted(schema, key=lambda each: _is_unusual(each.type)):
         try:
             _text_rows(path, [column.name])
-        except _DAMAGE as error:
+        except DAMAGE as error:
             if not _is_unusual(column.type):
                 return None
             return ExportError(
@@ -127,7 +127,7 @@ def _damaged(file: ExportFile, error: BaseException) -> ExportError:
 def _schema(file: ExportFile) -> pa.Schema:
     try:
         return pq.read_schema(file.path)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         message = (
             f"{file.name}: not a readable Parquet file ({_reason(error)}); export it again, or copy it again"
         )

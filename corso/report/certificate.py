@@ -2,7 +2,7 @@
 
 It says which files went in and came out (by their SHA-256), the counts, the money step by step, and the verdict; its
 own SHA-256 stands in it, so that a certificate that was edited says so. What is checked, and how, is in
-`corso.report.verification`.
+`corso.stages.verifying`.
 
 Two files of a batch are not among the outputs. reconciliation.html shows the certificate, and cannot be made before it;
 reconciliation.xlsx is there to be edited. Both say nothing that is not in the files that are named.

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import polars as pl
 
@@ -37,7 +36,7 @@ from corso.report.summary import (
 )
 from corso.report.workbook import write_workbook
 from corso.stages.batch import Batch, Facts
-from corso.stages.certifying import certify_batch
+from corso.stages.certifying import certify_batch, said_environment
 from corso.stages.corrected import read_corrected_cells
 from corso.stages.counting import count_by, count_quarantined, count_rows, scan_table
 from corso.stages.illustrating import months_of, opened_of, shows_personal_data
@@ -132,6 +131,12 @@ def _ended(
         # Nothing was sent by this plan, whatever earlier ones did.
         return outcomes.with_columns(outcome=pl.lit("not_sent"), reason=pl.lit("planned")), not_sent
     fulfillments = write_outcomes(batch, plan, "fulfillment", scratch)
+    if stage == "reconcile":
+        # The ledger moves on: this is what a second person counts again.
+        with replacing(batch.table("fulfillment_outcomes")) as draft:
+            fulfillments.select("source_order_id", "source_fulfillment_id", "outcome").sink_parquet(
+                draft, compression="zstd", maintain_order=True
+            )
     return outcomes, FulfillmentCounts(**count_by(fulfillments, "outcome"))
 
 
@@ -212,7 +217,7 @@ def _report(
         generated_at=now,
         version=metadata.version("corso-loader"),
         profile=facts.profile,
-        environment=f"{loader.corso.environment}, {urlsplit(loader.corso.base_url).hostname}",
+        environment=said_environment(loader),
         time_zone=loader.store.time_zone,
         fallbacks_used=facts.fallbacks_used,
         moved=facts.moved,

@@ -1,13 +1,14 @@
 """A certificate checked again, as a second person would: by the files themselves, not by what the report says of them.
 
-Hashes are taken anew; rows are counted in the tables, in results.csv and in reconciliation.parquet; and the batch's orders
-are compared with the listing once more. Nothing is read from summary.json or from the ledger, which has moved on since.
+Hashes are taken anew; rows are counted in the tables, in results.csv and in reconciliation.parquet; the batch's orders are
+compared with the listing once more; and what follows from all that, the verdict and the exit code, is concluded anew
+(`recounting`). Nothing is read from summary.json or from the ledger, which has moved on since. A file that cannot be read
+is a statement that does not hold, and the others are still checked.
 """
 
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,25 @@ from corso.extract.files import ExportFile, bring
 from corso.report.amendments import AMENDMENTS, Amendment, chain_of, read_amendments, said_of
 from corso.report.bridge import money_bridge
 from corso.report.certificate import FORMAT, Certificate, HashedFile, digest_of, hashed
-from corso.report.compare import CLASSES, Reconciliation, Sides, knows_nothing
-from corso.report.compare import reconcile as compare
-from corso.report.life import Earlier
-from corso.report.summary import TableCounts, fulfillments_apart, money_rows
+from corso.report.compare import CLASSES
+from corso.report.summary import TableCounts, exit_code_of, fulfillments_apart
+from corso.report.verdict import verdict
 from corso.settings import Settings
 from corso.stages.batch import Batch
-from corso.stages.counting import count_by, count_quarantined, count_rows
-from corso.stages.erasures import source_without_erased
-from schemas.fields import empty_frame
+from corso.stages.certifying import (
+    REPORTS,
+    SUMMARY,
+    certified_tables,
+    inputs_of,
+    said_environment,
+    said_program,
+)
+from corso.stages.recounting import UNREADABLE, Recount
 from schemas.money import money_text
-from schemas.reconciliation import OUTCOME_TABLE
+
+VERDICT = "verdict"
+"""The statement that the others lead to."""
+_NOWHERE = "nothing else in the batch says it"
 
 
 @dataclass(frozen=True)
@@ -41,11 +50,18 @@ class Line:
     found: str
     gone: str = ""
     """Why it cannot be checked any more; empty where it can."""
+    stated: str = ""
+    """Why it is stated and cannot be checked; empty where it can."""
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether it can be checked at all."""
+        return not (self.gone or self.stated)
 
     @property
     def is_right(self) -> bool:
         """Whether it still holds, as far as it can be checked."""
-        return bool(self.gone) or self.certified == self.found
+        return not self.is_checked or self.certified == self.found
 
 
 def read_certificate(path: Path, settings: Settings) -> Certificate:
@@ -77,23 +93,91 @@ def read_certificate(path: Path, settings: Settings) -> Certificate:
 def verify(certificate: Certificate, settings: Settings) -> Iterator[Line]:
     """Yield every statement with what is found now; those about the certificate itself and its files come first."""
     batch = Batch(settings, certificate.batch)
+    recount = Recount(batch, certificate.not_compared)
     yield Line(
         "the certificate's own SHA-256", certificate.sha256, digest_of(certificate.model_dump(mode="json"))
     )
     yield from _sums(certificate)
-    inputs = {file: ExportFile(settings.home / file.name, file.name) for file in certificate.inputs}
+    yield from _stated(certificate, settings)
+    parts = {
+        "tables/facts.json": _inputs(certificate, batch),
+        AMENDMENTS: _outputs(certificate, batch),
+        **{
+            f"the table accepted_{name}": _accepted(certificate, recount, name)
+            for name in TableCounts.model_fields
+        },
+        "the table quarantined_orders": _quarantined(certificate, recount),
+        "the table upload_plan": _planned(certificate, recount),
+        "results.csv": _ended(certificate, recount),
+        "the table fulfillment_outcomes": _fulfillments(certificate, recount),
+        "reconciliation.parquet": _findings(certificate, recount),
+        "the tables, to compare again": _compared_again(certificate, recount),
+        "all of these, to conclude from": _concluded(certificate, recount),
+    }
+    for read, lines in parts.items():
+        yield from _as_far_as_readable(read, lines)
+
+
+def _as_far_as_readable(read: str, lines: Iterator[Line]) -> Iterator[Line]:
+    """Yield lines; where what they are read from is damaged, say so in place of the rest of them."""
+    try:
+        yield from lines
+    except UNREADABLE as error:
+        yield Line(read, "readable", _why(error))
+
+
+def _why(error: BaseException) -> str:
+    """Say why a file cannot be read; what a library says of it may quote the file."""
+    return str(getattr(error, "strerror", None) or f"not readable ({type(error).__name__})")
+
+
+def _stated(certificate: Certificate, settings: Settings) -> Iterator[Line]:
+    """What no table of the batch can confirm; loader.yaml may, where it was not changed since."""
+    loader = settings.loader
+    made_at = f"{certificate.made_at:%Y-%m-%d %H:%M:%S} UTC"
+    made_by = [certificate.program, *(f"{name} {version}" for name, version in certificate.versions.items())]
+    ignored = [", ".join(names) or "nothing" for names in (certificate.not_compared, loader.reconcile.ignore)]
+    yield Line("made", made_at, "", stated=_NOWHERE)
+    yield Line("made by", ", ".join(made_by), "", stated=_NOWHERE)
+    yield _as_configured("environment", certificate.environment, said_environment(loader))
+    yield _as_configured("not compared", *ignored)
+    yield Line("the store's time zone", certificate.time_zone, loader.store.time_zone)
+
+
+def _as_configured(what: str, certified: str, now: str) -> Line:
+    """State what a batch does not tell, and loader.yaml may say otherwise of by now."""
+    return Line(what, certified, now, stated="" if certified == now else f"loader.yaml now says {now}")
+
+
+def _inputs(certificate: Certificate, batch: Batch) -> Iterator[Line]:
+    inputs = {file: ExportFile(batch.settings.home / file.name, file.name) for file in certificate.inputs}
     bring(given for given in inputs.values() if given.path.exists())
     for file, given in inputs.items():
         yield _file("input", file, given.path)
+    read = {file.name: file.sha256 for file in inputs_of(batch.read_facts())}
+    certified = {file.name: file.sha256 for file in certificate.inputs}
+    yield _complete("inputs", read, certified, certified.keys() - read.keys())
+
+
+def _outputs(certificate: Certificate, batch: Batch) -> Iterator[Line]:
+    there = (SUMMARY, *REPORTS, *(name for name, _ in certified_tables(batch)))
+    certified = dict.fromkeys((file.name for file in certificate.outputs), "")
+    yield _complete("outputs", dict.fromkeys(there, ""), certified)
     amendments = read_amendments(batch.file(AMENDMENTS).parent)
     for file in certificate.outputs:
         yield _output(file, batch, amendments)
-    if missing := _missing_tables(batch):
-        yield Line("tables to count in", "all", f"without {', '.join(missing)}")
-        return
-    yield from _counts(certificate, batch)
-    yield from _findings(certificate, batch)
-    yield from _compared_again(certificate, batch)
+
+
+def _complete(
+    what: str, there: Mapping[str, str], certified: Mapping[str, str], more: Iterable[str] = ()
+) -> Line:
+    """Hold a list of the certificate (name -> hash, or nothing) against what has to be in it; `more` must not be."""
+    parts = {
+        "without": sorted(name for name, sha256 in there.items() if certified.get(name) != sha256),
+        "with": sorted(more),
+    }
+    said = "; ".join(f"{word} {', '.join(names)}" for word, names in parts.items() if names)
+    return Line(f"list of {what}", "complete", said or "complete")
 
 
 def _output(file: HashedFile, batch: Batch, amendments: Sequence[Amendment]) -> Line:
@@ -121,13 +205,6 @@ def _file(role: str, file: HashedFile, path: Path) -> Line:
     return Line(f"{role} {file.name}", file.sha256, found)
 
 
-def _missing_tables(batch: Batch) -> list[str]:
-    needed = ("accepted_orders", "accepted_line_items", "accepted_fulfillments", "quarantined_orders")
-    names = [name for name in (*needed, "upload_plan", "corso_orders") if not batch.table(name).exists()]
-    files = ("results.csv", "reconciliation.parquet")
-    return names + [name for name in files if not batch.file(name).exists()]
-
-
 def _sums(certificate: Certificate) -> Iterator[Line]:
     """The certificate against itself."""
     accepted = certificate.accepted
@@ -142,26 +219,44 @@ def _sums(certificate: Certificate) -> Iterator[Line]:
     )
 
 
-def _counts(certificate: Certificate, batch: Batch) -> Iterator[Line]:
-    quarantined = count_quarantined(batch)
+def _accepted(certificate: Certificate, recount: Recount, name: str) -> Iterator[Line]:
+    yield _number(f"accepted {name}", getattr(certificate.accepted, name), recount.accepted(name))
+
+
+def _quarantined(certificate: Certificate, recount: Recount) -> Iterator[Line]:
     for name in TableCounts.model_fields:
-        yield _number(
-            f"accepted {name}", getattr(certificate.accepted, name), count_rows(batch, f"accepted_{name}")
+        certified, found = (
+            getattr(counts, name) for counts in (certificate.quarantined, recount.quarantined)
         )
-        yield _number(
-            f"quarantined {name}", getattr(certificate.quarantined, name), getattr(quarantined, name)
-        )
-    plan = count_by(pl.scan_parquet(batch.table("upload_plan"), glob=False).filter(subject="order"), "action")
-    yield from _each("plan", dict(certificate.plan), plan)
-    results = count_by(pl.scan_csv(batch.file("results.csv"), infer_schema=False, glob=False), "outcome")
-    quarantined_rows = results.pop("quarantined", 0)
-    yield from _each("outcome", dict(certificate.outcome), results)
-    yield _number("quarantined orders in results.csv", certificate.quarantined.orders, quarantined_rows)
+        yield _number(f"quarantined {name}", certified, found)
 
 
-def _findings(certificate: Certificate, batch: Batch) -> Iterator[Line]:
-    findings = pl.read_parquet(batch.file("reconciliation.parquet"), glob=False)
-    counted = findings.group_by("kind", "cause").agg(
+def _planned(certificate: Certificate, recount: Recount) -> Iterator[Line]:
+    yield from _each("plan", dict(certificate.plan), recount.plan)
+    yield _number(
+        "planned fulfillments = the sum of fulfillments",
+        certificate.fulfillments.total,
+        recount.planned_fulfillments,
+    )
+
+
+def _ended(certificate: Certificate, recount: Recount) -> Iterator[Line]:
+    yield from _each("outcome", dict(certificate.outcome), recount.outcome)
+    yield _number(
+        "quarantined orders in results.csv", certificate.quarantined.orders, recount.quarantined_results
+    )
+
+
+def _fulfillments(certificate: Certificate, recount: Recount) -> Iterator[Line]:
+    if recount.fulfillments is not None:
+        yield from _each("fulfillments", dict(certificate.fulfillments), recount.fulfillments)
+        return
+    said = ", ".join(f"{count:,} {name}" for name, count in certificate.fulfillments if count)
+    yield Line("fulfillments", said or "none", "", stated="the batch has no table fulfillment_outcomes")
+
+
+def _findings(certificate: Certificate, recount: Recount) -> Iterator[Line]:
+    counted = recount.findings.group_by("kind", "cause").agg(
         findings=pl.len(), signed_off=pl.col("signed_off_at").is_not_null().sum()
     )
     found = {(kind, cause): (count, signed) for kind, cause, count, signed in counted.iter_rows()}
@@ -169,52 +264,36 @@ def _findings(certificate: Certificate, batch: Batch) -> Iterator[Line]:
     for key in sorted(certified | found):
         words = ["{:,}, {:,} signed off".format(*counts.get(key, (0, 0))) for counts in (certified, found)]
         yield Line(f"findings {key[0]}, {key[1]}", *words)
-    unexplained = findings.filter(cause="unexplained").height
-    yield _number("unexplained findings", certificate.reconciliation.unexplained, unexplained)
-    foreign = findings.filter(pl.col("kind") == "foreign", pl.col("source_fulfillment_id").is_null()).height
-    yield _number("foreign records", certificate.reconciliation.foreign, foreign)
-    if fulfillments_apart(findings) and certificate.exit_code == 0:
-        yield Line("findings about fulfillments", "0", f"{fulfillments_apart(findings):,}")
+    yield _number("unexplained findings", certificate.reconciliation.unexplained, recount.unexplained)
+    yield _number("foreign records", certificate.reconciliation.foreign, recount.foreign)
 
 
-def _compared_again(certificate: Certificate, batch: Batch) -> Iterator[Line]:
-    findings = pl.read_parquet(batch.file("reconciliation.parquet"), glob=False)
-    settings = batch.settings
-    yield Line("the store's time zone", certificate.time_zone, settings.loader.store.time_zone)
-    with tempfile.TemporaryDirectory() as scratch:
-        found = _compare(certificate, batch, Path(scratch))
-        counts, money = found.counts, money_rows(found.money)
+def _compared_again(certificate: Certificate, recount: Recount) -> Iterator[Line]:
+    counts, money = recount.compared
     for name in CLASSES:
         yield _number(
             f"orders {name}, compared again", getattr(certificate.reconciliation, name), counts[name]
         )
     certified = {(row.currency, row.month): dict(row) for row in certificate.money}
-    bridge = money_bridge(money, findings).iter_rows(named=True)
+    bridge = money_bridge(money, recount.findings).iter_rows(named=True)
     again = {(row["currency"], row["month"]): row for row in bridge}
     for key in sorted(certified | again):
         amounts = [_amounts(rows.get(key, {})) for rows in (certified, again)]
         yield Line(f"money {key[0]} {key[1]}", *amounts)
 
 
-def _compare(certificate: Certificate, batch: Batch, scratch: Path) -> Reconciliation:
-    """Compare by the certificate's own rule of what is not compared, without the ledger: causes are not asked for."""
-    loader = batch.settings.loader
-    rules = loader.reconcile.model_copy(update={"ignore": list(certificate.not_compared)})
-    settings = replace(batch.settings, loader=loader.model_copy(update={"reconcile": rules}))
-    sides = Sides(
-        orders=_accepted(batch, "orders"),
-        line_items=_accepted(batch, "line_items"),
-        quarantine=pl.scan_parquet(batch.table("quarantined_orders"), glob=False),
-        listing=pl.scan_parquet(batch.table("corso_orders"), glob=False),
-        outcomes=empty_frame(OUTCOME_TABLE).lazy(),
-        known=knows_nothing,
+def _concluded(certificate: Certificate, recount: Recount) -> Iterator[Line]:
+    """The exit code and the verdict, as they follow from what was counted; each version has its own words."""
+    summary, findings = recount.summary(certificate.fulfillments), recount.findings
+    exit_code = exit_code_of(summary, fulfillments=fulfillments_apart(findings))
+    yield _number("exit code", certificate.exit_code, exit_code)
+    sentence = verdict(summary, findings)
+    other = (
+        ""
+        if certificate.program == said_program(metadata.version("corso-loader"))
+        else f"in the words of {certificate.program}; now: {sentence}"
     )
-    return compare(sides, Earlier(), settings, datetime.now(UTC), scratch)
-
-
-def _accepted(batch: Batch, name: str) -> pl.LazyFrame:
-    table = pl.scan_parquet(batch.table(f"accepted_{name}"), glob=False)
-    return source_without_erased(table, batch.settings, only_done=True)
+    yield Line(VERDICT, certificate.verdict, sentence, stated=other)
 
 
 def _each(what: str, certified: Mapping[str, int], found: Mapping[str, int]) -> Iterator[Line]:
