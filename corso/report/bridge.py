@@ -108,6 +108,15 @@ def orders_off(findings: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def as_effects(bridge: pl.DataFrame) -> pl.DataFrame:
+    """Return the bridge as people read it: each step with its sign, so that what stands in a row adds up."""
+    taken_off = ("quarantined", *_CAUSES)
+    return bridge.with_columns(
+        pl.when(pl.col(name) != 0).then(-pl.col(name)).otherwise(pl.col(name)).alias(name)
+        for name in taken_off
+    )
+
+
 def _amounts(findings: pl.DataFrame) -> pl.DataFrame:
     """Return each amount of a finding as a row: what the source says, and taken off what Corso says, in its currency.
 

@@ -14,6 +14,8 @@ from typing import Any
 import polars as pl
 from xlsxwriter.utility import xl_range
 
+from corso.report.real_cells import REAL
+
 LONGEST_CELL = 32_767
 """Characters that a cell holds."""
 OPTIONS = {
@@ -32,7 +34,7 @@ _LETTERS_A_LINE, _LINE_HEIGHT, _MOST_LINES = 110, 15, 12
 """Of the wide column of names and values: letters that fit, points, lines that are shown of a long text."""
 _SAMPLED = 200
 """Rows by which a column's width is chosen."""
-_MONEY_FORMAT = "#,##0.00##;[Red]-#,##0.00##"
+_MONEY_FORMAT = "#,##0.00##"
 _INSTANT_FORMAT = "yyyy-mm-dd hh:mm:ss"
 
 
@@ -76,17 +78,19 @@ def write_table(
 ) -> int:
     """Write a head and the rows of frames with these columns; return how many rows there are.
 
-    The head is frozen and has filters; numbers kept as text on purpose are not marked as mistakes.
+    A frame may have columns of `REAL` beyond these: their values stand in the cells of the columns that they are of. The head is frozen and has filters; numbers kept as text on purpose are not marked as mistakes.
     """
     lay_out(sheet, formats, columns)
     row = 0
     for frame in frames:
+        places = [frame.columns.index(name.removesuffix(REAL)) for name in frame.columns]
         writers = [_writer(sheet, formats, dtype) for dtype in frame.dtypes]
+        to_write = list(zip(places, writers, strict=True))
         for values in plain(frame).iter_rows():
             row += 1
-            for column, value in enumerate(values):
+            for (column, write), value in zip(to_write, values, strict=True):
                 if value is not None:
-                    writers[column](row, column, value)
+                    write(row, column, value)
     last = len(columns) - 1
     sheet.autofilter(0, 0, row, last)
     if row:

@@ -12,10 +12,11 @@ import polars as pl
 import xlsxwriter
 
 from corso.report.atomic import replacing
-from corso.report.bridge import money_bridge
+from corso.report.bridge import as_effects, money_bridge
 from corso.report.corrected import said_corrections
 from corso.report.facts import ReportFacts
 from corso.report.filled import said_amount, said_use
+from corso.report.real_cells import with_real_cells
 from corso.report.sheet import OPTIONS, Formats, SheetColumn, fitted, lay_out, write_facts, write_table
 from corso.report.tolerances import TOLERANCES
 from schemas.spreadsheet import as_they_were
@@ -73,9 +74,9 @@ _TO_REVIEW = (
 )
 _MONEY_TITLES = {
     "currency": "Currency", "month": "Month", "source": "Source", "quarantined": "Quarantined", "rejected": "Rejected",
-    "unknown": "Unknown", "not_sent": "Not sent", "expected": "Expected in Corso", "changed": "Changed",
-    "duplicate": "Duplicates", "unexplained": "Unexplained", "corso": "In Corso", "difference": "Difference",
-    "foreign": "Foreign", "corso_with_foreign": "All in Corso",
+    "unknown": "Unknown", "not_sent": "Not sent", "expected": "= Expected in Corso", "changed": "Changed",
+    "duplicate": "Duplicates", "unexplained": "Unexplained", "corso": "= In Corso", "difference": "Difference (expected less in Corso)",
+    "foreign": "Foreign", "corso_with_foreign": "= All in Corso",
 }  # fmt: skip
 
 
@@ -102,12 +103,13 @@ def write_workbook(report: ReportFacts, results_csv: Path, quarantine_csv: Path,
         )
         formats = Formats(book)
         _write_summary(book, formats, _summary_rows(report, money, filter(None, notes)))
-        _write_money(book, formats, money)
+        _write_money(book, formats, as_effects(money))
         _write_findings(book, formats, findings)
         for name, cells in (("Quarantine", quarantine), ("Results", results)):
             columns = fitted(cells.head(200).collect())
             if columns:
-                write_table(book.add_worksheet(name), formats, columns, _frames(cells, len(columns)))
+                real = with_real_cells(cells, (column.title for column in columns))
+                write_table(book.add_worksheet(name), formats, columns, _frames(real, len(columns)))
             else:
                 book.add_worksheet(name)
         book.close()
@@ -217,7 +219,10 @@ def _money_totals(money: pl.DataFrame) -> Iterator[tuple[str, Any]]:
     ):
         currency = row.pop("currency")
         yield from (
-            (f"{currency}: {_MONEY_TITLES[name].lower().replace('corso', 'Corso')}", amount)
+            (
+                f"{currency}: {_MONEY_TITLES[name].lower().replace('corso', 'Corso').removeprefix('= ')}",
+                amount,
+            )
             for name, amount in row.items()
         )
 

@@ -15,7 +15,7 @@ import jinja2
 from markupsafe import Markup
 
 from corso.report.atomic import replacing
-from corso.report.bridge import money_bridge
+from corso.report.bridge import as_effects, money_bridge
 from corso.report.corrected import said_corrections
 from corso.report.facts import ReportFacts
 from corso.report.masking import masked_text, shown, visible
@@ -57,7 +57,7 @@ def page(report: ReportFacts) -> str:
     """Return the page as text."""
     style, script = _part("page.css"), _part("page.js")
     bridge = money_bridge(report.summary.money, report.findings)
-    money = list(money_rows(bridge))
+    money = list(money_rows(as_effects(bridge)))
     causes = by_cause(report.findings).to_dicts()
     return _template().render(
         report=report,
@@ -134,7 +134,7 @@ def _grouped(amount: Decimal) -> str:
 
 
 def _signed(amount: Decimal) -> str:
-    return _grouped(amount) if amount < 0 else f"+{_grouped(amount)}"
+    return f"+{_grouped(amount)}" if amount > 0 else _grouped(amount)
 
 
 def _duration(seconds: float) -> str:

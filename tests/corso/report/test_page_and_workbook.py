@@ -5,6 +5,7 @@ import hashlib
 import re
 import tracemalloc
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -349,6 +350,51 @@ def test_the_workbook_has_its_sheets_with_real_numbers_and_dates_and_text_as_tex
     assert cells(book["Money"])[1][:3] == ("USD", "2026-11", 81)
     assert cells(book["Summary"])[1] == ("Verdict", judge(facts().summary).sentence)
     assert (tmp_path / "reconciliation.xlsx").stat().st_mode & 0o777 == 0o600
+
+
+def test_amounts_counts_and_instants_of_the_export_are_real_where_they_are_written_plainly(
+    tmp_path: Path,
+) -> None:
+    """A spreadsheet sums them; what is written otherwise, and every id, stays as the export has it."""
+    long = "12345678901234.25"
+    results = f"""source_order_id,Total Money,sourceCreatedOn,grams,zip
+007,12.50,2026-01-31T10:00:00+02:00,300,02101
+008,"1,234.50",2026-01-31 10:00,much,5
+009,-0.10,,007,6
+010,{long},2026-01-31T10:00:00Z,1,7
+"""
+    sheet = cells(workbook_of(facts(), tmp_path, results=results)["Results"])
+    assert [row[1] for row in sheet[1:]] == [12.5, "1,234.50", -0.1, long]
+    assert [row[2] and str(row[2]) for row in sheet[1:]] == [
+        "2026-01-31 08:00:00", "2026-01-31 10:00", None, "2026-01-31 10:00:00",
+    ]  # fmt: skip
+    assert [row[3] for row in sheet[1:]] == [300, "much", "007", 1]
+    assert [(row[0], row[4]) for row in sheet[1:3]] == [("007", "02101"), ("008", "5")]
+
+
+def test_page_and_sheet_say_the_steps_of_the_money_with_the_same_signs(tmp_path: Path) -> None:
+    """What is there more than once adds to what is expected, what was rejected is taken off; a row adds up."""
+    rows = [
+        finding(1, kind="missing", cause="rejected", source_money=Decimal(20), corso_money=None),
+        finding(2, kind="duplicated", cause="duplicate", source_money=Decimal(7), corso_money=Decimal(7)),
+        finding(2, kind="duplicated", cause="duplicate", source_money=None, corso_money=Decimal(7)),
+    ]
+    report = replace(
+        facts(rows), summary=summary_of(accepted=4).model_copy(update={"money": (money_row("100", "87"),)})
+    )
+    header, first = cells(workbook_of(report, tmp_path)["Money"])
+    said = dict(zip(header, first, strict=True))
+    assert (said["Rejected"], said["= Expected in Corso"], said["Duplicates"], said["= In Corso"]) == (
+        -20,
+        80,
+        7,
+        87,
+    )
+    text = page(report)
+    table = text[text.index('<table class="grid money">') :]
+    assert "\u221220.00</a>" in table
+    assert "+7.00</a>" in table
+    assert "+7.00" in text[: text.index('<table class="grid money">')]
 
 
 def test_the_analysts_columns_are_marked_and_say_what_belongs_there(tmp_path: Path) -> None:
