@@ -52,6 +52,7 @@ def write_results(
     path: Path,
     scratch: Path,
     corrected_cells: pl.LazyFrame | None = None,
+    listed: pl.LazyFrame | None = None,
     *,
     orders_per_range: int = ORDERS_PER_RANGE,
     rows_at_once: int = ROWS_AT_ONCE,
@@ -61,7 +62,8 @@ def write_results(
     `raw_orders` has `source_order_id`, `file`, `line` and the struct `original`; where an order has several rows the
     first counts, a row without an id is an order of its own. An original column named like one of ours is written
     as `original_<name>`. What was corrected in an order (CORRECTED_CELLS) and what fallbacks filled in it
-    (FILLED_VALUES) stand behind its reason. Below `scratch` is written what became of the rows: it is found by the orders' ids, range by
+    (FILLED_VALUES) stand behind its reason. `listed` (`source_order_id`, `corso_order_id`) are the records that were read back: where
+    an order's own is not among them, it has the id of the one that is there. Below `scratch` is written what became of the rows: it is found by the orders' ids, range by
     range, and read by where the rows stand, so that neither is in memory as a whole.
     """
     rows = raw_orders.select("source_order_id", "file", "line")
@@ -74,6 +76,9 @@ def write_results(
         "rows": rows.with_row_index(_PLACE),
         "refused": refused.select("source_order_id", "table", "file", "line", "reasons"),
         "settled": outcomes.select("source_order_id", "outcome", "corso_order_id", "reason"),
+        "listed": _NOTHING_LISTED
+        if listed is None
+        else listed.select(_NOTHING_LISTED.collect_schema().names()),
         "corrected": _said_of_corrected(corrected_cells, "source_order_id"),
         "filled": _said_of_filled(filled_values),
     }
@@ -81,7 +86,8 @@ def write_results(
         ranges.cut(name, table)
     for number in ranges.numbers:
         own = {name: ranges.part(name, number).lazy() for name in tables}
-        ended = _ended(own["rows"], own["refused"], own["settled"], own["corrected"], own["filled"])
+        settled = _as_listed(own["settled"], own["listed"])
+        ended = _ended(own["rows"], own["refused"], settled, own["corrected"], own["filled"])
         key = {_SLICE: pl.col(_PLACE) // rows_at_once}
         by_place = pl.PartitionBy(scratch / "by_place" / f"{number:05}", key=key, include_key=False)
         ended.sink_parquet(by_place, mkdir=True, compression="lz4")
@@ -225,9 +231,20 @@ _FILE, _LINE = _OURS + "file", _OURS + "line"
 """Our columns while they stand beside the originals, which may have any name."""
 _PLACE, _SLICE = "__place", "__slice"
 """Where a row stands in the export, counted from 0; which slice of the export that is in."""
+_NOTHING_LISTED = pl.LazyFrame(schema={"source_order_id": pl.String(), "corso_order_id": pl.String()})
 _NOTHING_ENDED = pl.DataFrame(
     schema={_PLACE: pl.get_index_type(), **dict.fromkeys(ADDED_TO_RESULTS, pl.String())}
 )
+
+
+def _as_listed(settled: pl.LazyFrame, listed: pl.LazyFrame) -> pl.LazyFrame:
+    """Put the id of the record that is there in place of one that is not: somebody took that away and made another."""
+    own = pl.col("corso_order_id").is_in(pl.col("listed")).fill_null(value=False)
+    there = listed.group_by("source_order_id").agg(listed="corso_order_id")
+    current = pl.when(own).then("corso_order_id").otherwise(pl.col("listed").list.min())
+    return settled.join(there, on="source_order_id", how="left").select(
+        "source_order_id", "outcome", pl.coalesce(current, "corso_order_id").alias("corso_order_id"), "reason"
+    )
 
 
 def _states(refused: pl.LazyFrame, settled: pl.LazyFrame) -> pl.LazyFrame:

@@ -85,6 +85,7 @@ def close_books(
             folder / "results.csv",
             scratch,
             read_corrected_cells(batch),
+            scan_table(batch, "corso_orders") if stage == "reconcile" else None,
         )
         write_quarantine(quarantine, folder / "quarantine.csv", scratch, read_corrected_cells(batch))
         report = _report(batch, facts, summary, findings, quarantine, outcomes, now, stopped)

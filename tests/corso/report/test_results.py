@@ -70,6 +70,23 @@ def test_every_source_order_is_there_once_with_its_outcome(tmp_path: Path) -> No
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_an_order_has_the_id_of_the_record_that_was_read_back(tmp_path: Path) -> None:
+    """One that was made again has another; where its own is there, or nothing was read, it is the one that the ledger has."""
+    ids = ["o-1", "o-2", "o-3"]
+    path = tmp_path / "results.csv"
+    listed = [("o-1", "5000"), ("o-2", "5001"), ("o-2", "2"), ("o-9", "9")]
+    write_results(
+        raw_orders_frame([{"a": each} for each in ids], ids).lazy(),
+        quarantine_frame([]).lazy(),
+        outcomes_frame([outcome_row(number, corso_order_id=str(number)) for number in (1, 2, 3)]).lazy(),
+        filled_frame({}).lazy(),
+        path,
+        tmp_path / "scratch",
+        listed=pl.LazyFrame(listed, schema=["source_order_id", "corso_order_id"], orient="row"),
+    )
+    assert [row[2] for row in rows_of(path)[1:]] == ["5000", "2", "3"]
+
+
 def test_what_fallbacks_filled_stands_behind_the_reason(tmp_path: Path) -> None:
     """In the order of loader.yaml, with the number where it is more than one; columns and other orders stay."""
     outcomes = [
