@@ -89,7 +89,9 @@ def _say_erased(done: Erased, *, dry_run: bool) -> None:
         say(f"Batch {batch}: {_listed(files)}")
     if done.batches:
         erased = "would be erased" if dry_run else f"erased (erasure {done.id})" if done.id else "erased"
-        say(f"Data in {done.orders:,} orders {erased}; ids, amounts, states and hashes stay.")
+        say(
+            f"Data in {done.orders:,} order{'' if done.orders == 1 else 's'} {erased}; ids, amounts, states and hashes stay."
+        )
     say("Not touched, look there yourself:")
     for left in done.left:
         say(f"  - {left}")

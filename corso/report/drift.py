@@ -74,6 +74,6 @@ def sentences(drift: Drift) -> tuple[str, ...]:
 def _told(counts: Mapping[str, int]) -> Iterator[str]:
     paths = sorted(counts.items())
     for path, count in paths[:MOST_PATHS_TOLD]:
-        yield f"{path} ({count:,} times)"
+        yield f"{path} ({'once' if count == 1 else f'{count:,} times'})"
     if len(paths) > MOST_PATHS_TOLD:
         yield f"and {len(paths) - MOST_PATHS_TOLD:,} more"

@@ -238,7 +238,7 @@ def _report(
 
 def _notes(facts: Facts) -> Sequence[str]:
     times = [
-        f"{count} times without an offset were {kind} where daylight saving changes; see the documentation of dates."
+        f"{count:,} {'time without an offset was' if count == 1 else 'times without an offset were'} {kind} where daylight saving changes; see the documentation of dates."
         for kind, count in facts.times_settled.items()
         if count
     ]

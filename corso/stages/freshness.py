@@ -81,7 +81,7 @@ def _why(last: LastRun | None) -> str:
         case Ended.PARKED if last.resume_at is not None:
             return f"it is parked until {last.resume_at:%Y-%m-%d %H:%M} UTC"
         case Ended.KILLED:
-            return f"its run was killed ({last.runs} times)"
+            return f"its run was killed ({'once' if last.runs == 1 else f'{last.runs} times'})"
         case _:
             return "its run was stopped"
 

@@ -89,7 +89,12 @@ def _store(inspection: Inspection) -> Iterator[str]:
         yield f"  time_zone: {inspection.time_zone}"
     else:
         if without := _without_offset(inspection):
-            yield f"  # {without:,} times in the files have no offset: they are times of this zone."
+            times = (
+                "time in the files has no offset: it is"
+                if without == 1
+                else "times in the files have no offset: they are"
+            )
+            yield f"  # {without:,} {times} of this zone."
         yield f"  time_zone: {_DEFAULT_ZONE}  # TODO the store's zone, e.g. America/New_York"
     if counts and counts.currencies.get("none"):
         yield f"  # {counts.currencies['none']:,} orders name no currency. For the report, which one is meant:"

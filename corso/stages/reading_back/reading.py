@@ -320,9 +320,10 @@ class _Reader:
             said = BY_LISTING
             if looking.orders:
                 as_before = ", or as they were before a change" if self._shown_as_before else ""
-                said += f" {looking.orders:,} orders that it did not show{as_before}, though Corso took them, were looked up."
+                orders, took = ("order", "it, was") if looking.orders == 1 else ("orders", "them, were")
+                said += f" {looking.orders:,} {orders} that it did not show{as_before}, though Corso took {took} looked up."
             if self._left_out:
-                said += f" {self._left_out:,} more were not."
+                said += f" {self._left_out:,} more {'was' if self._left_out == 1 else 'were'} not."
             return said
         return (
             f"Read back from the newest orders of the listing, down to those created at "

@@ -256,9 +256,9 @@ def test_a_drift_is_told_in_sentences_and_survives_being_kept() -> None:
     drift = Drift(3, 1, {"a": 1}, {"b": 2}, unknown_fields, {"d: x": 4}, {"e": 5})
     assert Drift(**json.loads(json.dumps(drift.as_dict()))) == drift
     unknown, *others = sentences(drift)
-    assert unknown.endswith("c19 (1 times), and 10 more.")
+    assert unknown.endswith("c19 (once), and 10 more.")
     told = [each.split(": ", 1)[1] for each in others]
-    assert told == ["b (2 times).", "a (1 times).", "d: x (4 times).", "e (5 times)."]
+    assert told == ["b (2 times).", "a (once).", "d: x (4 times).", "e (5 times)."]
     assert sentences(Drift()) == ()
 
 

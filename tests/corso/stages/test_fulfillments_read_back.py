@@ -186,9 +186,9 @@ def test_the_drift_of_fulfillments_stands_beside_that_of_orders(tmp_path: Path) 
         facts = batch.read_facts()
         assert facts.drift == (
             "of orders",
-            "Corso answered fields that its reference does not name: fulfillments.parcelColour (1 times).",
-            "Corso left out fields that its reference calls required: fulfillments.fulfillmentLocationId (1 times).",
-            "Corso answered values of another type than documented: fulfillments.deliveredOn (1 times).",
+            "Corso answered fields that its reference does not name: fulfillments.parcelColour (once).",
+            "Corso left out fields that its reference calls required: fulfillments.fulfillmentLocationId (once).",
+            "Corso answered values of another type than documented: fulfillments.deliveredOn (once).",
         )
         assert len(facts.notes) == 2
 

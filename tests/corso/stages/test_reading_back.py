@@ -84,7 +84,7 @@ def test_an_order_that_the_listing_hides_is_looked_up(tmp_path: Path) -> None:
     corso.hidden = {ids[3]}
     found, shown = read(corso, batch, [1, 2, 3])
     assert shown["o-3"] == ["3"]
-    assert "1 orders that it did not show, though Corso took them, were looked up." in found.note
+    assert "1 order that it did not show, though Corso took it, was looked up." in found.note
 
 
 def test_an_order_that_is_gone_is_missing(tmp_path: Path) -> None:
