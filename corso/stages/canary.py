@@ -1,18 +1,19 @@
 """The canary: a few orders of every kind go first, are read back and compared; only then the rest goes.
 
 A wrong mapping, or an API that keeps something else than it was sent, shows after twenty orders and not after two
-million. What was chosen, and whether it passed, is kept in the batch's tables: a run that goes on does not ask again,
-and one that failed is held against the same orders until they pass.
+million. It passes where at least half of them are in Corso, each as it was sent. What was chosen, and whether it passed,
+is kept in the batch's tables: a run that goes on does not ask again, and one that failed is held against the same orders
+until they pass.
 """
 
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import polars as pl
 
-from corso.delivery.ledger import Key, Ledger
+from corso.delivery.ledger import Entry, Key, Ledger
 from corso.delivery.look_ups import LONGEST_LAG_GUESSED_S
 from corso.delivery.ports import OrderApi
 from corso.delivery.sameness import differences
@@ -24,11 +25,14 @@ from corso.report.atomic import replacing
 from corso.report.tolerances import LINE_PREFIX, LINES, ignored_columns
 from corso.stages.batch import Batch
 from corso.stages.operations import rows_of
+from corso.stages.retrying import essence_of
 from schemas.line_items import LINE_ITEM_PATHS
 from schemas.orders import ORDER_PATHS
 from schemas.wire import JsonObject
 
 _SENT = ("create", "update")
+_COMPARED = (*_SENT, "unchanged")
+"""Actions of orders whose content can be held against Corso's; one that was accepted before the plan was made is unchanged in it."""
 _SHORTEST_NAP_S = 0.5
 
 Pause = Callable[[float], Awaitable[None]]
@@ -54,11 +58,11 @@ class Canary:
         `todo` are the plan's rows to be sent, of which at most `total` go.
         """
         count = self._batch.settings.loader.upload.canary
-        kept, passed = self._kept()
-        if kept and passed == self._hashes(kept):
+        kept, settled = self._kept()
+        if kept and settled == self._hashes(kept):
             return False
         candidates = todo.filter(pl.col("action").is_in(_SENT)).select("source_order_id")
-        if kept and passed is None:
+        if kept and settled is None:
             self.keys = kept
         elif not 0 < count < total:
             return False
@@ -75,20 +79,15 @@ class Canary:
         return bool(self.keys)
 
     async def check(self) -> list[Key]:
-        """Read the orders back and compare them; raises Stopped where they are not what was sent.
+        """Read the orders back and compare them; raises Stopped where they are not what was sent, or most of them not in Corso.
 
-        Returns those that are in Corso. Those that are not accepted have a state that says so; only where that is more than half of them is it a
-        reason to stop.
+        Returns those that are in Corso. Any other has a state that says why; where these are no more than half, they are
+        no reason to stop.
         """
-        entries = self._ledger.entries_of(self.keys)
-        accepted = [entry for entry in entries.values() if entry.state is State.ACCEPTED]
-        rejected = sum(entry.state is State.REJECTED for entry in entries.values())
-        if rejected > len(self.keys) / 2:
-            message = (
-                f"the canary: the API rejected {rejected} of the first {len(self.keys)} orders, so the rest was not "
-                "sent; results.csv has the API's words"
-            )
-            raise Stopped(message)
+        entries = self._ledger.entries_of(self.keys).values()
+        accepted = [entry for entry in entries if entry.state is State.ACCEPTED]
+        if len(accepted) < len(self.keys) / 2:
+            raise Stopped(_told_of_few(entries, len(accepted), len(self.keys)))
         payloads = self._payloads()
         delay_s = self._batch.settings.loader.upload.listing_delay_s
         updated = {
@@ -112,8 +111,9 @@ class Canary:
         }
         if differing:
             raise Stopped(_told(differing, len(self.keys)))
-        self._keep(passed=self._hashes(self.keys))
-        return [entry.key for entry in accepted]
+        arrived = [entry.key for entry in accepted]
+        self._keep(passed=self._hashes(arrived))
+        return arrived
 
     def _differing(self, record: JsonObject | None, payload: bytes) -> Sequence[str]:
         if record is None:
@@ -124,9 +124,9 @@ class Canary:
     def _payloads(self) -> dict[str, bytes]:
         """Return source order id -> what was sent of the canary's orders.
 
-        An order that was accepted before this plan was made is `unchanged` in it, without its payload: it is made again.
+        An `unchanged` order has no payload in the plan: it is made again.
         """
-        rows = rows_of(self._plan, self.keys).filter(pl.col("action").is_in([*_SENT, "unchanged"])).collect()
+        rows = rows_of(self._plan, self.keys).filter(pl.col("action").is_in(_COMPARED)).collect()
         payloads = dict(rows.select("source_order_id", "payload").iter_rows())
         made_again = [source_order_id for source_order_id, payload in payloads.items() if payload is None]
         if made_again:
@@ -141,20 +141,31 @@ class Canary:
         return {source_order_id: payload.encode() for source_order_id, payload in payloads.items()}
 
     def _hashes(self, keys: Sequence[Key]) -> dict[str, str]:
-        rows = rows_of(self._plan, keys).select("source_order_id", "payload_hash")
-        return dict(rows.sort("source_order_id").collect().iter_rows())
+        rows = rows_of(self._plan, keys).filter(pl.col("action").is_in(_COMPARED))
+        return dict(
+            rows.select("source_order_id", "payload_hash").sort("source_order_id").collect().iter_rows()
+        )
 
     def _kept(self) -> tuple[list[Key], dict[str, str] | None]:
+        """Return the orders chosen by an earlier run, and what became of them: source order id -> payload hash; None before they passed."""
         if not self._path.exists():
             return [], None
         content = json.loads(self._path.read_bytes())
         in_plan = self._hashes([Key(source_order_id) for source_order_id in content["orders"]])
         keys = [Key(source_order_id) for source_order_id in content["orders"] if source_order_id in in_plan]
-        return keys, content["passed"]
+        passed = content["passed"]
+        return keys, None if passed is None else passed | content.get("not_in_corso", {})
 
     def _keep(self, passed: dict[str, str] | None) -> None:
+        content: dict[str, object] = {
+            "orders": [key.source_order_id for key in self.keys],
+            "passed": passed,
+        }
+        if passed is not None:
+            content["not_in_corso"] = self._hashes(
+                [key for key in self.keys if key.source_order_id not in passed]
+            )
         with replacing(self._path) as draft:
-            content = {"orders": [key.source_order_id for key in self.keys], "passed": passed}
             draft.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
@@ -193,6 +204,20 @@ def _ignored_paths(columns: frozenset[str]) -> frozenset[str]:
         f"lineItems.{path}" for name, path in LINE_ITEM_PATHS.items() if f"{LINE_PREFIX}{name}" in columns
     }
     return frozenset(paths | (lines if LINES in columns else set()))
+
+
+def _told_of_few(entries: Collection[Entry], accepted: int, count: int) -> str:
+    rejected = sum(entry.state is State.REJECTED for entry in entries)
+    reasons = [
+        (entry.updated_at, entry.reason)
+        for entry in entries
+        if entry.state is not State.ACCEPTED and entry.reason
+    ]
+    last = f". The last reason: {essence_of(max(reasons)[1])}" if reasons else ""
+    return (
+        f"the canary: {accepted} of the first {count} orders arrived, {rejected} were rejected, so the rest was not sent; "
+        f"results.csv says how each stands{last}"
+    )
 
 
 def _told(differing: dict[str, Sequence[str]], count: int) -> str:

@@ -230,9 +230,14 @@ class Delivery:
         total = planned if limit is None else min(limit, planned)
         canary = Canary(self._batch, orders.rows, self._ledger, self._api, self._pause)
         if canary.choose(todo.rows, total):
+            first = todo.of(canary.keys)
+            count = first.count()
             self._is_canary = True
-            await self._send_rows(self._plan.of(canary.keys), len(canary.keys), "order")
+            await self._send_rows(first, min(count, total), "order")
             self._is_canary = False
+            if count > total:
+                # The limit cuts an earlier run's canary short: it is the next run's to judge.
+                return
             todo = todo.of(await canary.check(), but=True)
             total -= planned - todo.count()
         await self._send_rows(todo, total, "order")

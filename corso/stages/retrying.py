@@ -39,12 +39,13 @@ def _grouped(entries: Iterable[Entry]) -> list[Cause]:
     groups: dict[tuple[State, str], list[str]] = {}
     for entry in entries:
         state = State.UNKNOWN if entry.state is State.SENDING else entry.state
-        groups.setdefault((state, _essence(entry.reason or "")), []).append(entry.key.source_order_id)
+        groups.setdefault((state, essence_of(entry.reason or "")), []).append(entry.key.source_order_id)
     causes = [Cause(state, said, len(ids), ids[0]) for (state, said), ids in groups.items()]
     return sorted(causes, key=lambda cause: (-cause.operations, cause.state, cause.said))
 
 
-def _essence(reason: str) -> str:
+def essence_of(reason: str) -> str:
+    """Return what the API said, short and without what differs from order to order: a person's data is not in it."""
     request, answered, words = reason.partition(" answered ")
     status, rest = words[:3], words[3:]
     # The path has Corso's id of the order in it.

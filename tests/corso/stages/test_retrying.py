@@ -2,7 +2,7 @@
 
 import pytest
 
-from corso.stages.retrying import _essence
+from corso.stages.retrying import essence_of
 
 ANSWERED = "POST /v1/orders: the API answered 422: "
 
@@ -22,13 +22,13 @@ ANSWERED = "POST /v1/orders: the API answered 422: "
 )
 def test_what_differs_from_order_to_order_is_left_out(said: str, essence: str) -> None:
     """Ids, numbers, addresses; the API's own words stay."""
-    assert _essence(ANSWERED + said) == (ANSWERED + essence).strip()
+    assert essence_of(ANSWERED + said) == (ANSWERED + essence).strip()
 
 
-def test_orders_of_one_complaint_have_one_essence() -> None:
+def test_orders_of_one_complaint_have_oneessence_of() -> None:
     """Corso's id in the path does not tell them apart either."""
     reasons = [
         f'POST /v1/orders/{number}: the API answered 400: {{"message": "order o-{number} is closed"}}'
         for number in (7, 12345)
     ]
-    assert len({_essence(reason) for reason in reasons}) == 1
+    assert len({essence_of(reason) for reason in reasons}) == 1
