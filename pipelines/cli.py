@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from typer._click.exceptions import NoArgsIsHelpError, UsageError  # typer exports no other names for them
 
-from pipelines import output
+from pipelines import output, streams
 from pipelines.help_text import Verbs, examples
 
 app = typer.Typer(
@@ -439,10 +439,6 @@ def _leave(act: Callable[[], int]) -> None:
     except CorsoError as error:
         code = error.exit_code
         output.say_error(without_secrets(str(error)), code)
-    except BrokenPipeError:
-        # Whoever read has what it wanted, e.g. `head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
     except OSError as error:
         # The disk is full, a folder may not be written to; whatever was sent is in the ledger.
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -475,6 +471,7 @@ def _tell_unexpected(error: Exception) -> int:
 
 def main() -> None:
     """Run the command."""
+    streams.take_over()
     # Everything that is written holds personal data or could lead to it.
     os.umask(0o077)
     # Nor is there a core dump of what holds it. (A limit of 1 is none, also where a program takes them through a pipe.)
@@ -494,7 +491,15 @@ def main() -> None:
     except (typer.Abort, KeyboardInterrupt):
         code = 130
         output.say_error("interrupted", code)
-    sys.exit(code or 0)
+    code = code or 0
+    lost = streams.lost_words()
+    if lost is not None:
+        # The verb's own end weighs more; a good one needs a look all the same.
+        code = code or 1
+        output.complain(
+            f"standard output could not be written ({lost.strerror}): what was said there is lost, what was done is done"
+        )
+    sys.exit(code)
 
 
 def _said_usage(error: UsageError) -> str:

@@ -74,11 +74,15 @@ def keep_for_error(facts: dict[str, Any], *steps: str) -> None:
 
 def say_error(sentence: str, code: int) -> None:
     """Print an error: a sentence on standard error, and where JSON is wanted the document that there still is to come."""
-    mark = painted("corso-loader:", "red", sys.stderr)
-    sys.stderr.write(f"{mark} {sentence}\n")
+    complain(sentence)
     if _MANNER.json:
         say_json({**_MANNER.facts, "exit_code": code, "error": sentence})
     say_next(*_MANNER.steps)
+
+
+def complain(sentence: str) -> None:
+    """Print a sentence on standard error, and nothing else."""
+    sys.stderr.write(f"{painted('corso-loader:', 'red', sys.stderr)} {sentence}\n")
 
 
 def say_next(*steps: str) -> None:

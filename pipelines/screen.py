@@ -22,6 +22,7 @@ from corso.report.filled import said_amount, said_use
 from corso.report.summary import QuotaUse, Summary
 from corso.stages.batch import Pace, ProgressWatch
 from pipelines.output import is_quiet, say
+from pipelines.streams import patient
 from pipelines.time_left import TimeLeft, said_seconds
 from schemas.corrections import CorrectionsUse
 from schemas.filled_values import FallbackUse
@@ -68,14 +69,14 @@ def progress() -> Iterator[ProgressWatch]:
 
 @contextmanager
 def _standard_error() -> Iterator[IO[str]]:
-    """Give standard error as it is now: in a run's steps Dagster puts a file in its place, which is no terminal."""
+    """Give standard error as it is now, and as one that stops no load: in a run's steps Dagster puts a file in its place, which is no terminal."""
     try:
         descriptor = os.dup(sys.stderr.fileno())
     except (OSError, ValueError):
         # A program that calls this has put something in its place that is no file.
         yield sys.stderr
         return
-    with os.fdopen(descriptor, "w", encoding=sys.stderr.encoding, errors="replace", buffering=1) as file:
+    with patient(descriptor, sys.stderr) as file:
         yield file
 
 
