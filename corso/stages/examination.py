@@ -1,13 +1,14 @@
 """The examination: whether everything that a load needs is there, found out before a night depends on it.
 
-Nothing is changed and nothing is sent but one token request and one cheap read, and to a bucket a small object, deleted at once. Each remark is a sentence that says what
-was found and, where it is not well, what to do; none holds a secret.
+Nothing is changed and nothing is sent but one token request and one cheap read, and to the workdir and a bucket something small,
+deleted at once. Each remark is a sentence that says what was found and, where it is not well, what to do; none holds a secret.
 """
 
 import asyncio
 import platform
 import shutil
 import stat
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -131,6 +132,11 @@ def _disk(settings: Settings, batch: str | None) -> Remark:
     folder = settings.workdir
     while not folder.exists():
         folder = folder.parent
+    try:
+        _write_nothing_lasting(folder)
+    except OSError as error:
+        sentence = f"{settings.workdir} cannot be written ({error.strerror}): mend this, or set workdir to where it can"
+        return Remark("disk", "bad", sentence, CorsoError.exit_code)
     free = shutil.disk_usage(folder).free
     try:
         paths = _paths(settings, batch or default_batch(settings))
@@ -143,6 +149,12 @@ def _disk(settings: Settings, batch: str | None) -> Remark:
     return Remark(
         "disk", "good", f"{_said_size(free)} free; the batch needs at most about {_said_size(needed)}"
     )
+
+
+def _write_nothing_lasting(folder: Path) -> None:
+    """Write a small file, which is gone at once. Raises OSError: a disk may have room, and be read-only or without inodes."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"corso-loader doctor")
 
 
 def _bucket(address: BucketAddress) -> Remark:

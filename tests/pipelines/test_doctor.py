@@ -1,6 +1,8 @@
 """doctor: what a load needs is examined, each thing in a sentence, and nothing is changed."""
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -124,6 +126,41 @@ def test_what_is_amiss_on_this_machine_is_said(shop: Shop, monkeypatch: pytest.M
     }
     assert exit_code_of(list(found.values())) == 2
     assert "CORSO_CLIENT_SECRET not set" in found["credentials"].sentence
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["there", "to be made"])
+def test_a_workdir_that_cannot_be_written_is_bad_whatever_room_it_has(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    """Mounted read-only, or without inodes: the night's run would end with it. Nothing is left behind where it can."""
+    workdir = shop.folder / "work"
+    if is_there:
+        workdir.mkdir()
+    before = sorted(shop.folder.rglob("*"))
+    assert examined(shop)["disk"].level == "good"
+    assert sorted(shop.folder.rglob("*")) == before
+    really = os.open
+
+    def refused(path: str | Path, flags: int, *given: int, **named: int) -> int:
+        if flags & os.O_ACCMODE != os.O_RDONLY and Path(path).is_relative_to(shop.folder):
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return really(path, flags, *given, **named)
+
+    monkeypatch.setattr(os, "open", refused)
+    found = examined(shop)
+    assert found["disk"] == Remark(
+        "disk",
+        "bad",
+        f"{workdir} cannot be written (Read-only file system): mend this, or set workdir to where it can",
+        3,
+    )
+    assert exit_code_of(list(found.values())) == 3
+
+
+def test_a_file_in_the_workdirs_place_is_bad(shop: Shop) -> None:
+    """Nothing can be made below it."""
+    (shop.folder / "work").write_text("")
+    assert "work cannot be written (Not a directory)" in examined(shop)["disk"].sentence
 
 
 def test_secrets_that_others_can_read_are_named(shop: Shop) -> None:
