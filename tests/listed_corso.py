@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -156,7 +155,11 @@ def _json(status: int, content: Any) -> httpx.Response:
 @contextmanager
 def served(corso: ListedCorso) -> Iterator[None]:
     """Make every client talk to it."""
-    opened = partial(CorsoApi.open, transport=httpx.MockTransport(corso.answer))
+    make, transport = CorsoApi.open, httpx.MockTransport(corso.answer)
+
+    def opened(*where: Any, **parts: Any) -> CorsoApi:
+        return make(*where, **(parts | {"transport": transport}))
+
     with (
         mock.patch.object(CorsoApi, "open", opened),
         mock.patch.dict("os.environ", {"CORSO_CLIENT_ID": "me", "CORSO_CLIENT_SECRET": "a-secret"}),
