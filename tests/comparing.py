@@ -52,6 +52,13 @@ def knowing(keys: list[tuple[str, str]]) -> Knows:
     return lambda ids: table.filter(pl.col("source_order_id").is_in(ids.implode()))
 
 
+def owning(orders: dict[str, str]) -> Knows:
+    """Be a ledger that has these orders: Corso's id -> source_order_id."""
+    names = ["corso_order_id", "ledger_order_id"]
+    table = pl.DataFrame(list(orders.items()), schema=dict.fromkeys(names, pl.String), orient="row")
+    return lambda ids: table.filter(pl.col("corso_order_id").is_in(ids.implode()))
+
+
 def compared(
     orders: list[Row],
     lines: list[Row],
@@ -60,6 +67,7 @@ def compared(
     outcomes: list[Row] | None = None,
     quarantined: list[Row] | None = None,
     known: list[str] | None = None,
+    sent_as: dict[str, str] | None = None,
     earlier: Earlier | None = None,
     now: datetime = NOW,
     ignore: tuple[str, ...] = (),
@@ -67,7 +75,10 @@ def compared(
     orders_in_full: int = 1000,
     reads_whole_store: bool = True,
 ) -> Found:
-    """Reconcile; orders without an outcome of their own were created and accepted."""
+    """Reconcile; orders without an outcome of their own were created and accepted.
+
+    `sent_as` is what the ledger knows of records: Corso's id -> source_order_id.
+    """
     given_outcomes = {row["source_order_id"]: row for row in outcomes or []}
     every = [
         given_outcomes.get(
@@ -82,6 +93,7 @@ def compared(
         listing=listing_frame(records).lazy(),
         outcomes=outcomes_frame(every).lazy(),
         known=knowing([(order, "") for order in known or []]),
+        owners=owning(sent_as or {}),
         reads_whole_store=reads_whole_store,
     )
     with tempfile.TemporaryDirectory() as scratch:

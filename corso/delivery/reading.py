@@ -95,6 +95,20 @@ class Reading:
                 found |= {entry.key: entry for entry in entries}
         return found
 
+    def orders_of(self, corso_ids: Sequence[str]) -> dict[str, str]:
+        """Return Corso's id -> source_order_id of those of some records that are the store's orders, in one pass over these."""
+        # Texts out of JSON end at a zero byte.
+        rows = json.dumps([[each] for each in corso_ids if "\0" not in each], ensure_ascii=False)
+        given = self._database.rows({"corso_id": sa.Text})
+        query = sa.select(ENTRIES.c.corso_id, ENTRIES.c.source_order_id).where(
+            ENTRIES.c.store_id == self._store_id,
+            IS_ORDER,
+            ENTRIES.c.corso_id.in_(sa.select(given.c.corso_id)),
+        )
+        with self._reading() as connection:
+            found = connection.execute(query, {"b_rows": rows})
+            return {row.corso_id: row.source_order_id for row in found}
+
     def latest_created(self, count: int) -> list[Entry]:
         """Return the newest orders that were sent from here, created, and not changed since, newest first.
 

@@ -72,12 +72,17 @@ _MANY = 0.02
 """Where more of them do than this, it takes less to number the column as it is compared than to look at each of them."""
 
 Knows = Callable[[pl.Series], pl.DataFrame]
-"""Ids of orders -> source_order_id, source_fulfillment_id (empty for an order) of what the ledger has of them, whatever its batch."""
+"""Ids -> a frame. Of orders -> source_order_id, source_fulfillment_id (empty for an order) of what the ledger has of them, whatever its batch."""
 
 
 def knows_nothing(_order_ids: pl.Series) -> pl.DataFrame:
     """Be the ledger of nobody."""
     return pl.DataFrame(schema={"source_order_id": pl.String(), "source_fulfillment_id": pl.String()})
+
+
+def owns_nothing(_corso_ids: pl.Series) -> pl.DataFrame:
+    """Be the ledger of nobody."""
+    return pl.DataFrame(schema={"corso_order_id": pl.String(), "ledger_order_id": pl.String()})
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,8 @@ class Sides:
     """OUTCOME_TABLE, one row = one accepted order."""
     known: Knows
     """Asked range by range about what is of no accepted order: whose it is."""
+    owners: Knows = owns_nothing
+    """Corso's ids -> corso_order_id, ledger_order_id of those that the ledger has, under whichever id the record is now."""
     fulfillments: FulfillmentSides | None = None
     """None: none were read, and nothing is known of them."""
     reads_whole_store: bool = True
@@ -314,27 +321,46 @@ class _Comparison:
             named.append(self.ranges.part("fulfillments_held", number))
         return self.sides.known(pl.concat(table["source_order_id"] for table in named).unique())
 
+    def renamed(self) -> pl.DataFrame:
+        """Return those missing orders whose record is there under another id: source_order_id, corso_order_id, renamed."""
+        parts = [
+            (self.ranges.part("apart", number), self.ranges.part("others", number))
+            for number in self.ranges.numbers
+        ]
+        missing = pl.concat(
+            apart.filter(pl.col("class") == "missing")["source_order_id"] for apart, _ in parts
+        )
+        taken = self.sides.outcomes.filter(
+            pl.col("source_order_id").is_in(missing.implode()), pl.col("corso_order_id") != ""
+        )
+        held = taken.select("source_order_id", "corso_order_id").collect()
+        others = (others.select("corso_order_id", renamed="source_order_id") for _, others in parts)
+        return held.join(pl.concat(others), on="corso_order_id")
+
     def findings(
         self,
         paired: Paired,
         differences: pl.DataFrame,
         quarantined: pl.DataFrame,
         known: pl.DataFrame,
+        renamed: pl.DataFrame,
         number: int,
     ) -> pl.DataFrame:
-        """Return the findings of one range, named and sorted; `known` is the range's."""
+        """Return the findings of one range, named and sorted; `known` is the range's, `renamed` that of all."""
         store = self.settings.loader.store
+        foreign = order_findings.foreign(
+            paired, _orders_of(known), quarantined, store.time_zone, store.currency or NO_CURRENCY
+        )
+        owners = self.sides.owners(foreign["corso_order_id"]) if foreign.height else owns_nothing(pl.Series())
         of_orders = [
-            order_findings.missing(paired),
+            order_findings.missing(paired, renamed),
             order_findings.different(paired, differences, by_its_own_currency=self.by_its_own_currency),
             order_findings.duplicated(paired, by_its_own_currency=self.by_its_own_currency),
         ]
         findings = [
             *(order_findings.with_month(frame, store.time_zone) for frame in of_orders),
             *self._of_fulfillments(paired, known, number),
-            order_findings.foreign(
-                paired, _orders_of(known), quarantined, store.time_zone, store.currency or NO_CURRENCY
-            ),
+            order_findings.renamed(foreign, owners),
             order_findings.of_quarantined(paired, _orders_of(known), quarantined),
         ]
         return named(sorted_findings(pl.concat(aligned(frame) for frame in findings)), store.id)
@@ -408,7 +434,7 @@ def reconcile(
     suspects = [comparison.pair(number) for number in comparison.ranges.numbers]
     full = comparison.cut_suspects(scratch / "full", suspects, orders_in_full)
     comparison.cut_the_rest(earlier)
-    parts = FindingParts(scratch / "found")
+    parts, renamed = FindingParts(scratch / "found"), comparison.renamed()
     counts = dict.fromkeys((*CLASSES, "foreign", "unexplained"), 0)
     money = []
     for number in comparison.ranges.numbers:
@@ -416,7 +442,7 @@ def reconcile(
         differences, known = comparison.differences(full, number), comparison.known(paired, number)
         quarantined = order_findings.quarantined_orders(comparison.ranges.part("quarantine", number), orders)
         found = lived(
-            comparison.findings(paired, differences, quarantined, known, number),
+            comparison.findings(paired, differences, quarantined, known, renamed, number),
             comparison.ranges,
             number,
             earlier.reviews,

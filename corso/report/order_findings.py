@@ -12,11 +12,24 @@ from corso.report.causes import cause_of_difference, cause_of_missing
 from corso.report.pairing import Paired
 from schemas.money import UNDATED, month_of
 
+ID_FIELD = "source_order_id"
+"""The field of a finding about a record that carries another id than the one that it was sent with."""
 
-def missing(paired: Paired) -> pl.DataFrame:
-    """Return one finding for every accepted order without a record."""
-    return paired.apart.filter(pl.col("class") == "missing").with_columns(
-        kind=pl.lit("missing"), cause=cause_of_missing(), source_money="source_total"
+
+def missing(paired: Paired, renamed: pl.DataFrame) -> pl.DataFrame:
+    """Return one finding for every accepted order without a record under its id.
+
+    `renamed`: source_order_id, corso_order_id, renamed (its id now) of those whose record somebody gave another one.
+    """
+    gone = paired.apart.filter(pl.col("class") == "missing").drop("corso_order_id")
+    is_renamed = pl.col("renamed").is_not_null()
+    return gone.join(renamed, on="source_order_id", how="left").with_columns(
+        kind=pl.lit("missing"),
+        cause=pl.when(is_renamed).then(pl.lit("changed_in_corso")).otherwise(cause_of_missing()),
+        field=pl.when(is_renamed).then(pl.lit(ID_FIELD)),
+        source_value=pl.when(is_renamed).then("source_order_id"),
+        corso_value="renamed",
+        source_money="source_total",
     )
 
 
@@ -87,6 +100,20 @@ def foreign(
             month=month_of(pl.col("record_created_on"), time_zone),
             corso_money="corso_total",
         )
+    )
+
+
+def renamed(foreign: pl.DataFrame, owners: pl.DataFrame) -> pl.DataFrame:
+    """Return the same findings; of a record that is an order of the ledger's each says that somebody gave it another id.
+
+    `owners`: corso_order_id, ledger_order_id.
+    """
+    is_renamed = pl.col("ledger_order_id").is_not_null()
+    return foreign.join(owners, on="corso_order_id", how="left").with_columns(
+        cause=pl.when(is_renamed).then(pl.lit("changed_in_corso")).otherwise("cause"),
+        field=pl.when(is_renamed).then(pl.lit(ID_FIELD)),
+        source_value="ledger_order_id",
+        corso_value=pl.when(is_renamed).then("source_order_id"),
     )
 
 

@@ -44,6 +44,18 @@ def known_keys(batch: Batch, order_ids: pl.Series) -> pl.DataFrame:
         return _entries(ledger, order_ids, _KEY)
 
 
+def orders_of_records(batch: Batch, corso_ids: pl.Series) -> pl.DataFrame:
+    """Return which of some of Corso's ids are those of orders of the batch's store, by the ledger.
+
+    corso_order_id, ledger_order_id.
+    """
+    settings = batch.settings
+    with Ledger.read(settings.ledger, settings.loader.store.id) as ledger:
+        found = ledger.orders_of(corso_ids.to_list())
+    schema = {"corso_order_id": pl.String(), "ledger_order_id": pl.String()}
+    return pl.DataFrame(list(found.items()), schema=schema, orient="row")
+
+
 def _entries(
     ledger: Reading,
     order_ids: pl.Series,

@@ -17,7 +17,7 @@ from corso.report.review import drop_fallen, read_reviews
 from corso.report.summary import ReconciliationCounts, money_rows
 from corso.stages.batch import Batch, batches_of
 from corso.stages.erasures import source_without_erased
-from corso.stages.known_entries import known_keys
+from corso.stages.known_entries import known_keys, orders_of_records
 from corso.stages.outcomes import write_outcomes
 from corso.stages.reviewing import review_path, take_up_reviews
 
@@ -45,6 +45,7 @@ def reconcile(batch: Batch, listing: pl.LazyFrame, now: datetime, scratch: Path)
         listing=listing,
         outcomes=write_outcomes(batch, plan, "order", scratch),
         known=partial(known_keys, batch),
+        owners=partial(orders_of_records, batch),
         fulfillments=_fulfillments(batch, plan, scratch),
         reads_whole_store=any(note.startswith(OF_WHOLE_STORE) for note in facts.notes),
     )

@@ -49,6 +49,18 @@ def move_to(ledger: Ledger, state: State) -> None:
         ledger.settle([Change(Key("o-1"), state)])
 
 
+def test_whose_order_a_record_is_is_told_by_its_id(tmp_path: Path) -> None:
+    """Of the store's orders, not of their fulfillments; ids that nobody has, and such as no text in JSON keeps, are nobody's."""
+    with opened(tmp_path) as ledger:
+        bring_to(ledger, State.ACCEPTED)
+        fulfillment = operation(1, "create_fulfillment", corso_order_id="7")
+        ledger.plan([fulfillment, operation(2)], "b1")
+        ledger.start([fulfillment])
+        ledger.settle([Change(key_of(fulfillment), State.ACCEPTED, corso_id="8", held_hash="h")])
+        assert ledger.orders_of(["7", "8", "9", "", "7\0"]) == {"7": "o-1"}
+        assert ledger.orders_of([]) == {}
+
+
 def test_the_table_of_transitions_is_what_it_was_agreed_to_be() -> None:
     """`MAY_FOLLOW` says the same the other way round."""
     forwards = {before: {after for after in State if before in MAY_FOLLOW[after]} for before in State}

@@ -168,6 +168,37 @@ def test_a_record_of_no_batch_in_the_ledger_is_foreign() -> None:
     assert found.counts["foreign"] == 1
 
 
+@pytest.mark.parametrize("orders_per_range", [1, 1000])
+def test_a_record_of_ours_that_carries_another_id_now_was_changed_in_corso(orders_per_range: int) -> None:
+    """The order is missing and the record under an id of nobody: both say which record it is, and what its id was and is."""
+    orders, lines = [order_row(number) for number in (1, 2)], [line_row(number) for number in (1, 2)]
+    records = [record_of(order_row(number), [line_row(number)], number) for number in (1, 2)]
+    earlier = record_of(order_row(3, source_order_id="Z3"), [line_row(3)], 3)
+    found = compared(
+        orders,
+        lines,
+        [records[0], records[1] | {"sourceOrderId": "Z2"}, earlier],
+        outcomes=[outcome_row(number, corso_order_id=f"{number}") for number in (1, 2)],
+        sent_as={"1": "o-1", "2": "o-2", "3": "o-3"},
+        orders_per_range=orders_per_range,
+    )
+    said = ("kind", "cause", "source_order_id", "corso_order_id", "field", "source_value", "corso_value")
+    changed = "changed_in_corso"
+    assert found.findings.select(said).rows() == [
+        ("missing", changed, "o-2", "2", "source_order_id", "o-2", "Z2"),
+        ("foreign", changed, "Z2", "2", "source_order_id", "o-2", "Z2"),
+        ("foreign", changed, "Z3", "3", "source_order_id", "o-3", "Z3"),
+    ]
+    assert found.findings.select("source_money", "corso_money").rows() == [
+        (Decimal(27), None),
+        (None, Decimal(27)),
+        (None, Decimal(27)),
+    ]
+    assert found.counts == {
+        "matched": 1, "missing": 1, "different": 0, "duplicated": 0, "foreign": 2, "unexplained": 0,
+    }  # fmt: skip
+
+
 def test_a_quarantined_order_that_is_not_in_corso_is_a_finding_but_not_counted_as_missing() -> None:
     """`missing` counts accepted orders; the quarantined one is named with its cause."""
     lines = quarantine_row(2, "line_items", total_money=None)
