@@ -215,6 +215,7 @@ class _Comparison:
             pl.col("total_money").cast(MONEY).alias("corso_total"),
             pl.col("customer_currency_code").alias("record_currency"),
             pl.col("source_created_on").alias("record_created_on"),
+            pl.col("source_canceled_on").is_not_null().alias("is_cancelled"),
         ]
         if self.is_one_range:
             self.put_aside()

@@ -57,16 +57,23 @@ def duplicated(paired: Paired, *, by_its_own_currency: bool) -> pl.DataFrame:
     """
     number = pl.int_range(1, pl.len() + 1).over("source_order_id")
     told = pl.format(
-        "record {} of {}, created {}{}",
+        "record {} of {}, created {}{}{}",
         number,
         pl.len().over("source_order_id"),
         pl.col("created_on").dt.strftime("%Y-%m-%dT%H:%M:%SZ").fill_null("at an unknown time"),
         pl.when((pl.col("corso_order_id") == pl.col("ledger_corso_order_id")).fill_null(value=False))
         .then(pl.lit(", the one in the ledger"))
         .otherwise(pl.lit("")),
+        pl.when("is_cancelled").then(pl.lit(", cancelled")).otherwise(pl.lit("")),
     )
     orders = paired.apart.filter(pl.col("class") == "duplicated").drop(
-        "corso_order_id", "created_on", "updated_on", "corso_total", "record_currency", "record_created_on"
+        "corso_order_id",
+        "created_on",
+        "updated_on",
+        "corso_total",
+        "record_currency",
+        "record_created_on",
+        "is_cancelled",
     )
     own = _own_currency(by_its_own_currency)
     return (

@@ -47,7 +47,8 @@ def pair(orders: pl.DataFrame, records: pl.DataFrame, unequal: pl.Series) -> Pai
     """Pair one range.
 
     `orders`: source_order_id, file, line, source_total, source_created_on, currency, has_currency, HASH. `records`:
-    ROW, source_order_id, corso_order_id, created_on, updated_on, corso_total, record_currency, record_created_on.
+    ROW, source_order_id, corso_order_id, created_on, updated_on, corso_total, record_currency, record_created_on,
+    is_cancelled.
     `unequal`: ROW of those records that have the number of no order.
     """
     differs = pl.col(ROW).is_in(unequal.implode()).alias(_UNEQUAL)

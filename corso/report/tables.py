@@ -13,7 +13,7 @@ CAUSE_WORDS = {
     "not_sent": ("It was not sent.", "Run upload or retry."),
     "changed_in_corso": ("Corso held what the source says, and somebody changed it there since.", "Decide which side is right."),
     "changed_in_source_since": ("Corso holds what another of our batches brought, in general a later one; or the order was cancelled there, after which Corso changes nothing of it.", "Reconcile that batch; what is cancelled only Corso can change."),
-    "duplicate": ("Corso holds more than one record of the order.", "Cancel the surplus record in Corso; the ledger's own is marked."),
+    "duplicate": ("Corso holds more than one record of the order.", "Cancel the surplus record in Corso, and sign it off; the ledger's own is marked. The API removes none: it stays a difference until Corso takes it away."),
     "foreign": ("Another integration wrote the record.", "Nothing, if a live integration writes to this store."),
     "unexplained": ("The ledger cannot say why.", "Trace the order, and report it if the trace does not explain it."),
 }  # fmt: skip

@@ -124,9 +124,10 @@ def test_an_amount_with_more_decimals_is_shown_and_counted_and_one_with_noise_is
 
 
 def test_every_record_of_a_duplicated_order_is_a_finding_and_none_is_paired_away() -> None:
-    """Two records of one order, even equal ones, are two findings; the ledger's own is marked."""
+    """Two records of one order, even equal ones, are two findings; the ledger's own is marked, and what is cancelled."""
     order, line = order_row(), line_row()
-    records = [record_of(order, [line], 1), record_of(order, [line], 2, createdOn=NOW.isoformat())]
+    cancelled = {"createdOn": NOW.isoformat(), "sourceCanceledOn": NOW.isoformat()}
+    records = [record_of(order, [line], 1), record_of(order, [line], 2, **cancelled)]
     found = compared([order], [line], records)
     rows = found.findings.rows(named=True)
     assert [(row["kind"], row["cause"], row["corso_order_id"]) for row in rows] == [
@@ -134,7 +135,7 @@ def test_every_record_of_a_duplicated_order_is_a_finding_and_none_is_paired_away
         ("duplicated", "duplicate", "2"),
     ]
     assert rows[0]["corso_value"] == "record 1 of 2, created 2026-11-22T02:00:00Z, the one in the ledger"
-    assert rows[1]["corso_value"] == "record 2 of 2, created 2026-11-22T03:00:00Z"
+    assert rows[1]["corso_value"] == "record 2 of 2, created 2026-11-22T03:00:00Z, cancelled"
     assert [row["source_money"] for row in rows] == [Decimal("27.0000"), None]
     assert found.money.row(0) == (
         "USD",
