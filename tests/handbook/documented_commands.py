@@ -79,8 +79,10 @@ class Ran:
 
 
 def pages() -> list[Path]:
-    """Return every page that readers follow."""
-    return [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+    """Return every page that readers follow; a reference is looked into, and its examples are those of `--help`."""
+    docs = PROJECT / "docs"
+    followed = sorted(path for path in docs.rglob("*.md") if path.parent.name != "reference")
+    return [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *followed]
 
 
 def blocks(page: Path) -> list[Block]:

@@ -19,7 +19,7 @@ from assets.freshness import CHECK
 from corso import errors
 from corso.settings import Loader
 from handbook.command_page import command_page
-from handbook.hooks import PAGES
+from handbook.reference import DOCS, PAGES
 from handbook.settings_page import EXAMPLES, VARIABLES, keys, settings_page
 from tests.handbook.documented_commands import PROJECT
 
@@ -46,16 +46,10 @@ def dead_links(path: Path) -> Iterator[str]:
             continue
         name, _, anchor = unquote(link).partition("#")
         target = (path.parent / name).resolve() if name else path
-        made = (
-            target.relative_to(PROJECT / "docs").as_posix() if target.is_relative_to(PROJECT / "docs") else ""
-        )
-        if made in PAGES:
-            page = PAGES[made]()
-        elif target.exists():
-            page = target.read_text(encoding="utf-8") if target.suffix == ".md" else ""
-        else:
+        if not target.exists():
             yield link
             continue
+        page = target.read_text(encoding="utf-8") if target.suffix == ".md" else ""
         if anchor and anchor not in anchors(page):
             yield link
 
@@ -124,12 +118,16 @@ def test_the_site_fetches_nothing_and_its_search_knows_every_page(site: Path) ->
     assert [page for page in PAGES if page.replace(".md", ".html") not in index] == []
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_the_references_are_as_the_code_has_them(name: str) -> None:
+    """`.venv/bin/python -m handbook.reference` writes them anew."""
+    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name]()
+
+
 def test_every_page_has_its_place_in_the_navigation() -> None:
     """What no menu shows is found by its searchers only."""
     text = (PROJECT / "mkdocs.yml").read_text(encoding="utf-8")
-    there = {
-        path.relative_to(PROJECT / "docs").as_posix() for path in (PROJECT / "docs").rglob("*.md")
-    } | set(PAGES)
+    there = {path.relative_to(PROJECT / "docs").as_posix() for path in (PROJECT / "docs").rglob("*.md")}
     assert [page for page in sorted(there) if f": {page}\n" not in text] == []
 
 
