@@ -7,6 +7,7 @@ UI shows them nowhere.
 
 import os
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -24,6 +25,7 @@ from corso.errors import (
     Parked,
 )
 from corso.extract.drops import look_at
+from corso.machine_errors import is_the_machines, sentence_of
 from corso.scrubbing import scrubbed
 from corso.stages.ending import facts_written_at
 from corso.stages.landing import Landing
@@ -123,9 +125,12 @@ def note_end(
             tags = {ENDED_TAG: "OSError"}
         case _:
             tags = {ENDED_TAG: type(error).__name__}
-    if isinstance(error, CorsoError | OSError):
-        tags[SAID_TAG] = scrubbed(str(error))[:LONGEST_SAID]
-    instance.add_run_tags(run_id, tags)
+    if isinstance(error, CorsoError) or is_the_machines(error):
+        said = sentence_of(error) if is_the_machines(error) else str(error)
+        tags[SAID_TAG] = scrubbed(said)[:LONGEST_SAID]
+    # On a full disk there may be no run to write it to: what ended it has to be told all the same.
+    with suppress(OSError, dg.DagsterError):
+        instance.add_run_tags(run_id, tags)
 
 
 def _text_of(moment: datetime) -> str:

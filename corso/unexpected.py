@@ -7,9 +7,11 @@ error of the operating system names files: these are told, scrubbed.
 import os
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from corso.errors import CorsoError
+from corso.machine_errors import is_the_machines, sentence_of
 from corso.scrubbing import scrubbed, without_secrets
 
 CRASH = "crash.txt"
@@ -21,7 +23,9 @@ _OWNER_ONLY = 0o600
 
 def said_of(error: BaseException) -> str:
     """Say what a person may read of an error anywhere: in a log, an alert, Dagster's history."""
-    if isinstance(error, CorsoError | OSError):
+    if is_the_machines(error):
+        return f"{type(error).__name__}: {scrubbed(sentence_of(error))}"
+    if isinstance(error, CorsoError):
         return f"{type(error).__name__}: {scrubbed(str(error))}"
     return (
         f"{type(error).__name__} (its text may hold personal data: it is in {CRASH} among the batch's tables)"
@@ -39,15 +43,17 @@ def keep_unexpected(error: BaseException, tables: Path) -> None:
 
     Secrets are taken out.
     """
-    if isinstance(error, CorsoError | OSError):
+    if isinstance(error, CorsoError) or is_the_machines(error):
         return
-    tables.mkdir(parents=True, exist_ok=True)
-    draft = tables / f".{CRASH}.{os.getpid()}"
     text = without_secrets("".join(traceback.format_exception(error)))
-    descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, _OWNER_ONLY)
-    with open(descriptor, "w", encoding="utf-8") as stream:  # noqa: PTH123  (a descriptor with its mode)
-        stream.write(text)
-    draft.replace(tables / CRASH)
+    # Where it cannot be kept, the error itself is what has to be told.
+    with suppress(OSError):
+        tables.mkdir(parents=True, exist_ok=True)
+        draft = tables / f".{CRASH}.{os.getpid()}"
+        descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, _OWNER_ONLY)
+        with open(descriptor, "w", encoding="utf-8") as stream:  # noqa: PTH123  (a descriptor with its mode)
+            stream.write(text)
+        draft.replace(tables / CRASH)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -231,10 +231,15 @@ def _error_of(run: dg.DagsterRun) -> BaseException:
     said = run.tags.get(SAID_TAG, "")
     if isinstance(kind, type) and issubclass(kind, errors.CorsoError):
         return _told(kind, said)
-    # What nobody expected is told by its class alone.
-    return (
-        OSError(said) if run.tags[ENDED_TAG] == "OSError" else type(run.tags[ENDED_TAG], (Exception,), {})()
-    )
+    match run.tags[ENDED_TAG]:
+        case "OSError":
+            return OSError(said)
+        case "MemoryError":
+            return MemoryError()
+        case unexpected:
+            # Told by its class alone.
+            made: type[Exception] = type(unexpected, (Exception,), {})
+            return made()
 
 
 def _told(kind: type[errors.CorsoError], said: str) -> errors.CorsoError:

@@ -432,6 +432,7 @@ def ui(
 def _leave(act: Callable[[], int]) -> None:
     """Run a verb and leave with its exit code; an error of ours is one sentence and its own exit code."""
     from corso.errors import CorsoError  # noqa: PLC0415
+    from corso.machine_errors import is_the_machines, machines_error, sentence_of  # noqa: PLC0415
     from corso.scrubbing import without_secrets  # noqa: PLC0415
 
     try:
@@ -439,18 +440,17 @@ def _leave(act: Callable[[], int]) -> None:
     except CorsoError as error:
         code = error.exit_code
         output.say_error(without_secrets(str(error)), code)
-    except OSError as error:
-        # The disk is full, a folder may not be written to; whatever was sent is in the ledger.
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if isinstance(error, FileNotFoundError) and error.filename is None:
-            text = "the working directory is not there any more"
-        code = 3
-        output.say_error(f"{text}; mend this and run the same command again", code)
     except KeyboardInterrupt:
         code = 130
         output.say_error("interrupted; run the same command again to go on", code)
     except Exception as error:  # noqa: BLE001  (the edge of the program: what is told of it is told here)
-        code = _tell_unexpected(error)
+        cause = machines_error(error)
+        if is_the_machines(cause):
+            # The disk is full, a folder may not be written to; whatever was sent is in the ledger.
+            code = 3
+            output.say_error(f"{sentence_of(cause)}; mend this and run the same command again", code)
+        else:
+            code = _tell_unexpected(error)
     raise typer.Exit(code)
 
 

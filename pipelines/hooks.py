@@ -11,6 +11,7 @@ from dagster._core.errors import DagsterAssetCheckFailedError
 
 from assets.run_tags import FACTS_TAG, PARTITION_TAG, note_end
 from corso.errors import CorsoError, Stopped, UsageError
+from corso.machine_errors import is_the_machines, machines_error
 from corso.report.summary import Stage
 from corso.stages.batch import Batch
 from corso.stages.ending import close_unfinished_books
@@ -26,8 +27,11 @@ def cause_of(error: BaseException) -> BaseException:
     wrapped = error
     while seen is not None and not isinstance(seen, CorsoError):
         wrapped = getattr(seen, "user_exception", None) or wrapped
+        if isinstance(wrapped, dg.DagsterError) and is_the_machines(seen):
+            # Dagster's own history could not be written.
+            wrapped = seen
         seen = seen.__cause__ or getattr(seen, "user_exception", None) or seen.__context__
-    return seen or wrapped
+    return seen or machines_error(wrapped)
 
 
 def error_of_ours(error: BaseException, batch: Batch) -> BaseException:

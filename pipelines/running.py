@@ -17,6 +17,7 @@ from corso.delivery.sender import interrupted
 from corso.errors import CorsoError
 from corso.extract.drops import changed_batches, has_batch_folders
 from corso.extract.files import default_batch
+from corso.machine_errors import machines_error
 from corso.settings import Settings
 from corso.stages.batch import Batch, ProgressWatch
 from corso.unexpected import keep_unexpected
@@ -77,8 +78,11 @@ def run_job(
             raise cause from (None if cause is error else error)
         except Exception as error:
             # Nobody expected it. Dagster's failure hook does not run where a run raises.
-            note_end(instance, run_id, error, at_a_terminal=True)
-            keep_unexpected(error, Batch(settings, batch).tables)
+            cause = machines_error(error)
+            note_end(instance, run_id, cause, at_a_terminal=True)
+            keep_unexpected(cause, Batch(settings, batch).tables)
+            if cause is not error:
+                raise cause from error
             raise
 
 

@@ -8,7 +8,6 @@ own, with the same tables: programs with and without this class share them.
 
 import fcntl
 import os
-import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -33,14 +32,8 @@ from dagster._core.storage.sqlite_storage import (
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy.pool import ConnectionPoolEntry
 
-_OF_THE_DISK = {
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_READONLY,
-}
-_KIND = 0xFF
-"""Which bits of an error's code are its kind."""
+from corso.machine_errors import database_refusal
+
 BUSY_TIMEOUT_S = 10
 """For so long a writer waits for another one."""
 MOST_RUNS_OPEN = 8
@@ -70,11 +63,13 @@ def open_database(url: str) -> db.Engine:
 
 def _name_what_the_disk_refuses(context: db.ExceptionContext) -> None:
     """Raise what the disk refuses as an OSError with the file's name: it is no mistake of the program."""
-    error = context.original_exception
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is not None and code & _KIND in _OF_THE_DISK:
-        file = context.engine.url.database if context.engine else None
-        message = f"Dagster's history {file}: {error}"
+    _raise_refusal(context.engine.url.database if context.engine else None, context.original_exception)
+
+
+def _raise_refusal(place: str | None, error: BaseException) -> None:
+    refusal = database_refusal(error)
+    if refusal is not None:
+        message = f"Dagster's history {place}: {refusal}"
         raise OSError(message) from error
 
 
@@ -184,7 +179,12 @@ class SqliteHistory(DagsterSqliteStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         with _alone_in(base_dir):
-            super().__init__(base_dir, inst_data)
+            try:
+                super().__init__(base_dir, inst_data)
+            except db.exc.DBAPIError as error:
+                # Of engines of Dagster's own, which tell no file.
+                _raise_refusal(base_dir, error.orig or error)
+                raise
         # The ones of the base class have made the databases, and keep nothing open.
         self._run_storage = _Runs.from_local(_runs_directory(base_dir))
         self._event_log_storage = _Events(_event_logs_directory(base_dir))

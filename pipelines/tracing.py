@@ -12,6 +12,8 @@ from pipelines.output import command_line, say, say_json, say_next
 def trace(config: Path, source_order_id: str, *, as_json: bool) -> int:
     """Tell one order's story; exit code 2 where nothing is known of it."""
     settings = read_settings(config)
+    if not _is_text(source_order_id):
+        raise _in_no_batch(source_order_id)
     story = trace_order(settings, source_order_id)
     if not story.is_known:
         # People have the name at hand that customers know.
@@ -28,14 +30,26 @@ def trace(config: Path, source_order_id: str, *, as_json: bool) -> int:
 def _id_called(ids: list[str], name: str) -> str:
     """Return the one order that goes by this name. Raises UsageError where there is none, or several."""
     if not ids:
-        message = (
-            f"order {name!r} is in no batch and not in the ledger; results.csv lists each batch's orders"
-        )
-        raise UsageError(message)
+        raise _in_no_batch(name)
     if len(ids) > 1:
         message = f"{len(ids):,} orders are called {name!r}: name one by its id, e.g. {', '.join(ids[:5])}"
         raise UsageError(message)
     return ids[0]
+
+
+def _in_no_batch(name: str) -> UsageError:
+    return UsageError(
+        f"order {name!r} is in no batch and not in the ledger; results.csv lists each batch's orders"
+    )
+
+
+def _is_text(name: str) -> bool:
+    """Whether a word of the command line can stand in a table: a terminal of another encoding gives bytes that are no letters."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _next_steps(story: Story, config: Path) -> Iterator[str]:

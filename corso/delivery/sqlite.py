@@ -22,6 +22,7 @@ from corso.delivery.entry import text_of
 from corso.delivery.tables import ENTRIES, METADATA, VERSION
 from corso.delivery.transitions import Columns, Transitions
 from corso.errors import LedgerError, LedgerTooNew
+from corso.machine_errors import database_refusal
 
 APPLICATION_ID = 0x636F7273
 """Marks an SQLite file as a ledger ("cors"); one without the mark is not touched."""
@@ -104,7 +105,7 @@ class SqliteFile(Database):
 
     def reason_of(self, error: BaseException) -> str:
         """See `Database.reason_of`."""
-        return str(error)
+        return database_refusal(error) or str(error)
 
     @contextmanager
     def told(self) -> Iterator[None]:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from corso.machine_errors import machines_error
+
 OWNER_ONLY = 0o600
 
 
@@ -21,5 +23,11 @@ def replacing(path: Path) -> Iterator[Path]:
         yield draft
         draft.chmod(OWNER_ONLY)
         draft.replace(path)
+    except BaseException as error:
+        told = machines_error(error)
+        if isinstance(told, OSError) and told.errno is not None and told.filename is None:
+            # A write that the disk refuses names no file.
+            raise type(told)(told.errno, told.strerror, str(path)) from error
+        raise
     finally:
         draft.unlink(missing_ok=True)

@@ -6,10 +6,12 @@ are not masked: the file is its owner's only. How cells are written is in `corso
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
 import xlsxwriter
+from xlsxwriter.exceptions import FileCreateError
 
 from corso.report.atomic import replacing
 from corso.report.bridge import as_effects, money_bridge
@@ -96,8 +98,9 @@ def write_workbook(report: ReportFacts, results_csv: Path, quarantine_csv: Path,
         _note("Quarantine", _height(quarantine), len(quarantine.collect_schema()), quarantine_csv.name),
         _note("Results", _height(results), len(results.collect_schema()), results_csv.name),
     ]
-    with replacing(path) as draft:
-        book = xlsxwriter.Workbook(str(draft), {**OPTIONS, "tmpdir": str(draft.parent)})
+    # The library leaves its own files behind where it fails.
+    with replacing(path) as draft, TemporaryDirectory(dir=path.parent, prefix=".") as own:
+        book = xlsxwriter.Workbook(str(draft), {**OPTIONS, "tmpdir": own})
         book.set_properties(
             {"title": f"Reconciliation of store {report.summary.store_id}, batch {report.summary.batch}"}
         )
@@ -112,7 +115,11 @@ def write_workbook(report: ReportFacts, results_csv: Path, quarantine_csv: Path,
                 write_table(book.add_worksheet(name), formats, columns, _frames(real, len(columns)))
             else:
                 book.add_worksheet(name)
-        book.close()
+        try:
+            book.close()
+        except FileCreateError as error:
+            # What the disk refused, in a class of the library's own.
+            raise error.args[0] from None
 
 
 def _write_summary(book: Any, formats: Formats, rows: Iterable[tuple[str, Any]]) -> None:

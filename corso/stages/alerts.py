@@ -26,6 +26,7 @@ from corso.errors import (
     SettingsError,
     Stopped,
 )
+from corso.machine_errors import is_the_machines, sentence_of
 from corso.scrubbing import scrubbed
 
 _TIMEOUT_S = 15.0
@@ -45,6 +46,7 @@ _REMEDIES: tuple[tuple[type[BaseException], str], ...] = (
     (LedgerTooNew, "Install the newer version of corso-loader that wrote the ledger."),
     (LeaseLost, "See to it that one loader works on this ledger; then load the batch again."),
     (CorsoError, "Read the run's log; then load the batch again: it goes on where it was."),
+    (MemoryError, "Then load the batch again."),
     (OSError, "Mend this (a full disk, a folder that may not be written to); then load the batch again."),
 )
 
@@ -103,7 +105,7 @@ def alert_of_error(store: str, batch: str, error: BaseException, link: str = "")
     if remedy is None:
         happened = f"the run ended with an error that nobody expected ({type(error).__name__})."
         return Alert(store, batch, happened, "Read the run's log, and report it.", link)
-    said = str(error).rstrip(".")
+    said = (sentence_of(error) if is_the_machines(error) else str(error)).rstrip(".")
     return Alert(store, batch, f"{scrubbed(said)}.", remedy, link)
 
 

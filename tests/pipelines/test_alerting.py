@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import pytest
@@ -34,6 +35,7 @@ from corso.stages.batch import Batch
 from corso.stages.landing import Landing
 from corso.stages.nightly import MOST_KILLED, Ended
 from pipelines.alerting import alert_of_a_look, alert_of_failure, watch
+from pipelines.hooks import cause_of
 from tests.clocks import JumpingClock
 from tests.fake_corso import operation
 from tests.loader_process import Shop
@@ -113,6 +115,39 @@ def test_nothing_personal_and_no_secret_is_told(instance: dg.DagsterInstance, la
     assert "(ValueError)" in said
     assert "ann@" not in tags + said
     assert "Ann Lee" not in tags + said
+
+
+@pytest.mark.parametrize(
+    ("error", "happened"),
+    [
+        (
+            OSError(28, "No space left on device", "work/x.db"),
+            "work/x.db: the disk is full or failing (No space",
+        ),
+        (MemoryError(), "memory ran out: give the program more, or lower limits.memory"),
+    ],
+    ids=["disk", "memory"],
+)
+def test_what_the_machine_refuses_is_told_with_the_place(
+    instance: dg.DagsterInstance, landing: Landing, error: Exception, happened: str
+) -> None:
+    """No defect of the program, and nothing to report."""
+    ended = run(instance)
+    note_end(instance, ended.run_id, error)
+    said = told(instance, landing, ended.run_id)
+    assert said is not None
+    assert happened in said
+    assert "load the batch again" in said
+    # A run that never came to be in a history that is full: what ended it is told, not this.
+    note_end(instance, str(uuid4()), error)
+
+
+def test_a_history_that_cannot_be_written_is_what_ended_the_run() -> None:
+    """Dagster says then that there is no such run."""
+    full = OSError("Dagster's history runs.db: the disk is full or failing")
+    missing = dg.DagsterError("run not found")
+    missing.__context__ = full
+    assert cause_of(missing) is full
 
 
 @pytest.mark.parametrize("error", [Parked("later", resume_at=NOW), LedgerInUse("another"), Interrupted("^C")])

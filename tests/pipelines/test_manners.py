@@ -18,7 +18,7 @@ import typer.main
 from typer.core import TyperCommand, TyperGroup
 
 from corso.report.summary import OutcomeCounts, ReconciliationCounts, Summary, TableCounts
-from pipelines import output
+from pipelines import cli, output
 from pipelines.cli import app
 from pipelines.next_steps import after_batch, after_guard
 from tests.export_factories import line_text, order_text
@@ -147,6 +147,27 @@ def test_a_working_directory_that_was_deleted_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_memory_that_ran_out_is_no_mistake_of_the_program(capsys: pytest.CaptureFixture[str]) -> None:
+    """There is nothing to report, and something to set."""
+
+    def load() -> int:
+        raise MemoryError
+
+    with pytest.raises(typer.Exit) as left:
+        cli._leave(load)
+    assert left.value.exit_code == 3
+    err = capsys.readouterr().err
+    assert "memory ran out" in err
+    assert "limits.memory" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_an_order_by_bytes_that_are_no_letters_is_in_no_batch(shop: Shop) -> None:
+    """A terminal of another encoding gives them."""
+    answer = shop.run("trace", "#\udcfc1")
+    assert (answer.code, "is in no batch" in answer.sentence) == (2, True)
+
+
 def test_colours_are_for_terminals_that_want_them(shop: Shop) -> None:
     """Not where the output is piped, not with NO_COLOR, not on a dumb terminal."""
     words = ("status", "-c", str(shop.config))

@@ -111,9 +111,33 @@ def test_a_disk_that_is_full_is_told_with_the_file_and_is_no_mistake_of_the_prog
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE events (body TEXT)")
         connection.exec_driver_sql("PRAGMA max_page_count = 4")
-        with pytest.raises(OSError, match=r"Dagster's history .*runs\.db: database or disk is full"):
+        with pytest.raises(OSError, match=r"Dagster's history .*runs\.db: the disk is full or failing"):
             connection.exec_driver_sql("INSERT INTO events VALUES (hex(zeroblob(100000)))")
     engine.dispose()
+
+
+_ON_A_FULL_DISK = """
+import resource, sys
+from pipelines.sqlite_history import SqliteHistory
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+try:
+    SqliteHistory(sys.argv[1])
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("room", [0, 8192])
+def test_a_history_for_which_there_is_no_room_is_told_with_its_folder(room: int, tmp_path: Path) -> None:
+    """The ordinary case of a full disk: it was full before the night's run opened the history."""
+    home = tmp_path / "home"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _ON_A_FULL_DISK, str(home), str(room)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.startswith(f"Dagster's history {home}: the disk is full or failing: "), done.stderr
 
 
 _OPENS = """

@@ -1,6 +1,7 @@
 """The page and the workbook: the verdict first, nothing from the data runs, personal data stays in the workbook."""
 
 import base64
+import errno
 import hashlib
 import re
 import tracemalloc
@@ -428,6 +429,20 @@ def test_an_amount_with_more_digits_than_a_number_holds_is_text(tmp_path: Path) 
 
 
 @pytest.mark.slow
+def test_a_workbook_for_which_there_is_no_room_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library has a class of its own for what the disk refuses."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("zipfile.ZipFile.write", refuse)
+    with pytest.raises(OSError, match=r"No space left on device: '.*reconciliation\.xlsx'"):
+        workbook_of(facts(), tmp_path)
+    assert {each.name for each in tmp_path.iterdir()} == {"results.csv", "quarantine.csv"}
+
+
 def test_many_findings_take_no_more_memory_than_few(tmp_path: Path) -> None:
     """Rows are written from the top and forgotten; beyond them there is the frame that they are read from."""
     (tmp_path / "results.csv").write_text("id\n")
