@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 
 from corso.clock import Clock
 from corso.delivery.ledger import Entry, Key, Ledger
-from corso.delivery.ports import OrderApi, Watch
+from corso.delivery.ports import OrderReads, Watch
 from corso.delivery.states import State
 from corso.errors import NotFound, Rejected
 from schemas.wire import JsonObject, Operation, id_text, instant
@@ -64,7 +64,7 @@ class LookUps:
 
     def __init__(
         self,
-        api: OrderApi,
+        api: OrderReads,
         ledger: Ledger,
         clock: Clock,
         *,

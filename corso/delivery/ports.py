@@ -6,16 +6,8 @@ from typing import Protocol
 from schemas.wire import JsonObject, Operation, Receipt
 
 
-class OrderApi(Protocol):
-    """The API as the sender and the recovery see it. Errors are those of `corso.errors.ApiError`."""
-
-    async def send(self, operation: Operation, about_to_send: Callable[[], Awaitable[None]]) -> Receipt:
-        """Send one operation, at most once; `about_to_send` is awaited when its turn has come, before a byte leaves."""
-        ...
-
-    async def ping(self) -> None:
-        """Ask for as little as possible, once: it returns, or raises what is wrong."""
-        ...
+class OrderReads(Protocol):
+    """The API as whoever only looks sees it. Errors are those of `corso.errors.ApiError`."""
 
     async def orders_by_source_id(self, source_order_id: str) -> list[JsonObject] | None:
         """Return the store's records of this order; None where the API cannot be asked this way."""
@@ -35,6 +27,18 @@ class OrderApi(Protocol):
 
     def newest_first(self) -> AsyncIterator[Sequence[JsonObject]]:
         """Yield the store's records page by page, the newest first."""
+        ...
+
+
+class OrderApi(OrderReads, Protocol):
+    """The API as the sender sees it."""
+
+    async def send(self, operation: Operation, about_to_send: Callable[[], Awaitable[None]]) -> Receipt:
+        """Send one operation, at most once; `about_to_send` is awaited when its turn has come, before a byte leaves."""
+        ...
+
+    async def ping(self) -> None:
+        """Ask for as little as possible, once: it returns, or raises what is wrong."""
         ...
 
 

@@ -9,12 +9,12 @@ In a third, somebody else wrote an order since, as one that was quarantined here
 is looked up before it is created; that costs a request for each of these.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import polars as pl
 
 from corso.delivery.ledger import Change, Key, Ledger, key_of
-from corso.delivery.ports import OrderApi
+from corso.delivery.ports import OrderReads
 from corso.delivery.sameness import holds
 from corso.delivery.states import State
 from corso.errors import Rejected
@@ -33,24 +33,24 @@ _MAY_BE_THERE = "it may be in Corso already: to be looked up"
 class Adoption:
     """Holds the store's listing against a plan, once."""
 
-    def __init__(self, plan: Selection, ledger: Ledger, api: OrderApi, batch: str) -> None:
+    def __init__(self, plan: Selection, ledger: Ledger, api: OrderReads, batch: str) -> None:
         self._plan = plan
         self._ledger = ledger
         self._api = api
         self._batch = batch
         self._adopted = 0
 
-    async def run(self, stop_check: Callable[[], None]) -> list[str]:
+    async def run(self) -> list[str]:
         """Read the listing and adopt what is there; return what is worth telling, as sentences.
 
-        Raises what the API raises, and what has stopped the run.
+        Raises what the API raises.
 
         Where the listing is longer than the plan, the plan's orders are brought into doubt, so that they are looked
         up one by one. So they are where the API refuses the listing and commits were lost; a new ledger goes on
         without a look then.
         """
         try:
-            complete = await self._read_listing(stop_check)
+            complete = await self._read_listing()
         except Rejected:
             complete = not self._ledger.lost_commits
         if not complete:
@@ -76,13 +76,12 @@ class Adoption:
         if self._adopted:
             yield f"{self._adopted:,} orders of the batch were in Corso already, unknown to the ledger; they were not created again."
 
-    async def _read_listing(self, stop_check: Callable[[], None]) -> bool:
+    async def _read_listing(self) -> bool:
         """Adopt page by page; say whether the end was reached: not where looking up one by one is cheaper."""
         most = max(_PAGES_ALWAYS_READ, self._plan.where(subject="order", action="create").count())
         waiting: list[JsonObject] = []
         pages = 0
         async for page in self._api.newest_first():
-            stop_check()
             waiting += page
             pages += 1
             if len(waiting) >= _RECORDS_AT_ONCE:

@@ -15,7 +15,7 @@ import polars as pl
 
 from corso.delivery.ledger import Entry, Key, Ledger
 from corso.delivery.look_ups import LONGEST_LAG_GUESSED_S
-from corso.delivery.ports import OrderApi
+from corso.delivery.ports import OrderReads
 from corso.delivery.sameness import differences
 from corso.delivery.states import State
 from corso.errors import Stopped
@@ -42,7 +42,9 @@ Pause = Callable[[float], Awaitable[None]]
 class Canary:
     """The first orders of a batch."""
 
-    def __init__(self, batch: Batch, plan: pl.LazyFrame, ledger: Ledger, api: OrderApi, pause: Pause) -> None:
+    def __init__(
+        self, batch: Batch, plan: pl.LazyFrame, ledger: Ledger, api: OrderReads, pause: Pause
+    ) -> None:
         self._batch = batch
         self._plan = plan
         self._ledger = ledger
@@ -170,7 +172,7 @@ class Canary:
 
 
 async def read_each(
-    api: OrderApi,
+    api: OrderReads,
     corso_ids: Sequence[str],
     pause: Pause,
     delay_s: float,

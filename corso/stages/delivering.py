@@ -17,6 +17,7 @@ from corso.delivery.journal import Journal
 from corso.delivery.ledger import Key, Ledger, key_of
 from corso.delivery.look_ups import LONGEST_LAG_GUESSED_S, LookUps
 from corso.delivery.ports import OrderApi, Watch
+from corso.delivery.reads import StoppableReads
 from corso.delivery.recovery import Recovered, Recovery
 from corso.delivery.sender import Sender, interrupted
 from corso.delivery.states import State
@@ -158,7 +159,7 @@ class Delivery:
         journal = Journal(ledger)
         self._batch = batch
         self._ledger = ledger
-        self._api = api
+        self._reads = StoppableReads(api)
         self._plan = Selection(plan)
         self._subject: Subject = subject
         self._max_rejected = loader.upload.max_rejected
@@ -178,7 +179,7 @@ class Delivery:
             watch=told,
         )
         look_ups = LookUps(
-            api,
+            self._reads,
             ledger,
             clock,
             max_in_flight=loader.limits.max_in_flight,
@@ -197,7 +198,7 @@ class Delivery:
 
     async def run(self, limit: int | None) -> None:
         """Deliver; see `upload`."""
-        with stopped_by_signals(lambda: self._sender.stop(interrupted())):
+        with stopped_by_signals(self._stop):
             self._ledger.doubt_unfinished()
             with _as_guard():
                 if self._subject == "order":
@@ -208,14 +209,14 @@ class Delivery:
 
     async def _meet_the_store(self) -> None:
         """Before anything goes to a store that the ledger does not know all about: see what is there already."""
-        adoption = Adoption(self._plan, self._ledger, self._api, self._batch.name)
+        adoption = Adoption(self._plan, self._ledger, self._reads, self._batch.name)
         if self._ledger.is_trusted():
             adoption.doubt_listed(self._batch.settings)
             return
         if self._ledger.lost_commits:
             # What was sent last may not show yet, and nobody knows what that was.
             await self._pause(max(self._batch.settings.loader.upload.listing_delay_s, LONGEST_LAG_GUESSED_S))
-        notes = await adoption.run(self._raise_if_stopped)
+        notes = await adoption.run()
         facts = self._batch.read_facts()
         self._batch.write_facts(facts.model_copy(update={"upload_notes": (*facts.upload_notes, *notes)}))
         self._ledger.trust()
@@ -228,7 +229,7 @@ class Delivery:
         todo = orders.where(pl.col("action").is_in(["create", "update", "cancel"]))
         planned = todo.count()
         total = planned if limit is None else min(limit, planned)
-        canary = Canary(self._batch, orders.rows, self._ledger, self._api, self._pause)
+        canary = Canary(self._batch, orders.rows, self._ledger, self._reads, self._pause)
         if canary.choose(todo.rows, total):
             first = todo.of(canary.keys)
             count = first.count()
@@ -343,6 +344,12 @@ class Delivery:
     def _planned_operations(self, keys: Iterable[Key]) -> dict[Key, Operation]:
         rows = self._plan.of(keys).rows.collect()
         return {key_of(operation): operation for operation in operations_of(rows)}
+
+    def _stop(self) -> None:
+        """Stop for a signal: what is being sent gets its time to end, a read needs none."""
+        why = interrupted()
+        self._sender.stop(why)
+        self._reads.stop(why)
 
     def _raise_if_stopped(self) -> None:
         if self._sender.stopped:

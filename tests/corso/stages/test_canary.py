@@ -42,7 +42,9 @@ class Damaging(FakeCorso):
         return receipt
 
 
-def upload(folder: Path, api: FakeCorso, *, limit: int | None = None, note: str = "") -> None:
+def upload(
+    folder: Path, api: FakeCorso, *, limit: int | None = None, note: str = "", is_trusted: bool = True
+) -> None:
     """Plan the batch and load it, as one run does."""
     loader = {"store": {"id": STORE_ID}, "exports": {}, "upload": {"canary": CANARY}}
     settings = Settings(folder / "loader.yaml", Loader.model_validate(loader))
@@ -54,7 +56,8 @@ def upload(folder: Path, api: FakeCorso, *, limit: int | None = None, note: str 
     lines.write_parquet(batch.table("accepted_line_items"))
     payloads = order_payloads(orders, lines, STORE_ID)
     with Ledger.open(settings.ledger, STORE_ID, clock=api.clock) as ledger:
-        ledger.trust()
+        if is_trusted:
+            ledger.trust()
         known = known_entries(ledger, payloads["source_order_id"])
         plan = plan_orders(payloads, known, cancel_with_delete=True).lazy()
         delivery = Delivery(batch, plan, "order", ledger, api, api.clock, unwatched)
